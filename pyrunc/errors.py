@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every exception pyrunc raises, the hints that go with them, and their exit codes.
+
+    PyruncError                      anything that pyrunc reports
+    ├── SpecError                    config.json is wrong (or another input document)
+    │   └── UnsupportedError         config.json is right, this version cannot do it yet
+    ├── UsageError                   a command line or an argument is wrong
+    ├── StateError                   the container is not in a state that allows this
+    │   ├── ContainerExists
+    │   ├── ContainerNotFound
+    │   └── ContainerNotRunning
+    ├── KernelError                  a system call failed: (step, syscall, errno, object)
+    │   ├── StartError               ... inside the container, before its program ran
+    │   └── CgroupError              ... on a cgroup file
+    └── HookError                    a hook failed or ran out of time
+
+An exception keeps its parts (what failed, where in config.json, the errno) to the end;
+`str()` is the one line a user reads. Nothing in pyrunc parses that line again.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# Callers (containerd, docker, podman, cri-o) match these texts; cli-contract 1.5 and 1.6.
+DOES_NOT_EXIST = "container does not exist"
+EXISTS = "container with given ID already exists"
+NOT_RUNNING = "container not running"
+
+
+def errno_text(number: int) -> str:
+    """The kernel's name for an errno, worded as Go words it: lower case.
+
+    docker's command line and cri-o match these texts case-sensitively (cli-contract rule 2).
+    """
+    text = os.strerror(number)
+    return text[:1].lower() + text[1:]
+
+
+class PyruncError(Exception):
+    """Base of everything pyrunc raises on purpose.
+
+    Args:
+        message: what went wrong, one line, no trailing period.
+        pointer: JSON pointer of the property at fault ("/mounts/3"), or "".
+        hint: what the user can do about it, or "".
+    """
+
+    code = "error"
+    exit_code = 1
+
+    def __init__(self, message: str, *, pointer: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.pointer = pointer
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.message} [{self.pointer}]" if self.pointer else self.message
+        return one_line(f"{text} ({self.hint})" if self.hint else text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.args, self.__dict__))
+
+
+class SpecError(PyruncError):
+    """An input document breaks the OCI runtime specification.
+
+    Args:
+        message: what is wrong and why.
+        pointer: JSON pointer of the offending value; "" is the whole document.
+        hint: what to write instead.
+        document: which document, "config.json" unless told otherwise.
+    """
+
+    code = "spec"
+
+    def __init__(
+        self, message: str, *, pointer: str = "", hint: str = "", document: str = "config.json"
+    ) -> None:
+        super().__init__(message, pointer=pointer, hint=hint)
+        self.document = document
+
+    def __str__(self) -> str:
+        where = f"{self.document}: {self.pointer}: " if self.pointer else f"{self.document}: "
+        return one_line(where + self.message + (f" ({self.hint})" if self.hint else ""))
+
+
+class UnsupportedError(SpecError):
+    """The document is valid, and asks for something that this version does not do."""
+
+    code = "unsupported"
+
+
+class UsageError(PyruncError):
+    """A command line, or an argument of a library call, is wrong."""
+
+    code = "usage"
+
+
+class StateError(PyruncError):
+    """The container's state does not allow the operation."""
+
+    code = "state"
+
+
+class ContainerExists(StateError):
+    code = "exists"
+
+    def __init__(self, message: str = EXISTS) -> None:
+        super().__init__(message)
+
+
+class ContainerNotFound(StateError):
+    code = "not-found"
+
+    def __init__(self, message: str = DOES_NOT_EXIST) -> None:
+        super().__init__(message)
+
+
+class ContainerNotRunning(StateError):
+    code = "not-running"
+
+    def __init__(self, message: str = NOT_RUNNING) -> None:
+        super().__init__(message)
+
+
+class KernelError(PyruncError):
+    """A system call failed.
+
+    Args:
+        step: what pyrunc was doing ("mount", "join namespace").
+        syscall: the call that failed, "" where several could have.
+        errno: its error number.
+        object: what it was done to: a path, a name, a number.
+        pointer: JSON pointer of the property that asked for it.
+        hint: overrides the hint table.
+    """
+
+    code = "kernel"
+
+    def __init__(
+        self,
+        step: str,
+        syscall: str,
+        errno: int,
+        object: str = "",
+        *,
+        pointer: str = "",
+        hint: str = "",
+    ) -> None:
+        self.step = step
+        self.syscall = syscall
+        self.errno = errno
+        self.object = object
+        super().__init__(
+            self.sentence(), pointer=pointer, hint=hint or hint_for(step, syscall, errno)
+        )
+        # The parts, not the sentence, are what a copy is built from (pickle, copy).
+        self.args = (step, syscall, errno, object)
+
+    def sentence(self) -> str:
+        """What failed, in words: ``mount proc on /proc: operation not permitted``."""
+        what = f"{self.step} {self.object}" if self.object else self.step
+        call = f": {self.syscall}" if self.syscall else ""
+        return f"{what}{call}: {errno_text(self.errno)}"
+
+
+class StartError(KernelError):
+    """The container could not be made ready: a step inside it failed."""
+
+    code = "start"
+
+
+class ExecError(StartError):
+    """The program that process.args names cannot be run; worded as Go's os/exec words it."""
+
+    code = "exec"
+
+    def __init__(self, message: str, errno: int, program: str) -> None:
+        super().__init__("exec", "execve", errno, program, pointer="")
+        self.message = message
+        self.hint = ""
+        self.args = (message, errno, program)
+
+
+class CgroupError(KernelError):
+    """A cgroup could not be made, joined, limited or removed."""
+
+    code = "cgroup"
+
+
+class HookError(PyruncError):
+    """A hook failed.
+
+    Args:
+        name: the list it stands in ("createRuntime").
+        index: its place in that list.
+        reason: exit status, signal, time-out or errno, with what the hook printed.
+    """
+
+    code = "hook"
+
+    def __init__(self, name: str, index: int, reason: str) -> None:
+        self.name = name
+        self.index = index
+        self.reason = reason
+        super().__init__(
+            f"error running {name} hook #{index}: {reason}", pointer=f"/hooks/{name}/{index}"
+        )
+        self.args = (name, index, reason)
+
+
+# (step, syscall, errno) -> what the user can do. "" matches any step or call. One table, so
+# that a hint is written once and every path to the same failure shows it.
+HINTS: dict[tuple[str, str, int], str] = {
+    ("", "clone3", _errno.ENOSPC): "raise /proc/sys/user/max_*_namespaces",
+    ("", "unshare", _errno.ENOSPC): "raise /proc/sys/user/max_*_namespaces",
+    ("", "clone3", _errno.EPERM): "run as root, or ask for a user namespace",
+    ("", "unshare", _errno.EPERM): "run as root, or ask for a user namespace",
+    ("", "clone3", _errno.EAGAIN): "the limit on processes (RLIMIT_NPROC, pids.max) is reached",
+    ("", "setns", _errno.EINVAL): "the path is not a namespace of that type",
+    ("", "fsopen", _errno.ENODEV): "the kernel does not know this filesystem type",
+    ("", "bpf", _errno.EPERM): "the device filter needs CAP_BPF or CAP_SYS_ADMIN",
+    ("", "pivot_root", _errno.EINVAL): "the root filesystem cannot be pivoted away from: is it a ramfs?",
+    ("set ids", "", _errno.EINVAL): "the id is not mapped in the user namespace",
+    ("mkdir", "", _errno.EROFS): "the directory is on a read-only filesystem",
+}
+
+
+def hint_for(step: str, syscall: str, errno: int) -> str:
+    """The hint for a failure, or "". The most specific row wins."""
+    for key in ((step, syscall, errno), (step, "", errno), ("", syscall, errno)):
+        if key in HINTS:
+            return HINTS[key]
+    return ""
+
+
+def one_line(text: str) -> str:
+    """The text with line breaks and control bytes escaped: a message is one line.
+
+    Names in a message come from config.json; a raw newline in one would forge a log record.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _rebuild(cls: type[PyruncError], args: tuple[Any, ...], fields: dict[str, Any]) -> PyruncError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
