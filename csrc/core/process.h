@@ -1,0 +1,9 @@
+/* Small system calls that Python's os module lacks, or has only behind an expensive import.
+ * All return 0 or a value, or -errno. */
+int pyrunc_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
+int pyrunc_set_subreaper(int on);
+int pyrunc_namespace_type(int fd);
+long pyrunc_fs_magic(int fd);
+int pyrunc_lock(int fd, int wait);
+int pyrunc_close_on_exec_from(uint32_t first);
+int pyrunc_window_size(int from, int to);

@@ -1,0 +1,19 @@
+/* Start pyrunc-init. `fds` become descriptors first_fd + i of the child (-1: closed); stdio[i]
+ * becomes i; [3, first_fd) are kept as they are. On failure `failed_call` names the system call. */
+struct pyrunc_spawn {
+    uint64_t flags;
+    int cgroup_fd;
+    int exe_fd;
+    int stdio[3];
+    const int *fds;
+    uint32_t fd_count;
+    uint32_t first_fd;
+    int pidfd;
+    const char *failed_call;
+};
+
+/* Returns the child's pid, or -errno. */
+int pyrunc_spawn(struct pyrunc_spawn *request);
+
+/* A memfd that nobody can change any more; executable if asked. Returns it, or -errno. */
+int pyrunc_sealed_memfd(const char *name, const void *data, size_t size, int executable);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who the container's process is, and what it may do. */
+#define _GNU_SOURCE
+#include "init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Through a procfs of our own, which no mount of the image can overlay (CVE-2025-52881). */
+STEP(sysctl)
+{
+    struct open_how how = {.flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW,
+                           .resolve =
+                               RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
+    const char *value = TEXT(s, value);
+    int fd = (int)syscall(SYS_openat2, reg(PR_REG_PROCFS), TEXT(s, path), &how, sizeof how);
+    if (fd < 0)
+        return fail(PR_CALL_OPENAT2);
+    ssize_t length = (ssize_t)strlen(value);
+    int done = 0;
+    errno = EIO; /* for a short write, which sets none */
+    if (write(fd, value, (size_t)length) != length)
+        done = fail(PR_CALL_WRITE);
+    close(fd);
+    return done;
+}
+
+STEP(umask)
+{
+    umask((mode_t)s->mask);
+    return 0;
+}
+
+STEP(no_new_privileges)
+{
+    (void)s;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? fail(PR_CALL_PRCTL) : 0;
+}
+
+STEP(seccomp)
+{
+    struct sock_fprog program = {
+        .len = (unsigned short)(s->program.length / sizeof(struct sock_filter)),
+        .filter = (struct sock_filter *)(uintptr_t)span_bytes(s, s->program)};
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned)s->flags, &program) < 0)
+        return fail(PR_CALL_SECCOMP);
+    return 0;
+}
+
+/* EINVAL: past the last capability that this kernel knows. EPERM: an unprivileged caller, whose
+ * bounding set grants nothing anyway. */
+STEP(drop_bounding)
+{
+    for (unsigned cap = 0; cap < 64; cap++) {
+        if (s->keep >> cap & 1)
+            continue;
+        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+            continue;
+        if (errno == EINVAL)
+            return 0;
+        return errno == EPERM ? 0 : fail(PR_CALL_PRCTL);
+    }
+    return 0;
+}
+
+/* Pipes, sockets and terminals of the caller must be open to the container's user. Regular files
+ * of the host keep their owner, and so does any device but a terminal. */
+STEP(chown_stdio)
+{
+    struct stat st;
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fstat(fd, &st) < 0)
+            return errno == EBADF ? 0 : fail(PR_CALL_STAT);
+        if (st.st_uid == (uid_t)s->uid)
+            continue;
+        if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode) &&
+            !(S_ISCHR(st.st_mode) && isatty(fd)))
+            continue;
+        /* EINVAL: the owner is not mapped in this user namespace. */
+        if (fchown(fd, (uid_t)s->uid, (gid_t)-1) < 0 && errno != EPERM && errno != EROFS &&
+            errno != EINVAL)
+            return fail(PR_CALL_CHOWN);
+    }
+    return 0;
+}
+
+/*
+ * The working directory is changed to as the runtime's user, so that a directory which only root
+ * can reach works, and again as the container's user where that was refused. What getcwd then
+ * says must be a path from the root: "(unreachable)" is a directory of the host that a leaked
+ * descriptor led to (CVE-2024-21626).
+ */
+STEP(change_directory)
+{
+    static int refused;
+    char where[PATH_MAX];
+    if (!s->final || refused) {
+        refused = 0;
+        if (chdir(TEXT(s, path)) < 0) {
+            if (s->final || (errno != EACCES && errno != EPERM))
+                return fail(PR_CALL_CHDIR);
+            refused = 1;
+        }
+    }
+    if (!s->final)
+        return 0;
+    if (syscall(SYS_getcwd, where, sizeof where) < 0)
+        return errno == ENOENT ? refuse(PR_WHY_CWD_OUTSIDE, 0) : fail(PR_CALL_GETCWD);
+    return where[0] == '/' ? 0 : refuse(PR_WHY_CWD_OUTSIDE, 0);
+}
+
+/* PR_SET_KEEPCAPS carries the permitted set over setuid, so that SetCapabilities can choose from
+ * it. Raw system calls: this process has one thread, and libc's wrappers are for many. */
+STEP(set_ids)
+{
+    const void *groups = span_bytes(s, s->groups);
+    size_t count = s->groups.length / sizeof(gid_t);
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+        return fail(PR_CALL_PRCTL);
+    if (s->setgroups && syscall(SYS_setgroups, count, groups) < 0)
+        return fail(PR_CALL_SETGROUPS);
+    if (syscall(SYS_setresgid, s->gid, s->gid, s->gid) < 0)
+        return fail(PR_CALL_SETRESGID);
+    if (syscall(SYS_setresuid, s->uid, s->uid, s->uid) < 0)
+        return fail(PR_CALL_SETRESUID);
+    return 0;
+}
+
+STEP(set_capabilities)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    for (int i = 0; i < 2; i++) {
+        data[i].effective = (uint32_t)(s->effective >> (32 * i));
+        data[i].permitted = (uint32_t)(s->permitted >> (32 * i));
+        data[i].inheritable = (uint32_t)(s->inheritable >> (32 * i));
+    }
+    if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
+        return fail(PR_CALL_PRCTL);
+    if (syscall(SYS_capset, &header, data) < 0)
+        return fail(PR_CALL_CAPSET);
+    return 0;
+}
+
+/* A capability that is not both permitted and inheritable cannot be raised (EPERM); the
+ * specification makes that a warning, which the plan's compiler has given already. */
+STEP(ambient_capabilities)
+{
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+        return fail(PR_CALL_PRCTL);
+    for (unsigned cap = 0; cap < 64; cap++)
+        if (s->mask >> cap & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0 &&
+            errno != EPERM && errno != EINVAL)
+            return fail(PR_CALL_PRCTL);
+    return 0;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pyrunc-init: the only program of pyrunc that enters a container.
+ *
+ * It interprets a plan: one function a step, `step_NAME` in the file of its concern. It decides
+ * nothing, allocates nothing after the plan is mapped, and never looks at the host by a path
+ * that the plan does not give. A step returns 0, or -1 after `fail` or `refuse` has recorded
+ * why; the parent puts that into words.
+ */
+#ifndef PYRUNC_INIT_H
+#define PYRUNC_INIT_H
+
+#include "plan.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What travels to the parent; little, fixed, and without text: the parent treats it as hostile
+ * (security R27). */
+struct pr_message {
+    uint32_t kind;  /* enum pr_message_kind */
+    uint32_t step;  /* index in the plan */
+    uint32_t call;  /* enum pr_call */
+    int32_t err;    /* errno */
+    uint32_t why;   /* enum pr_reason */
+    int32_t value;  /* exit status, option index, pid: as the kind and reason say */
+};
+
+struct init {
+    struct plan plan;
+    int *registers;
+    uint32_t index;      /* of the running step */
+    struct pr_message report;
+    char **environment;
+    char **arguments;
+    char program[4096];
+    char **arena;        /* pointers for string lists, sized by the plan's header */
+    size_t arena_left;
+};
+
+extern struct init init;
+
+/* report.c */
+int fail(enum pr_call call);
+int fail_with(enum pr_call call, int err, int value);
+int refuse(enum pr_reason why, int value);
+int send_message(enum pr_message_kind kind, int value, int fd);
+int await_go(void);
+_Noreturn void die(void);
+
+/* registers and the plan's strings */
+int reg(uint64_t index);
+void set_reg(uint64_t index, int fd);
+char **strings(const void *step, struct pr_span span);
+
+/* path.c: every lookup inside the root filesystem */
+int open_in_root(const char *path, uint64_t flags, uint64_t resolve);
+int open_parent(const char *path, const char **name);
+int reach(const char *path, int directory, mode_t mode);
+int same_file(int a, int b);
+int is_device(int fd, mode_t kind, unsigned major, unsigned minor);
+uint64_t fs_magic(int fd);
+
+/* hook.c, exec.c: used by each other */
+void reset_signals(void);
+
+/* The steps, a table by operation in main.c. */
+#define STEP(name) int step_##name(const struct pr_##name *s)
+STEP(parent_death);
+STEP(dumpable);
+STEP(sync);
+STEP(join_namespace);
+STEP(unshare);
+STEP(fork);
+STEP(become_root);
+STEP(new_session);
+STEP(session_keyring);
+STEP(loopback_up);
+STEP(propagation);
+STEP(open_tree);
+STEP(attach_root);
+STEP(open_procfs);
+STEP(make_filesystem);
+STEP(mount_attributes);
+STEP(attach);
+STEP(make_directory);
+STEP(make_node);
+STEP(symlink);
+STEP(pivot);
+STEP(null_stdio);
+STEP(console);
+STEP(read_only_path);
+STEP(mask_path);
+STEP(hostname);
+STEP(domainname);
+STEP(sysctl);
+STEP(umask);
+STEP(no_new_privileges);
+STEP(seccomp);
+STEP(drop_bounding);
+STEP(chown_stdio);
+STEP(change_directory);
+STEP(set_ids);
+STEP(set_capabilities);
+STEP(ambient_capabilities);
+STEP(environment);
+STEP(find_program);
+STEP(run_hook);
+STEP(close_descriptors);
+STEP(wait_start);
+STEP(execute);
+
+/* A string argument of a step; NULL where it is absent. Checked by plan_check. */
+#define TEXT(step, field) span_text(step, (step)->field)
+
+#endif

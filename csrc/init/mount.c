@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mounts, descriptor to descriptor: the source is a detached mount, its attributes are set while
+ * nothing can reach it, and move_mount attaches it to a descriptor that was resolved inside the
+ * root. No path is looked up a second time (CVE-2021-30465, CVE-2025-52881).
+ */
+#define _GNU_SOURCE
+#include "init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MNT_DETACH
+#define MNT_DETACH 2
+#endif
+#ifndef MS_SLAVE
+#define MS_SLAVE (1 << 19)
+#endif
+
+static int set_attributes(int mount, struct mount_attr *attr, int recursive)
+{
+    unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+    return (int)syscall(SYS_mount_setattr, mount, "", flags, attr, sizeof *attr);
+}
+
+static int clone_tree(int fd, int recursive)
+{
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
+    return (int)syscall(SYS_open_tree, fd, "", flags | (recursive ? AT_RECURSIVE : 0));
+}
+
+static int move_onto(int mount, int target)
+{
+    unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    return (int)syscall(SYS_move_mount, mount, "", target, "", flags);
+}
+
+STEP(propagation)
+{
+    struct mount_attr attr = {.propagation = s->flag};
+    unsigned flags = s->recursive ? AT_RECURSIVE : 0;
+    long done;
+    if (s->whole)
+        done = syscall(SYS_mount_setattr, AT_FDCWD, "/", flags, &attr, sizeof attr);
+    else
+        done = set_attributes(reg(s->mount), &attr, (int)s->recursive);
+    return done < 0 ? fail(PR_CALL_MOUNT_SETATTR) : 0;
+}
+
+STEP(open_tree)
+{
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (s->recursive ? AT_RECURSIVE : 0);
+    long fd = syscall(SYS_open_tree, AT_FDCWD, TEXT(s, path), flags);
+    if (fd < 0)
+        return fail(PR_CALL_OPEN_TREE);
+    set_reg(s->result, (int)fd);
+    return 0;
+}
+
+STEP(attach_root)
+{
+    (void)s;
+    if (syscall(SYS_move_mount, reg(PR_REG_ROOT), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return fail(PR_CALL_MOVE_MOUNT);
+    return 0;
+}
+
+static int configure(int context, const char *option, int index)
+{
+    char key[128];
+    const char *equals = strchr(option, '=');
+    long done;
+    if (!equals) {
+        done = syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, option, NULL, 0);
+    } else {
+        size_t length = (size_t)(equals - option);
+        if (length >= sizeof key)
+            return fail_with(PR_CALL_FSCONFIG, EINVAL, index);
+        memcpy(key, option, length);
+        key[length] = 0;
+        done = syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, key, equals + 1, 0);
+    }
+    return done < 0 ? fail_with(PR_CALL_FSCONFIG, errno, index) : 0;
+}
+
+/* A tmpfs takes over the mode of the directory that it covers, unless its options say otherwise:
+ * they come later and win. */
+static int configure_mode(int context, const char *path)
+{
+    char mode[16];
+    struct stat st;
+    int fd = open_in_root(path, O_PATH | O_DIRECTORY, 0);
+    if (fd < 0)
+        return 0;
+    int known = fstat(fd, &st) == 0;
+    close(fd);
+    if (!known)
+        return 0;
+    snprintf(mode, sizeof mode, "mode=%04o", st.st_mode & 07777);
+    return configure(context, mode, -1);
+}
+
+static int configure_all(int context, const struct pr_make_filesystem *s)
+{
+    const char *source = TEXT(s, source), *mode_of = TEXT(s, mode_of);
+    if (source && syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "source", source, 0) < 0)
+        return fail_with(PR_CALL_FSCONFIG, errno, -1);
+    if (mode_of && configure_mode(context, mode_of) < 0)
+        return -1;
+    char **options = strings(s, s->options);
+    for (int i = 0; options[i]; i++)
+        if (configure(context, options[i], i) < 0)
+            return -1;
+    if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return fail_with(PR_CALL_FSCONFIG, errno, -1);
+    return 0;
+}
+
+STEP(make_filesystem)
+{
+    int context = (int)syscall(SYS_fsopen, TEXT(s, fstype), FSOPEN_CLOEXEC);
+    if (context < 0)
+        return fail(PR_CALL_FSOPEN);
+    int done = configure_all(context, s);
+    if (done == 0) {
+        long mount = syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, (unsigned)s->attributes);
+        if (mount < 0)
+            done = fail(PR_CALL_FSMOUNT);
+        else
+            set_reg(s->result, (int)mount);
+    }
+    close(context);
+    return done;
+}
+
+STEP(open_procfs)
+{
+    int context = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
+    if (context < 0)
+        return fail(PR_CALL_FSOPEN);
+    long mount = -1;
+    if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+        mount = syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
+                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    if (mount < 0)
+        fail(PR_CALL_FSMOUNT);
+    close(context);
+    set_reg(s->result, (int)mount);
+    return mount < 0 ? -1 : 0;
+}
+
+/* In a user namespace the flags of a mount from outside are locked: what may not be cleared is
+ * kept, unless the configuration asks for the clearing itself. */
+STEP(mount_attributes)
+{
+    struct mount_attr attr = {.attr_set = s->set, .attr_clr = s->clear};
+    if (set_attributes(reg(s->mount), &attr, (int)s->recursive) == 0)
+        return 0;
+    if (errno != EPERM || s->clear == s->fallback)
+        return fail(PR_CALL_MOUNT_SETATTR);
+    attr.attr_clr = s->fallback;
+    if (set_attributes(reg(s->mount), &attr, (int)s->recursive) == 0)
+        return 0;
+    return errno == EPERM ? refuse(PR_WHY_LOCKED_FLAGS, 0) : fail(PR_CALL_MOUNT_SETATTR);
+}
+
+enum { ANYWHERE, PLAIN_DIRECTORY, LISTED_BELOW_PROC, PROCFS_ROOT };
+
+/* proc and sysfs go onto a directory that no link leads to: an image whose /proc is a link could
+ * otherwise choose where the kernel's files appear (CVE-2019-19921, CVE-2023-27561). */
+static int open_plain_directory(const char *path)
+{
+    int fd = reach(path, 1, 0755);
+    if (fd >= 0) {
+        close(fd);
+        fd = open_in_root(path, O_PATH | O_DIRECTORY | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
+    }
+    if (fd < 0)
+        return errno == ELOOP || errno == ENOTDIR ? refuse(PR_WHY_NOT_A_DIRECTORY, 0)
+                                                  : fail(PR_CALL_OPENAT2);
+    return fd;
+}
+
+/* Only a procfs may land on /proc, and nothing below it but what lxcfs provides
+ * (CVE-2019-16884). */
+static int check_target(int mount, int target, uint64_t rule)
+{
+    struct stat st;
+    if (same_file(target, reg(PR_REG_ROOT)))
+        return refuse(PR_WHY_ON_ROOTFS, 0);
+    if (rule == PROCFS_ROOT) {
+        if (fs_magic(mount) != PROC_SUPER_MAGIC || fstat(mount, &st) < 0 || st.st_ino != 1)
+            return refuse(PR_WHY_NOT_PROCFS, 0);
+    } else if (rule != LISTED_BELOW_PROC && fs_magic(target) == PROC_SUPER_MAGIC) {
+        if (rule == ANYWHERE || fstat(target, &st) < 0 || st.st_ino != 1)
+            return refuse(PR_WHY_INSIDE_PROC, 0);
+    }
+    return 0;
+}
+
+STEP(attach)
+{
+    struct stat st;
+    const char *path = TEXT(s, target);
+    int mount = reg(s->mount), target;
+    if (fstat(mount, &st) < 0)
+        return fail(PR_CALL_STAT);
+    if (s->rule == PLAIN_DIRECTORY || s->rule == PROCFS_ROOT) {
+        target = open_plain_directory(path);
+    } else if (s->rule == LISTED_BELOW_PROC) {
+        target = open_in_root(path, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
+        if (target < 0)
+            fail(PR_CALL_OPENAT2);
+    } else {
+        target = reach(path, S_ISDIR(st.st_mode), 0755);
+        if (target < 0)
+            fail(PR_CALL_OPENAT2);
+    }
+    if (target < 0)
+        return -1;
+    int done = check_target(mount, target, s->rule);
+    if (done == 0 && move_onto(mount, target) < 0)
+        done = fail(PR_CALL_MOVE_MOUNT);
+    close(target);
+    return done;
+}
+
+/*
+ * pivot_root(".", ".") stacks the old root on the new one, so that no directory of the image is
+ * needed to park it. The old tree is made a slave before it is let go: an unmount must not
+ * travel to the host.
+ */
+STEP(pivot)
+{
+    (void)s;
+    int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (old < 0)
+        return fail(PR_CALL_OPEN);
+    set_reg(PR_REG_OLD_ROOT, old);
+    if (fchdir(reg(PR_REG_ROOT)) < 0)
+        return fail(PR_CALL_CHDIR);
+    if (syscall(SYS_pivot_root, ".", ".") < 0)
+        return fail(PR_CALL_PIVOT_ROOT);
+    struct mount_attr slave = {.propagation = MS_SLAVE};
+    if (fchdir(old) < 0)
+        return fail(PR_CALL_CHDIR);
+    if (set_attributes(old, &slave, 1) < 0)
+        return fail(PR_CALL_MOUNT_SETATTR);
+    if (syscall(SYS_umount2, ".", MNT_DETACH) < 0)
+        return fail(PR_CALL_UMOUNT);
+    if (chdir("/") < 0)
+        return fail(PR_CALL_CHDIR);
+    set_reg(PR_REG_OLD_ROOT, -1);
+    int now = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (now < 0 || !same_file(now, reg(PR_REG_ROOT)))
+        return refuse(PR_WHY_ON_ROOTFS, 0);
+    set_reg(PR_REG_ROOT, now);
+    return 0;
+}
+
+STEP(read_only_path)
+{
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
+    int done = 0;
+    int target = open_in_root(TEXT(s, path), O_PATH, 0);
+    if (target < 0) /* only the absence of the path itself is no error (security R7) */
+        return errno == ENOENT || errno == ENOTDIR ? 0 : fail(PR_CALL_OPENAT2);
+    int tree = clone_tree(target, 1);
+    if (tree < 0)
+        done = fail(PR_CALL_OPEN_TREE);
+    else if (set_attributes(tree, &attr, 0) < 0)
+        done = fail(PR_CALL_MOUNT_SETATTR);
+    else if (move_onto(tree, target) < 0)
+        done = fail(PR_CALL_MOVE_MOUNT);
+    if (tree >= 0)
+        close(tree);
+    close(target);
+    return done;
+}
+
+/* All masked directories share the superblock of one empty tmpfs; it is made at the first. */
+static int empty_directory(void)
+{
+    static int tmpfs = -1;
+    if (tmpfs >= 0)
+        return clone_tree(tmpfs, 0);
+    int context = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+    if (context < 0)
+        return fail(PR_CALL_FSOPEN);
+    if (configure(context, "nr_blocks=1", 0) < 0 || configure(context, "nr_inodes=1", 1) < 0 ||
+        configure(context, "source=tmpfs", 2) < 0 || configure(context, "ro", 3) < 0)
+        return -1;
+    if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return fail(PR_CALL_FSCONFIG);
+    tmpfs = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY);
+    close(context);
+    if (tmpfs < 0)
+        return fail(PR_CALL_FSMOUNT);
+    return clone_tree(tmpfs, 0);
+}
+
+/* The container's own /dev/null, which the image may have replaced (CVE-2025-31133): whatever it
+ * is, it must be the null device, and the descriptor that was checked is the one that is used. */
+static int null_device(void)
+{
+    int fd = open_in_root("/dev/null", O_PATH | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return refuse(PR_WHY_NOT_NULL, errno);
+    if (!is_device(fd, S_IFCHR, 1, 3)) {
+        close(fd);
+        return refuse(PR_WHY_NOT_NULL, 0);
+    }
+    int tree = clone_tree(fd, 0);
+    close(fd);
+    return tree < 0 ? fail(PR_CALL_OPEN_TREE) : tree;
+}
+
+STEP(mask_path)
+{
+    struct stat st;
+    int target = open_in_root(TEXT(s, path), O_PATH, 0);
+    if (target < 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : fail(PR_CALL_OPENAT2);
+    if (fstat(target, &st) < 0) {
+        close(target);
+        return fail(PR_CALL_STAT);
+    }
+    int cover = S_ISDIR(st.st_mode) ? empty_directory() : null_device();
+    if (cover < 0) {
+        close(target);
+        return -1;
+    }
+    int done = move_onto(cover, target) < 0 ? fail(PR_CALL_MOVE_MOUNT) : 0;
+    close(target);
+    if (done == 0) { /* what is there now must be the cover, not what a race left beneath */
+        target = open_in_root(TEXT(s, path), O_PATH, 0);
+        if (target < 0 || !same_file(target, cover))
+            done = refuse(PR_WHY_NOT_NULL, 0);
+        if (target >= 0)
+            close(target);
+    }
+    close(cover);
+    return done;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The container's program: its environment, the search for it, the wait for start, execve. */
+#define _GNU_SOURCE
+#include "init.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { EXIT_NOT_STARTED = 255, PASSWD_LINES = 1 << 16 };
+
+/* The home directory in one line of passwd, name:x:uid:gid:gecos:home:shell, if it is uid's. */
+static const char *home_in(char *line, unsigned long uid)
+{
+    char *field[7], *end;
+    int n = 0;
+    for (char *rest = line; n < 7 && rest; n++)
+        field[n] = strsep(&rest, ":");
+    if (n < 6 || !isdigit((unsigned char)field[2][0]))
+        return NULL;
+    unsigned long id = strtoul(field[2], &end, 10);
+    return *end == 0 && id == uid && field[5][0] ? field[5] : NULL;
+}
+
+/* No NSS: the image's libraries must not run in here (CVE-2019-14271). The file is the image's,
+ * so it may be anything: only a regular one is read, and only so far. */
+static void find_home(unsigned long uid, char *variable, size_t size)
+{
+    static char line[4096];
+    struct stat st;
+    snprintf(variable, size, "HOME=/");
+    int fd = open_in_root("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    if (fd < 0)
+        return;
+    FILE *file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? fdopen(fd, "r") : NULL;
+    if (!file) {
+        close(fd);
+        return;
+    }
+    for (int i = 0; i < PASSWD_LINES && fgets(line, sizeof line, file); i++) {
+        line[strcspn(line, "\n")] = 0;
+        const char *home = home_in(line, uid);
+        if (!home)
+            continue;
+        snprintf(variable, size, "HOME=%s", home);
+        break;
+    }
+    fclose(file);
+}
+
+STEP(environment)
+{
+    static char home[4096 + 8];
+    init.environment = strings(s, s->variables);
+    if (!s->find_home)
+        return 0;
+    find_home((unsigned long)s->home_of, home, sizeof home);
+    init.arena[-1] = home; /* over the terminator; `prepare` has left room for another */
+    *init.arena++ = NULL;
+    return 0;
+}
+
+static int runnable(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return -1;
+    if (S_ISDIR(st.st_mode)) {
+        errno = EISDIR;
+        return -1;
+    }
+    if (syscall(SYS_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
+        return -1;
+    if (S_ISREG(st.st_mode) && (st.st_mode & 0111) == 0) { /* root passes access() without */
+        errno = EACCES;
+        return -1;
+    }
+    return 0;
+}
+
+STEP(find_program)
+{
+    init.arguments = strings(s, s->args);
+    const char *name = init.arguments[0];
+    if (strchr(name, '/')) {
+        if (strlen(name) >= sizeof init.program)
+            return fail_with(PR_CALL_STAT, ENAMETOOLONG, 0);
+        strcpy(init.program, name);
+        return runnable(name) < 0 ? fail(errno == ENOENT ? PR_CALL_STAT : PR_CALL_EXECVE) : 0;
+    }
+    for (const char *at = TEXT(s, path); name[0] && at && *at;) {
+        int length = (int)strcspn(at, ":");
+        int written = snprintf(init.program, sizeof init.program, "%.*s%s%s", length, at,
+                               length ? "/" : "./", name);
+        if (written > 0 && (size_t)written < sizeof init.program && runnable(init.program) == 0)
+            return 0;
+        at += length;
+        at += *at == ':';
+    }
+    return fail_with(PR_CALL_EXECVE, ENOENT, 0);
+}
+
+/* What is left open is neither a directory nor executable: args[0] may name /proc/self/fd/N. */
+STEP(close_descriptors)
+{
+    (void)s;
+    unsigned first = init.plan.header->first_fd;
+    unsigned sync = (unsigned)reg(PR_REG_SYNC), fifo = (unsigned)reg(PR_REG_FIFO);
+    /* first_fd is the plan, then sync, then the fifo: fixed registers, in this order. */
+    if (sync != first + PR_REG_SYNC || fifo != first + PR_REG_FIFO)
+        return refuse(PR_WHY_BAD_PLAN, 0);
+    if (syscall(SYS_close_range, fifo + 1, ~0u, 0) < 0)
+        return fail(PR_CALL_CLOSE_RANGE);
+    for (uint32_t i = 0; i < init.plan.header->registers; i++)
+        if (i != PR_REG_SYNC && i != PR_REG_FIFO)
+            init.registers[i] = -1;
+    close((int)first);
+    return 0;
+}
+
+/* The fifo is open for reading and writing, so it never ends; one byte is the start. */
+STEP(wait_start)
+{
+    (void)s;
+    char byte;
+    ssize_t n;
+    set_reg(PR_REG_SYNC, -1);
+    do
+        n = read(reg(PR_REG_FIFO), &byte, 1);
+    while (n < 0 && errno == EINTR);
+    return n == 1 ? 0 : fail(PR_CALL_READ);
+}
+
+/* There is nobody left to report to: the container's own stderr gets the line. */
+STEP(execute)
+{
+    (void)s;
+    char text[sizeof init.program + 128];
+    execve(init.program, init.arguments, init.environment);
+    const char *error = strerror(errno);
+    int length = snprintf(text, sizeof text, "exec %s: %c%s\n", init.program,
+                          tolower((unsigned char)error[0]), error + 1);
+    if (length > 0 && write(2, text, (size_t)length) < 0)
+        _exit(EXIT_NOT_STARTED);
+    _exit(EXIT_NOT_STARTED);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What pyrunc-init tells its parent, and how it waits for an answer. */
+#include "init.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int fail(enum pr_call call)
+{
+    return fail_with(call, errno, 0);
+}
+
+int fail_with(enum pr_call call, int err, int value)
+{
+    init.report.call = call;
+    init.report.err = err;
+    init.report.why = PR_WHY_NONE;
+    init.report.value = value;
+    return -1;
+}
+
+int refuse(enum pr_reason why, int value)
+{
+    init.report.call = PR_CALL_NONE;
+    init.report.err = 0;
+    init.report.why = why;
+    init.report.value = value;
+    return -1;
+}
+
+/* Send one message, with one descriptor where fd >= 0. MSG_NOSIGNAL: a dead parent is seen as an
+ * error here, not as SIGPIPE. */
+int send_message(enum pr_message_kind kind, int value, int fd)
+{
+    struct pr_message message = init.report;
+    message.kind = kind;
+    message.step = init.index;
+    if (kind != PR_MSG_FAILURE)
+        message.value = value;
+    if (fd < 0) {
+        /* write, not sendmsg: it is what a seccomp profile that is already in force lets pass. */
+        return write(reg(PR_REG_SYNC), &message, sizeof message) < 0 ? -1 : 0;
+    }
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec data = {.iov_base = &message, .iov_len = sizeof message};
+    struct msghdr msg = {.msg_iov = &data,
+                         .msg_iovlen = 1,
+                         .msg_control = control.space,
+                         .msg_controllen = sizeof control.space};
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+    return sendmsg(reg(PR_REG_SYNC), &msg, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* Wait for the parent's one-byte answer. End of file means that it is dead: nobody will ever
+ * start or remove this container, so go too (fault model I5). */
+int await_go(void)
+{
+    char answer = 0;
+    ssize_t n;
+    do
+        n = read(reg(PR_REG_SYNC), &answer, 1);
+    while (n < 0 && errno == EINTR);
+    if (n != 1 || answer != PR_GO)
+        _exit(1);
+    return 0;
+}
+
+_Noreturn void die(void)
+{
+    send_message(PR_MSG_FAILURE, 0, -1);
+    _exit(1);
+}

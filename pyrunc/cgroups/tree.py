@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Directories and files of a cgroup filesystem: open, read, write, make, list, remove.
+
+Everything goes through directory descriptors, one component at a time and without following
+symbolic links (security.md R16). This module must not know what a controller or a container
+is, and never creates a file: O_CREAT below a path that turned out not to be a cgroup would
+leave a plain file that looks like a limit.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pyrunc.errors import CgroupError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# The mount point of a v1 hierarchy is a symbolic link where controllers are mounted together.
+MOUNT_POINT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+READ_WRITE = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_MODE = 0o755
+_CHUNK = 65536
+
+
+def failure(step: str, syscall: str, error: OSError, path: str, pointer: str = "") -> CgroupError:
+    """A CgroupError with the parts of an OSError."""
+    return CgroupError(step, syscall, error.errno or errno.EIO, path, pointer=pointer)
+
+
+def read(directory: int, name: str) -> str:
+    """The text of one file of a cgroup.
+
+    Args:
+        directory: descriptor of the cgroup.
+        name: the file, one component.
+
+    Returns:
+        Its text without the last line break.
+
+    Raises:
+        OSError: as open(2) and read(2) give it.
+    """
+    fd = os.open(name, READ, dir_fd=directory)
+    try:
+        data = os.read(fd, _CHUNK)
+        while data and data[-1:] != b"\n":
+            # A full page ends anywhere; only then a second read is worth its time.
+            more = os.read(fd, _CHUNK)
+            if not more:
+                break
+            data += more
+        if len(data) >= _PAGE_FULL:
+            data += _rest(fd)
+    finally:
+        os.close(fd)
+    return data.decode("utf-8", "surrogateescape").rstrip("\n")
+
+
+# seq_file hands out what fits its buffer; a longer file continues with the next read.
+_PAGE_FULL = 3072
+
+
+def _rest(fd: int) -> bytes:
+    parts = []
+    while more := os.read(fd, _CHUNK):
+        parts.append(more)
+    return b"".join(parts)
+
+
+def write(directory: int, name: str, value: str) -> None:
+    """Write one value to one file of a cgroup, in one write(2).
+
+    Raises:
+        OSError: as open(2) and write(2) give it.
+    """
+    fd = os.open(name, WRITE, dir_fd=directory)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
+
+
+def exchange(directory: int, name: str, value: str) -> str:
+    """Write a value and read the file back through the same descriptor.
+
+    Returns:
+        What the kernel says the value is now, stripped.
+
+    Raises:
+        OSError: as open(2), write(2) and pread(2) give it.
+    """
+    fd = os.open(name, READ_WRITE, dir_fd=directory)
+    try:
+        os.write(fd, value.encode())
+        return os.pread(fd, _CHUNK, 0).decode().strip()
+    finally:
+        os.close(fd)
+
+
+def open_below(mount: str, inner: str, made: list[str] | None = None) -> tuple[int, bool]:
+    """Open a directory below a cgroup mount, component by component.
+
+    Args:
+        mount: the mount point.
+        inner: the clean path below it, "/a/b".
+        made: what is missing is made, and its path appended here; None makes nothing.
+
+    Returns:
+        The descriptor, which the caller closes, and whether the leaf was made just now.
+
+    Raises:
+        CgroupError: what failed, with the path of the component.
+    """
+    path = mount
+    try:
+        here = os.open(mount, MOUNT_POINT)
+    except OSError as error:
+        raise failure("open cgroup mount", "open", error, mount) from error
+    new = False
+    try:
+        for name in inner.split("/"):
+            if not name:
+                continue
+            path = f"{path}/{name}"
+            there, new = _step(here, name, path, made)
+            os.close(here)
+            here = there
+    except BaseException:
+        os.close(here)
+        raise
+    return here, new
+
+
+def _step(here: int, name: str, path: str, made: list[str] | None) -> tuple[int, bool]:
+    new = False
+    if made is not None:
+        try:
+            os.mkdir(name, _MODE, dir_fd=here)
+            made.append(path)
+            new = True
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise failure("create cgroup", "mkdir", error, path) from error
+    try:
+        return os.open(name, DIRECTORY, dir_fd=here), new
+    except OSError as error:
+        raise failure("open cgroup", "open", error, path) from error
+
+
+def children(directory: int) -> list[str]:
+    """The names of the sub-cgroups of a cgroup."""
+    # A cgroup's link count is 2 plus its sub-cgroups: this spares reading some 40 entries.
+    if os.fstat(directory).st_nlink == 2:  # noqa: PLR2004
+        return []
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def walk(directory: int) -> Iterator[int]:
+    """The descriptor of a cgroup and of each cgroup below it, parents first.
+
+    The first one stays the caller's; the others are closed when the next one is asked for.
+    What disappears meanwhile is skipped.
+    """
+    yield directory
+    for name in children(directory):
+        try:
+            child = os.open(name, DIRECTORY, dir_fd=directory)
+        except FileNotFoundError:
+            continue
+        try:
+            yield from walk(child)
+        finally:
+            os.close(child)
+
+
+def pids(directory: int) -> list[int]:
+    """The processes in a cgroup and below it.
+
+    Returns:
+        Process ids. Processes outside the caller's pid namespace read as 0 and are left out.
+
+    Raises:
+        OSError: as open(2) and read(2) give it, except for cgroups that are gone.
+    """
+    found: list[int] = []
+    for fd in walk(directory):
+        try:
+            text = read(fd, "cgroup.procs")
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENODEV):
+                continue
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            # A threaded cgroup has no processes, only threads (cgroup-v2.rst).
+            text = read(fd, "cgroup.threads")
+        found += [int(line) for line in text.split() if line != "0"]
+    return found
+
+
+def remove_below(directory: int) -> None:
+    """Remove the cgroups below one, deepest first. What is gone is fine.
+
+    Raises:
+        OSError: of the first one that stays, usually EBUSY.
+    """
+    for name in children(directory):
+        try:
+            child = os.open(name, DIRECTORY, dir_fd=directory)
+        except FileNotFoundError:
+            continue
+        try:
+            remove_below(child)
+        finally:
+            os.close(child)
+        try:
+            os.rmdir(name, dir_fd=directory)
+        except FileNotFoundError:
+            continue

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Typed calls into the C core: processes, descriptors, limits. Knows nothing of OCI."""
+
+from __future__ import annotations
+
+from pyrunc.errors import KernelError
+from pyrunc.kernel._core import ffi, lib
+
+
+def _check(result: int, step: str, call: str, thing: str = "") -> int:
+    if result < 0:
+        raise KernelError(step, call, -result, thing)
+    return result
+
+
+def sealed_memfd(name: str, data: bytes, *, executable: bool = False) -> int:
+    """A memory file that nobody can change any more.
+
+    Args:
+        name: shown in /proc.
+        data: its whole content.
+        executable: whether it may be executed; it is then not writable by mode either.
+
+    Returns:
+        A descriptor, close-on-exec.
+
+    Raises:
+        KernelError: memfd_create(2), write or fcntl F_ADD_SEALS failed.
+    """
+    fd: int = lib.pyrunc_sealed_memfd(name.encode(), data, len(data), executable)
+    return _check(fd, "make a sealed memfd", "memfd_create", name)
+
+
+def spawn(
+    *,
+    exe: int,
+    flags: int,
+    cgroup: int,
+    stdio: tuple[int, int, int],
+    first_fd: int,
+    fds: list[int],
+) -> tuple[int, int]:
+    """Start pyrunc-init: clone3(2), into a cgroup if asked, and execveat(2), vfork-like.
+
+    Args:
+        exe: descriptor of the sealed program.
+        flags: CLONE_NEW* flags.
+        cgroup: descriptor of a cgroup v2 directory to start in, or -1.
+        stdio: what becomes 0, 1 and 2.
+        first_fd: where `fds` go, one after the other; 3 to first_fd - 1 are kept.
+        fds: descriptors to pass; -1 leaves the place closed.
+
+    Returns:
+        The pid, and a pidfd that is close-on-exec.
+
+    Raises:
+        KernelError: with the system call that failed.
+    """
+    array = ffi.new("int[]", fds)
+    request = ffi.new("struct pyrunc_spawn *")
+    request.flags = flags
+    request.cgroup_fd = cgroup
+    request.exe_fd = exe
+    request.stdio = stdio
+    request.fds = array
+    request.fd_count = len(fds)
+    request.first_fd = first_fd
+    pid: int = lib.pyrunc_spawn(request)
+    if pid < 0:
+        call = ffi.string(request.failed_call).decode()
+        raise KernelError("start the container's process", call, -pid)
+    return pid, int(request.pidfd)
+
+
+def prlimit(pid: int, name: str, soft: int, hard: int) -> None:
+    """prlimit(2) for another process; `name` as in config.json, values in its units."""
+    result = lib.pyrunc_prlimit(pid, getattr(lib, name), soft, hard)
+    _check(result, "set", "prlimit", f"{name} to {soft}:{hard}")
+
+
+def set_subreaper(on: bool) -> None:
+    """Adopt orphaned descendants (PR_SET_CHILD_SUBREAPER)."""
+    _check(lib.pyrunc_set_subreaper(on), "become a subreaper", "prctl")
+
+
+def namespace_type(fd: int) -> int:
+    """The CLONE_NEW* flag of the namespace behind a descriptor, or -errno if it is none."""
+    kind: int = lib.pyrunc_namespace_type(fd)
+    return kind
+
+
+def lock(fd: int, *, wait: bool) -> bool:
+    """flock(2), exclusively. False: somebody else has it (only with wait=False)."""
+    result: int = lib.pyrunc_lock(fd, wait)
+    return result == 0
+
+
+def close_on_exec_from(first: int) -> None:
+    """Mark every descriptor from `first` on close-on-exec."""
+    _check(lib.pyrunc_close_on_exec_from(first), "close descriptors", "close_range")
+
+
+def copy_window_size(source: int, target: int) -> None:
+    """Give one terminal the size of another; terminals without a size are left alone."""
+    lib.pyrunc_window_size(source, target)

@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every step that a plan can hold: its name, its arguments, what it does.
+
+A step is data. It knows the JSON pointer of the property that asked for it, and nothing of how
+it is carried out: that is one small function in `csrc/init/`, under the same name. The order of
+the classes is the numbering of the wire format; new ones go to the end of their group.
+"""
+
+from __future__ import annotations
+
+from pyrunc.plan.wire import BYTES, NUMBER, REGISTER, STRING, STRINGS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+    _T = TypeVar("_T")
+else:
+
+    def dataclass_transform(**_: Any) -> Callable[[_T], _T]:
+        """The checker's view of `Step.__init__`; costs nothing at run time."""
+        return lambda cls: cls
+
+
+# The annotation of a field is its kind on the wire.
+if TYPE_CHECKING:
+    Number = int
+    Register = int
+    String = str
+    OptionalString = str | None
+    Strings = tuple[str, ...]
+    Bytes = bytes
+
+_KINDS = {
+    "Number": NUMBER,
+    "Register": REGISTER,
+    "String": STRING,
+    "OptionalString": STRING,
+    "Strings": STRINGS,
+    "Bytes": BYTES,
+}
+
+ALL: list[type[Step]] = []
+
+
+@dataclass_transform(kw_only_default=True)
+class Step:
+    """One thing that pyrunc-init does.
+
+    Args:
+        pointer: JSON pointer of the property that asked for it, "" where it is our own need.
+    """
+
+    FIELDS: ClassVar[tuple[tuple[str, str], ...]] = ()
+    OPCODE: ClassVar[int] = 0
+    NAME: ClassVar[str] = ""
+
+    pointer: str = ""
+
+    def __init_subclass__(cls) -> None:
+        ALL.append(cls)
+        cls.OPCODE = len(ALL)
+        cls.FIELDS = tuple((name, _KINDS[kind]) for name, kind in cls.__annotations__.items())
+        cls.NAME = _snake(cls.__name__)
+
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__ = fields
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((self.OPCODE, tuple(self.__dict__.items())))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
+        return f"{type(self).__name__}({fields})"
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+# --- the process and its namespaces -------------------------------------------------------
+
+
+class ParentDeath(Step):
+    """Be killed when the creating process dies (signal 0: no longer)."""
+
+    signal: Number
+
+
+class Dumpable(Step):
+    """Whether other processes may trace this one and open its /proc files (CVE-2016-9962)."""
+
+    value: Number
+
+
+class Sync(Step):
+    """Tell the parent that this point is reached, and wait until it answers."""
+
+    message: Number
+
+
+class JoinNamespace(Step):
+    """Enter the namespace behind a descriptor that the parent opened."""
+
+    ns: Register
+    flag: Number
+    kind: String
+
+
+class Unshare(Step):
+    """Make new namespaces."""
+
+    flags: Number
+
+
+class Fork(Step):
+    """Go on in a child that is a direct child of the creating process (CLONE_PARENT)."""
+
+
+class BecomeRoot(Step):
+    """Take ids 0 of the user namespace just entered, and (setgroups 1) drop all groups."""
+
+    setgroups: Number
+
+
+class NewSession(Step):
+    """Leave the caller's session: its terminal is not ours (TIOCSTI, CVE-2016-10124)."""
+
+
+class SessionKeyring(Step):
+    """Join a session keyring of our own, so that the caller's keys are not in reach."""
+
+    name: String
+    permissions: Number
+
+
+class LoopbackUp(Step):
+    """Bring the interface `lo` of a new network namespace up."""
+
+
+# --- mounts -------------------------------------------------------------------------------
+
+
+class Propagation(Step):
+    """Set the propagation of the mount behind a register, or of "/" of this namespace."""
+
+    mount: Register
+    whole: Number
+    flag: Number
+    recursive: Number
+
+
+class OpenTree(Step):
+    """Clone the mount (or tree of mounts) at a host path, detached."""
+
+    result: Register
+    path: String
+    recursive: Number
+
+
+class AttachRoot(Step):
+    """Put the root filesystem's tree on top of "/", from where `Pivot` makes it the root.
+
+    On "/" it is reachable whatever the permissions of its host path's parents (a bundle in a
+    directory of mode 0700 under a user namespace), and its parent mount is one that we have
+    just made non-shared, as pivot_root(2) demands.
+    """
+
+
+class OpenProcfs(Step):
+    """A procfs of our own, attached nowhere: no image can lay anything over it."""
+
+    result: Register
+
+
+class MakeFilesystem(Step):
+    """Create a filesystem, detached: fsopen, one fsconfig an option, fsmount."""
+
+    result: Register
+    fstype: String
+    source: OptionalString
+    options: Strings
+    attributes: Number
+    mode_of: OptionalString
+
+
+class MountAttributes(Step):
+    """mount_setattr on a register. `fallback` is what may be cleared where flags are locked."""
+
+    mount: Register
+    set: Number
+    clear: Number
+    fallback: Number
+    recursive: Number
+
+
+class Attach(Step):
+    """Attach a detached mount at a path inside the root filesystem.
+
+    rule: 0 anywhere but on procfs and the root; 1 a plain directory that no symbolic link
+    leads to (proc, sysfs: CVE-2019-19921); 2 below /proc from the allow-list (lxcfs); 3 as 1,
+    and the source must be the root of a procfs.
+    """
+
+    mount: Register
+    target: String
+    rule: Number
+
+
+class MakeDirectory(Step):
+    """mkdir -p inside the root filesystem."""
+
+    path: String
+    mode: Number
+
+
+class MakeNode(Step):
+    """Create a device or fifo, or check that the file already there is it."""
+
+    path: String
+    kind: Number
+    mode: Number
+    major: Number
+    minor: Number
+    uid: Number
+    gid: Number
+
+
+class Symlink(Step):
+    """Create a symbolic link; replace=1 removes a non-directory in its place."""
+
+    path: String
+    target: String
+    replace: Number
+
+
+class Pivot(Step):
+    """Make the root filesystem "/" and let go of the host's tree."""
+
+
+class NullStdio(Step):
+    """Re-point 0, 1, 2 to the container's /dev/null where they are the host's."""
+
+
+class Console(Step):
+    """Allocate a pty from the container's devpts, hand its master over, make it stdio."""
+
+    socket: Register
+    rows: Number
+    columns: Number
+    uid: Number
+    mount: Number
+
+
+class ReadOnlyPath(Step):
+    """Bind a path onto itself, read-only. A path that does not exist is skipped."""
+
+    path: String
+
+
+class MaskPath(Step):
+    """Cover a path: a directory by an empty read-only tmpfs, a file by the null device."""
+
+    path: String
+
+
+# --- identity and limits ------------------------------------------------------------------
+
+
+class Hostname(Step):
+    name: String
+
+
+class Domainname(Step):
+    name: String
+
+
+class Sysctl(Step):
+    """Write one file below sys/ of the private procfs."""
+
+    path: String
+    value: String
+
+
+class Umask(Step):
+    mask: Number
+
+
+class NoNewPrivileges(Step):
+    """prctl(PR_SET_NO_NEW_PRIVS)."""
+
+
+class Seccomp(Step):
+    """Load a compiled filter."""
+
+    program: Bytes
+    flags: Number
+
+
+class DropBounding(Step):
+    """Drop every capability that `keep` does not hold from the bounding set."""
+
+    keep: Number
+
+
+class ChownStdio(Step):
+    """Give pipes, sockets and terminals at 0, 1, 2 to the container's user."""
+
+    uid: Number
+
+
+class ChangeDirectory(Step):
+    """chdir. final=0: a refusal is tried again later; final=1: must succeed, and lie inside."""
+
+    path: String
+    final: Number
+
+
+class SetIds(Step):
+    """setgroups, setgid, setuid, keeping the permitted capabilities."""
+
+    uid: Number
+    gid: Number
+    groups: Bytes
+    setgroups: Number
+
+
+class SetCapabilities(Step):
+    effective: Number
+    permitted: Number
+    inheritable: Number
+
+
+class AmbientCapabilities(Step):
+    mask: Number
+
+
+# --- the program --------------------------------------------------------------------------
+
+
+class Environment(Step):
+    """The program's environment; HOME from the container's passwd where it is not given."""
+
+    variables: Strings
+    home_of: Number
+    find_home: Number
+
+
+class FindProgram(Step):
+    """Look args[0] up in the container's PATH, as execvp does; remember the file."""
+
+    args: Strings
+    path: String
+
+
+class RunHook(Step):
+    """Run a hook in this process's namespaces and wait for it."""
+
+    path: String
+    args: Strings
+    env: Strings
+    inherit: Number
+    timeout: Number
+    state_before: String
+    state_after: String
+    name: String
+    index: Number
+
+
+class CloseDescriptors(Step):
+    """Close all but stdio, the preserved ones, the sync socket and the start fifo."""
+
+
+class WaitStart(Step):
+    """Block until `start` writes a byte into the fifo."""
+
+
+class Execute(Step):
+    """execve the program that FindProgram found."""

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wire format between the plan and `pyrunc-init`, in its one definition.
+
+A plan is a header, then one record a step, little or big endian as the machine is (it never
+leaves it). A record is the operation, its size, and one 8-byte slot an argument; a string's
+slot is (offset, length) from the record's start, its bytes lie behind the slots and end in NUL.
+So a record is at the same time a C struct, and `csrc/init/plan_wire.h` is generated from this
+file and `steps.py` (`python -m pyrunc.plan.header`); a test fails when they differ.
+
+This module only describes; `encode.py` writes bytes, `csrc/init/plan.c` checks and reads them.
+"""
+
+from __future__ import annotations
+
+MAGIC = 0x4E525950  # "PYRN" in memory order on a little-endian machine
+VERSION = 1
+MAX_BYTES = 8 << 20
+MAX_STEPS = 1 << 16
+MAX_REGISTERS = 1 << 14
+HEADER_BYTES = 40
+RECORD_BYTES = 8
+SLOT_BYTES = 8
+
+# Kinds of argument. Letters, because the generated C table is a string a step.
+NUMBER = "u"  # 64 bits; a negative one is two's complement
+REGISTER = "r"  # index of a descriptor register, checked against the header's count
+STRING = "s"  # NUL-terminated, no NUL inside; absent is offset 0
+STRINGS = "l"  # NUL-terminated strings, one after the other
+BYTES = "b"  # raw bytes, 8-byte aligned
+
+# Fixed registers: what every plan finds open. Those a plan allocates come after them.
+PLAN, SYNC, FIFO, ROOT, OLD_ROOT, PROCFS, HOOK_OUTPUT, CONSOLE = range(8)
+FIRST_FREE = 8
+
+# What pyrunc-init tells its parent (struct pr_message, `kind`).
+MESSAGES = ("failure", "cgroup", "maps", "forked", "hooks", "parked")
+# What the parent answers, one byte.
+GO = b"G"
+
+# The system calls that a failure can name. Their index travels, not their name.
+CALLS = (
+    "none", "bind", "capset", "chdir", "chmod", "chown", "clone3", "close_range", "connect",
+    "dup2", "execve", "fork", "fsconfig", "fsmount", "fsopen", "getcwd", "ioctl", "keyctl",
+    "mkdir", "mknod", "mount_setattr", "move_mount", "open", "open_tree", "openat2", "pidfd_open",
+    "pivot_root", "poll", "prctl", "read", "recvmsg", "seccomp", "sendmsg", "setdomainname",
+    "setgroups", "sethostname", "setns", "setresgid", "setresuid", "setsid", "socket", "stat",
+    "statfs", "symlink", "umount", "unlink", "unshare", "waitid", "write", "mmap",
+)  # fmt: skip
+
+# Why pyrunc-init refused something that no system call refused. Worded in `wording.py`.
+REASONS = (
+    "none",
+    "bad_plan",
+    "not_a_directory",  # a mount point of proc or sysfs that is not a plain directory
+    "inside_proc",  # a mount would land below /proc
+    "not_procfs",  # a bind onto /proc whose source is not the root of a procfs
+    "on_rootfs",  # a mount would cover the root filesystem itself
+    "wrong_device",  # a file stands where another device should be
+    "not_null",  # /dev/null is not the null device
+    "not_devpts",  # ptmx is not that of a devpts
+    "cwd_outside",  # the working directory is not inside the container
+    "locked_flags",  # a mount's flag is locked by the namespace that made it
+    "hook_status",  # a hook exited with a status (value)
+    "hook_signal",  # a hook was killed by a signal (value)
+    "hook_timeout",  # a hook ran past its time-out
+    "too_many_links",
+)

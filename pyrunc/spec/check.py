@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The specification's rules about values: those that need no kernel to judge.
+
+`check` walks the document in its own order and raises at the first broken rule. Whether this
+host can do what is asked, and whether this version of pyrunc can, is asked elsewhere
+(host facts, unsupported.py). Each concern of `linux` has a file of its own: check_linux.py,
+check_resources.py, check_seccomp.py; the last two are imported only when the document has
+such a part.
+"""
+
+# Imports inside functions (PLC0415): a `create` pays only for what its document has.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import os.path
+
+from pyrunc.errors import SpecError
+from pyrunc.spec.check_process import check_process
+from pyrunc.spec.fields import escape
+from pyrunc.spec.names import HOOKS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.spec.model import Hook, Hooks, Mount, Spec
+
+# security.md 2.19.
+MAX_MOUNTS = 10_000
+
+
+def check(spec: Spec) -> None:
+    """Check a whole document.
+
+    Args:
+        spec: the decoded document. What is odd but not wrong is appended to `spec.warnings`.
+
+    Raises:
+        SpecError: the first broken rule, with the JSON pointer.
+    """
+    _check_version(spec.ociVersion)
+    if spec.process is None:
+        # cli-contract 1.4: callers know this text.
+        raise SpecError("process property must not be empty", pointer="/process")
+    check_process(spec.process, "/process", spec.warnings)
+    if spec.root is None:
+        raise SpecError("root property must not be empty", pointer="/root")
+    if not spec.root.path:
+        raise SpecError("must name the root filesystem's directory", pointer="/root/path")
+    _check_names(spec)
+    _check_mounts(spec.mounts, spec.warnings)
+    if spec.hooks:
+        _check_hooks(spec.hooks)
+    for key in spec.annotations:
+        if not key:
+            raise SpecError("has a member with an empty name", pointer="/annotations")
+    if spec.linux:
+        # Here, not above: a document for the host's own namespaces has no `linux`.
+        from pyrunc.spec.check_linux import check_linux
+
+        check_linux(spec.linux, "/linux", spec.warnings)
+
+
+def _check_version(version: str) -> None:
+    # SemVer 2.0: the numbers end where a pre-release (-) or build (+) part starts.
+    numbers = version.partition("+")[0].partition("-")[0].split(".")
+    digits = "".join(numbers)
+    semver = len(numbers) == 3 and all(numbers) and digits.isascii() and digits.isdigit()  # noqa: PLR2004
+    if not semver:
+        raise SpecError(
+            f'"{version}" is not a version of the specification',
+            pointer="/ociVersion",
+            hint='write it as "1.2.0"',
+        )
+    if numbers[0] != "1":
+        raise SpecError(f'version "{version}" is not supported, only 1.x is', pointer="/ociVersion")
+
+
+def _check_names(spec: Spec) -> None:
+    namespaces = spec.linux.namespaces if spec.linux else ()
+    if any(namespace.type == "uts" for namespace in namespaces):
+        return
+    for name, value in (("hostname", spec.hostname), ("domainname", spec.domainname)):
+        if value:
+            raise SpecError(
+                f"the {name} of the host would change: there is no uts namespace",
+                pointer=f"/{name}",
+                hint='add {"type": "uts"} to /linux/namespaces',
+            )
+
+
+def _check_mounts(mounts: tuple[Mount, ...], warnings: list[str]) -> None:
+    if len(mounts) > MAX_MOUNTS:
+        raise SpecError(f"{len(mounts)} mounts, at most {MAX_MOUNTS} are made", pointer="/mounts")
+    for index, mount in enumerate(mounts):
+        where = f"/mounts/{index}"
+        destination = mount.destination
+        if not destination:
+            raise SpecError("must not be empty", pointer=f"{where}/destination")
+        if _is_root(destination):
+            raise SpecError(
+                f'"{destination}" is the root filesystem itself, which nothing can be mounted over',
+                pointer=f"{where}/destination",
+                hint="set /root/path instead",
+            )
+        if destination[0] != "/":
+            warnings.append(
+                f'{where}/destination: "{destination}" is relative, which is deprecated;'
+                " it is taken relative to /"
+            )
+        if bool(mount.uidMappings) != bool(mount.gidMappings):
+            raise SpecError(
+                "uidMappings and gidMappings must be given both, or neither", pointer=where
+            )
+        if mount.uidMappings:
+            from pyrunc.spec.check_linux import check_mappings
+
+            check_mappings(mount.uidMappings, f"{where}/uidMappings")
+            check_mappings(mount.gidMappings, f"{where}/gidMappings")
+
+
+def _is_root(destination: str) -> bool:
+    # normpath keeps two leading slashes, as POSIX wants it.
+    return os.path.normpath(f"/{destination}") in ("/", "//")
+
+
+def _check_hooks(hooks: Hooks) -> None:
+    for name in HOOKS:
+        listed: tuple[Hook, ...] = getattr(hooks, name)
+        for index, hook in enumerate(listed):
+            where = f"/hooks/{escape(name)}/{index}"
+            if hook.path[:1] != "/":
+                raise SpecError(
+                    f'the path of a hook must be absolute, not "{hook.path}"',
+                    pointer=f"{where}/path",
+                )
+            if hook.timeout is not None and hook.timeout <= 0:
+                raise SpecError(
+                    f"must be greater than 0 seconds, not {hook.timeout}",
+                    pointer=f"{where}/timeout",
+                    hint="leave it out for no time limit",
+                )

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules about `linux.resources`, for `create` and for `update`.
+
+What depends on the cgroup version or on a value that is set already is for cgroups/ to check.
+"""
+
+from __future__ import annotations
+
+from pyrunc.errors import SpecError
+from pyrunc.spec.fields import escape
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.spec.model_resources import BlockIO, DeviceRule, HugepageLimit, Memory, Resources
+
+# security.md 2.19.
+MAX_RULES = 4096
+MAX_SWAPPINESS = 100
+MIN_WEIGHT, MAX_WEIGHT = 10, 1000
+
+
+def check_resources(resources: Resources, base: str) -> None:
+    """Check one resources object.
+
+    Args:
+        resources: the decoded object.
+        base: its JSON pointer, "" when it is the document.
+
+    Raises:
+        SpecError: the first broken rule.
+    """
+    _check_rules(resources.devices, f"{base}/devices")
+    if resources.memory:
+        _check_memory(resources.memory, f"{base}/memory")
+    cpu = resources.cpu
+    if cpu and cpu.idle not in (None, 0, 1):
+        raise SpecError(f"must be 0 or 1, not {cpu.idle}", pointer=f"{base}/cpu/idle")
+    if resources.pids and resources.pids.limit < -1:
+        raise _no_limit(resources.pids.limit, f"{base}/pids/limit")
+    if resources.blockIO:
+        _check_block_io(resources.blockIO, f"{base}/blockIO")
+    _check_hugepages(resources.hugepageLimits, f"{base}/hugepageLimits")
+    if resources.network:
+        for index, entry in enumerate(resources.network.priorities):
+            if not entry.name:
+                raise SpecError(
+                    "must not be empty", pointer=f"{base}/network/priorities/{index}/name"
+                )
+    for device, rdma in resources.rdma.items():
+        if rdma.hcaHandles is None and rdma.hcaObjects is None:
+            raise SpecError(
+                "needs hcaHandles, hcaObjects or both", pointer=f"{base}/rdma/{escape(device)}"
+            )
+    for name in resources.unified:
+        _check_unified(name, f"{base}/unified/{escape(name)}")
+
+
+def _no_limit(value: int, pointer: str) -> SpecError:
+    return SpecError(f"must not be {value}", pointer=pointer, hint="-1 is no limit")
+
+
+def _check_rules(rules: tuple[DeviceRule, ...], base: str) -> None:
+    if len(rules) > MAX_RULES:
+        raise SpecError(f"{len(rules)} rules, at most {MAX_RULES} are taken", pointer=base)
+    for index, rule in enumerate(rules):
+        where = f"{base}/{index}"
+        if rule.type not in (None, "", "a", "c", "b"):
+            raise SpecError(
+                f'unknown device type "{rule.type}"', pointer=f"{where}/type", hint="a, c or b"
+            )
+        for name in ("major", "minor"):
+            number = getattr(rule, name)
+            if number is not None and not -1 <= number < 1 << 32:
+                raise SpecError(
+                    f"is no device number: {number}",
+                    pointer=f"{where}/{name}",
+                    hint="leave it out, or write -1, for all",
+                )
+        if not rule.access:
+            raise SpecError("must not be empty", pointer=f"{where}/access", hint='write "rwm"')
+        if rule.access.strip("rwm"):
+            raise SpecError(
+                f'"{rule.access}" has other letters than r, w and m', pointer=f"{where}/access"
+            )
+
+
+def _check_memory(memory: Memory, base: str) -> None:
+    for name in ("limit", "reservation", "swap", "kernel", "kernelTCP"):
+        value = getattr(memory, name)
+        if value is not None and value < -1:
+            raise _no_limit(value, f"{base}/{name}")
+    swappiness = memory.swappiness
+    if swappiness is not None and swappiness > MAX_SWAPPINESS:
+        raise SpecError(f"must be from 0 to 100, not {swappiness}", pointer=f"{base}/swappiness")
+
+
+def _check_block_io(block: BlockIO, base: str) -> None:
+    _check_weights(block.weight, block.leafWeight, base)
+    for index, device in enumerate(block.weightDevice):
+        where = f"{base}/weightDevice/{index}"
+        _check_numbers(device.major, device.minor, where)
+        _check_weights(device.weight, device.leafWeight, where)
+        if device.weight is None and device.leafWeight is None:
+            raise SpecError("needs weight, leafWeight or both", pointer=where)
+    for name in (
+        "throttleReadBpsDevice",
+        "throttleWriteBpsDevice",
+        "throttleReadIOPSDevice",
+        "throttleWriteIOPSDevice",
+    ):
+        for index, throttle in enumerate(getattr(block, name)):
+            _check_numbers(throttle.major, throttle.minor, f"{base}/{name}/{index}")
+
+
+def _check_numbers(major: int, minor: int, base: str) -> None:
+    for name, number in (("major", major), ("minor", minor)):
+        if not 0 <= number < 1 << 32:
+            raise SpecError(f"is no device number: {number}", pointer=f"{base}/{name}")
+
+
+def _check_weights(weight: int | None, leaf: int | None, base: str) -> None:
+    for name, value in (("weight", weight), ("leafWeight", leaf)):
+        # 0 is "not set" for every runtime: Go's zero value travels.
+        if value and not MIN_WEIGHT <= value <= MAX_WEIGHT:
+            raise SpecError(f"must be from 10 to 1000, not {value}", pointer=f"{base}/{name}")
+
+
+def _check_hugepages(limits: tuple[HugepageLimit, ...], base: str) -> None:
+    for index, limit in enumerate(limits):
+        size = limit.pageSize
+        number = size[:-2]
+        # ^[1-9][0-9]*[KMG]B$ (config-linux.md); `re` costs more to import than a mount.
+        shaped = size[-2:] in ("KB", "MB", "GB") and number.isascii() and number.isdigit()
+        if not shaped or number[0] == "0":
+            raise SpecError(
+                f'"{size}" is not the size of a huge page',
+                pointer=f"{base}/{index}/pageSize",
+                hint='write it as "2MB"',
+            )
+
+
+def _check_unified(name: str, where: str) -> None:
+    if "/" in name:
+        raise SpecError(f'"{name}" is not the name of one cgroup file', pointer=where)
+    controller, _, parameter = name.partition(".")
+    if not controller or not parameter:
+        raise SpecError(
+            f'"{name}" does not start with a controller', pointer=where, hint='as in "memory.high"'
+        )

@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How one JSON value becomes one attribute: the field kinds and the one generic decoder.
+
+A class of the model carries a table, JSON name to `Field`; everything about types, ranges and
+required members is in these tables and nowhere else. This module must not know any property
+of OCI by name, and must stay cheap to import: every `create` does.
+
+A pointer ("/mounts/3/type") is only needed when something is wrong. So a kind raises `Wrong`
+without one, and each level on the way up adds the key it was reading.
+"""
+
+from __future__ import annotations
+
+from pyrunc.errors import SpecError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, ClassVar, TypeVar
+
+    T = TypeVar("T", bound="Model")
+
+# security.md 2.19; a list inside a config.json of 16 MiB could otherwise hold millions.
+MAX_ITEMS = 200_000
+
+
+class Wrong(Exception):  # noqa: N818  # never leaves the decoder: SpecError is what users see
+    """A value breaks its field's kind.
+
+    Args:
+        message: what is wrong.
+        hint: what to write instead.
+        key: the member at fault, where the object itself is at fault for it.
+    """
+
+    def __init__(self, message: str, hint: str = "", key: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.keys: list[str | int] = [] if key is None else [key]
+
+    def error(self, document: str, base: str = "") -> SpecError:
+        """The same as a SpecError, with the JSON pointer of the value."""
+        pointer = base + "".join(f"/{escape(str(key))}" for key in reversed(self.keys))
+        return SpecError(self.message, pointer=pointer, hint=self.hint, document=document)
+
+
+class Field:
+    """One row of a field table.
+
+    Args:
+        decode: makes the attribute from the JSON value, or raises Wrong.
+        expected: what the value has to be, in words.
+        absent: the attribute's value when the member is absent or null.
+        make: called for that value where it must not be shared.
+        required: whether the member has to be there.
+        attribute: the attribute's name where the JSON name is a Python keyword.
+        item: what a list, map or object consists of: a class of the model, or a kind.
+    """
+
+    __slots__ = ("absent", "attribute", "decode", "expected", "item", "make", "required")
+
+    def __init__(  # noqa: PLR0913  # one parameter a column
+        self,
+        decode: Callable[[Any], Any],
+        expected: str,
+        absent: Any = None,
+        *,
+        make: Callable[[], Any] | None = None,
+        required: bool = False,
+        attribute: str = "",
+        item: type[Model] | Field | None = None,
+    ) -> None:
+        self.decode = decode
+        self.expected = expected
+        self.absent = absent
+        self.make = make
+        self.required = required
+        self.attribute = attribute
+        self.item = item
+
+
+class Model:
+    """Base of the model's classes: members by keyword, equality and repr from the table.
+
+    Immutable by convention: a plan is compiled from it, later changes would not be seen.
+    """
+
+    __slots__ = ()
+    FIELDS: ClassVar[dict[str, Field]] = {}
+
+    def __init__(self, **members: Any) -> None:
+        for name, field in self.FIELDS.items():
+            attribute = field.attribute or name
+            value = members.pop(attribute, None)
+            if value is None:
+                value = field.absent if field.make is None else field.make()
+            setattr(self, attribute, value)
+        if members:
+            raise TypeError(f"{type(self).__name__} has no member {next(iter(members))!r}")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Model) or type(self) is not type(other):
+            return NotImplemented
+        return self._members() == other._members()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        # Only what differs from an absent member: a Linux() has seventeen.
+        shown = [
+            f"{name}={value!r}"
+            for name, value in self._members().items()
+            if value not in (None, (), {}) and value is not False
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _members(self) -> dict[str, Any]:
+        names = [field.attribute or name for name, field in self.FIELDS.items()]
+        return {name: getattr(self, name) for name in names}
+
+
+def decode_object(cls: type[T], raw: object) -> T:
+    """Decode one JSON object by its class's table.
+
+    Args:
+        cls: the class.
+        raw: the JSON value.
+
+    Returns:
+        The object, every attribute set.
+
+    Raises:
+        Wrong: the value is not an object, or one of its members is wrong.
+    """
+    if type(raw) is not dict:
+        raise wrong_type("an object", raw)
+    made = cls.__new__(cls)
+    found = 0
+    for name, field in cls.FIELDS.items():
+        value = raw.get(name)
+        if value is None:
+            if field.required:
+                # A misspelt key is the likelier mistake than a forgotten one.
+                _refuse_wrong_case(cls, raw)
+                raise Wrong(f"is required and must be {field.expected}", key=name)
+            value = field.absent if field.make is None else field.make()
+            found += name in raw
+        else:
+            found += 1
+            try:
+                value = field.decode(value)
+            except Wrong as wrong:
+                wrong.keys.append(name)
+                raise
+        setattr(made, field.attribute or name, value)
+    if found != len(raw):
+        _refuse_wrong_case(cls, raw)
+    return made
+
+
+def _refuse_wrong_case(cls: type[Model], raw: dict[object, object]) -> None:
+    """Unknown members are ignored, as the specification asks; a near miss is not.
+
+    Go matches keys without regard to case, so runc would honour "noNewprivileges": ignoring it
+    here would silently drop a restriction.
+    """
+    for key in raw:
+        if type(key) is not str:
+            raise Wrong(f"member names must be strings, not {describe(key)}")
+        if key in cls.FIELDS:
+            continue
+        for name in cls.FIELDS:
+            if name.lower() == key.lower():
+                raise Wrong("wrong upper and lower case in this name", f'write "{name}"', key)
+
+
+# --- words for messages -------------------------------------------------------------------
+
+_TYPE_NAMES = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a fraction",
+    type(None): "null",
+}
+_SHOWN = 40
+
+
+def describe(value: object) -> str:
+    """A JSON value in words, for "must be X, not ...": `a string ("abc")`."""
+    name = _TYPE_NAMES.get(type(value), f"a Python {type(value).__name__}")
+    if type(value) is str:
+        return f'{name} ("{value[:_SHOWN]}{"..." if len(value) > _SHOWN else ""}")'
+    if type(value) is bool:
+        return f"{name} ({'true' if value else 'false'})"
+    if type(value) is int or type(value) is float:
+        return f"{name} ({_number(value)})"
+    return name
+
+
+def _number(value: int | float) -> str:
+    # Python refuses to print an integer of more than 4300 digits, with an exception.
+    return str(value) if abs(value) < 1 << 80 or type(value) is float else "a huge number"
+
+
+def wrong_type(expected: str, value: object, hint: str = "") -> Wrong:
+    """The refusal of a value of the wrong JSON type."""
+    return Wrong(f"must be {expected}, not {describe(value)}", hint)
+
+
+def escape(key: str) -> str:
+    """A member name as a part of a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+# --- the kinds ----------------------------------------------------------------------------
+
+
+def _boolean(value: object) -> bool:
+    if value is True or value is False:
+        return value
+    hint = "write it without quotes" if value in ("true", "false") else ""
+    raise wrong_type("true or false", value, hint)
+
+
+def _string(value: object) -> str:
+    if type(value) is not str:
+        hint = "put it in quotes" if type(value) is int or type(value) is float else ""
+        raise wrong_type("a string", value, hint)
+    if "\0" in value:
+        # jsontext refuses it too, but a library caller's dict has not been through that.
+        raise Wrong("contains a NUL byte, which no path, name or variable can hold")
+    return value
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    if type(value) is not list:
+        hint = f'write ["{value}"]' if type(value) is str and len(value) < _SHOWN else ""
+        raise wrong_type("a list of strings", value, hint)
+    _refuse_long(value)
+    for position, item in enumerate(value):
+        if type(item) is not str or "\0" in item:
+            _item(_string, item, position)
+    return tuple(value)
+
+
+def _item(decode: Callable[[Any], Any], item: object, position: int) -> Any:
+    try:
+        return decode(item)
+    except Wrong as wrong:
+        wrong.keys.append(position)
+        raise
+
+
+def _refuse_long(value: list[Any] | dict[str, Any]) -> None:
+    if len(value) > MAX_ITEMS:
+        raise Wrong(f"has {len(value)} items, more than the {MAX_ITEMS} that are read")
+
+
+def _integer(low: int, high: int) -> Field:
+    expected = f"an integer from {low} to {high}"
+
+    def decode(value: object) -> int:
+        if type(value) is not int:
+            raise wrong_type(expected, value, _integer_hint(value))
+        if not low <= value <= high:
+            raise Wrong(f"must be {expected}, not {_number(value)}")
+        return value
+
+    return Field(decode, expected)
+
+
+def _integer_hint(value: object) -> str:
+    if type(value) is float and value == value // 1 and abs(value) < 1 << 53:
+        return f"write {int(value)}"
+    if type(value) is str and value.isascii() and value.removeprefix("-").isdigit():
+        return "write it without quotes"
+    return ""
+
+
+def required(kind: Field) -> Field:
+    """The same kind for a member that has to be there."""
+    return Field(kind.decode, kind.expected, required=True, item=kind.item)
+
+
+def default(kind: Field, absent: Any) -> Field:
+    """The same kind with another value for an absent member."""
+    return Field(kind.decode, kind.expected, absent, item=kind.item)
+
+
+def one(cls: type[Model]) -> Field:
+    """An object of that class; None when absent."""
+    return Field(lambda value: decode_object(cls, value), "an object", item=cls)
+
+
+def one_or_empty(cls: type[Model]) -> Field:
+    """An object of that class; an empty one when absent."""
+    return Field(lambda value: decode_object(cls, value), "an object", make=cls, item=cls)
+
+
+def many(item: type[Model] | Field) -> Field:
+    """A list of objects or of one kind, as a tuple; () when absent."""
+
+    def decode(value: object) -> tuple[Any, ...]:
+        if type(value) is not list:
+            raise wrong_type("a list", value)
+        _refuse_long(value)
+        read = _reader(item)
+        return tuple([_item(read, member, place) for place, member in enumerate(value)])
+
+    return Field(decode, "a list", (), item=item)
+
+
+def mapping(item: type[Model] | Field) -> Field:
+    """An object with free member names, as a dict; {} when absent."""
+
+    def decode(value: object) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise wrong_type("an object", value)
+        _refuse_long(value)
+        read = _reader(item)
+        found: dict[str, Any] = {}
+        for key, member in value.items():
+            try:
+                found[_string(key)] = read(member)
+            except Wrong as wrong:
+                wrong.keys.append(str(key))
+                raise
+        return found
+
+    return Field(decode, "an object", make=dict, item=item)
+
+
+def _reader(item: type[Model] | Field) -> Callable[[Any], Any]:
+    if isinstance(item, Field):
+        return item.decode
+    return lambda value: decode_object(item, value)
+
+
+BOOL = Field(_boolean, "true or false", False)
+STRING = Field(_string, "a string")
+STRINGS = Field(_strings, "a list of strings", (), item=STRING)
+STRINGS_OR_NONE = Field(_strings, "a list of strings", item=STRING)
+STRING_MAP = mapping(STRING)
+UINT16 = _integer(0, (1 << 16) - 1)
+UINT32 = _integer(0, (1 << 32) - 1)
+UINT64 = _integer(0, (1 << 64) - 1)
+INT32 = _integer(-(1 << 31), (1 << 31) - 1)
+INT64 = _integer(-(1 << 63), (1 << 63) - 1)

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From bytes to a checked `Spec`: strict JSON, typed decoding, then the semantic checks.
+
+This module must not open files, and must not touch the kernel: whoever calls it has read the
+document, and whoever gets the result applies it.
+"""
+
+# Imports inside functions (PLC0415): a `create` pays only for what its document has.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from pyrunc import jsontext
+from pyrunc.errors import SpecError
+from pyrunc.spec.fields import Wrong, decode_object
+from pyrunc.spec.model import Process, Spec
+from pyrunc.spec.model_resources import Resources
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from pyrunc.spec.fields import Model
+
+    T = TypeVar("T", bound=Model)
+
+
+def parse(data: bytes, document: str = "config.json") -> Spec:
+    """Parse and check one config.json.
+
+    Args:
+        data: its bytes.
+        document: its name, for messages.
+
+    Returns:
+        The decoded document, with `raw` and `warnings` set.
+
+    Raises:
+        SpecError: it is not strict JSON, a member has the wrong type or range, or a rule of
+            the specification is broken. The error names the JSON pointer.
+    """
+    from pyrunc.spec.check import check
+
+    spec = decode(jsontext.loads(data, document), document)
+    with_document(document, check, spec)
+    return spec
+
+
+def decode(raw: object, document: str = "config.json") -> Spec:
+    """Decode a JSON value by type alone, without the semantic checks.
+
+    Args:
+        raw: what jsontext.loads returned, or a dict built by a library caller.
+        document: its name, for messages.
+
+    Returns:
+        The Spec; `warnings` is still empty.
+
+    Raises:
+        SpecError: a member has the wrong type or range, or a required one is missing.
+    """
+    if raw is None:
+        # runc's text (spec-map section 0).
+        raise SpecError("config cannot be null", document=document)
+    spec = _typed(Spec, raw, document)
+    spec.raw = raw  # type: ignore[assignment]  # decode_object has seen that it is a dict
+    spec.warnings = []
+    linux = spec.linux
+    if linux and linux.seccomp and not (linux.seccomp.defaultAction or linux.seccomp.syscalls):
+        # No action and no rules: runc takes this for no seccomp (spec-map 1.16).
+        linux.seccomp = None
+    return spec
+
+
+def decode_process(
+    raw: object, document: str = "process.json", warnings: list[str] | None = None
+) -> Process:
+    """Decode and check a process object: what `exec --process` reads.
+
+    Args:
+        raw: the JSON value.
+        document: its name, for messages.
+        warnings: collects what is odd but not wrong.
+
+    Returns:
+        The Process.
+
+    Raises:
+        SpecError: as for parse; pointers start at the process.
+    """
+    from pyrunc.spec.check_process import check_process
+
+    process = _typed(Process, raw, document)
+    with_document(document, check_process, process, "", [] if warnings is None else warnings)
+    return process
+
+
+def decode_resources(raw: object, document: str = "resources.json") -> Resources:
+    """Decode and check a resources object: what `update --resources` reads.
+
+    Args:
+        raw: the JSON value.
+        document: its name, for messages.
+
+    Returns:
+        The Resources.
+
+    Raises:
+        SpecError: as for parse; pointers start at the resources.
+    """
+    from pyrunc.spec.check_resources import check_resources
+
+    resources = _typed(Resources, raw, document)
+    with_document(document, check_resources, resources, "")
+    return resources
+
+
+def validate_deeply(raw: object) -> list[str]:
+    """Everything that the JSON schema has against a document, not only the first fault.
+
+    It imports jsonschema, which costs more than a whole container: for people, not for create.
+
+    Args:
+        raw: the JSON value of a config.json.
+
+    Returns:
+        One line per finding, each with its JSON pointer; empty when there is none.
+    """
+    from pyrunc.spec.deep import findings
+
+    return findings(raw)
+
+
+def with_document(document: str, checker: Callable[..., None], *arguments: object) -> None:
+    """Run a checker; its errors name that document (checkers do not know which they read)."""
+    try:
+        checker(*arguments)
+    except SpecError as error:
+        error.document = document
+        raise
+
+
+def _typed(cls: type[T], raw: object, document: str) -> T:
+    try:
+        return decode_object(cls, raw)
+    except Wrong as wrong:
+        raise wrong.error(document) from None

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a valid document may ask for and this version of pyrunc does not do yet.
+
+One table, so that it can be read, printed and emptied row by row. Refusing is the rule: to
+ignore a property that restricts a container would be a hole.
+"""
+
+from __future__ import annotations
+
+from pyrunc.errors import UnsupportedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyrunc.spec.model import Spec
+
+SENTENCE = "not supported by this version of pyrunc yet"
+
+MOUNT_OPTIONS = ("tmpcopyup", "idmap", "ridmap")
+
+
+def _process(name: str) -> Callable[[Spec], object]:
+    return lambda spec: spec.process and getattr(spec.process, name)
+
+
+def _linux(name: str) -> Callable[[Spec], object]:
+    return lambda spec: spec.linux and getattr(spec.linux, name)
+
+
+def _foreign_personality(spec: Spec) -> object:
+    asked = spec.linux and spec.linux.personality
+    return asked and asked.domain != "LINUX"
+
+
+def _listener(spec: Spec) -> object:
+    return spec.linux and spec.linux.seccomp and spec.linux.seccomp.listenerPath
+
+
+# JSON pointer, what it is called, and how to see whether the document asks for it.
+TABLE: tuple[tuple[str, str, Callable[[Spec], object]], ...] = (
+    ("/process/scheduler", "a scheduling policy", _process("scheduler")),
+    ("/process/ioPriority", "an I/O priority", _process("ioPriority")),
+    ("/process/apparmorProfile", "an AppArmor profile", _process("apparmorProfile")),
+    ("/process/selinuxLabel", "an SELinux label", _process("selinuxLabel")),
+    ("/linux/mountLabel", "an SELinux label for mounts", _linux("mountLabel")),
+    ("/linux/memoryPolicy", "a NUMA memory policy", _linux("memoryPolicy")),
+    ("/linux/personality", "a personality other than LINUX", _foreign_personality),
+    ("/linux/timeOffsets", "an offset of a clock", _linux("timeOffsets")),
+    ("/linux/netDevices", "moving network devices", _linux("netDevices")),
+    ("/linux/intelRdt", "resctrl (intelRdt)", _linux("intelRdt")),
+    ("/linux/seccomp/listenerPath", "a seccomp listener", _listener),
+)
+
+
+def refuse_unsupported(spec: Spec) -> None:
+    """Refuse a document that asks for something this version does not do.
+
+    Args:
+        spec: a checked document.
+
+    Raises:
+        UnsupportedError: with the pointer of the first such property.
+    """
+    for pointer, what, asked in TABLE:
+        if asked(spec):
+            raise _refusal(what, pointer)
+    _refuse_mounts(spec)
+    seccomp = spec.linux.seccomp if spec.linux else None
+    for index, syscall in enumerate(seccomp.syscalls if seccomp else ()):
+        if syscall.action == "SCMP_ACT_NOTIFY":
+            raise _refusal("SCMP_ACT_NOTIFY", f"/linux/seccomp/syscalls/{index}/action")
+
+
+def _refuse_mounts(spec: Spec) -> None:
+    for index, mount in enumerate(spec.mounts):
+        if mount.uidMappings or mount.gidMappings:
+            raise _refusal("an id-mapped mount", f"/mounts/{index}/uidMappings")
+        for place, option in enumerate(mount.options):
+            if option in MOUNT_OPTIONS:
+                raise _refusal(f'the mount option "{option}"', f"/mounts/{index}/options/{place}")
+
+
+def _refusal(what: str, pointer: str) -> UnsupportedError:
+    return UnsupportedError(f"{what} is {SENTENCE}", pointer=pointer)

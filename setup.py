@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds what is not Python: the cffi modules, the static pyrunc-init, the launcher."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import Command, setup
+from setuptools.command.build_py import build_py
+from setuptools.dist import Distribution
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+LAUNCHER = Path("build/launcher/pyrunc")
+WARNINGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
+
+
+def static_compiler() -> list[str]:
+    """The compiler for pyrunc-init.
+
+    musl, because a parked container keeps that program's pages: tens of KB with musl, 700 KB
+    with a static glibc (docs/design.md, decision 4). Without musl-gcc the latter still works.
+    """
+    if chosen := os.environ.get("PYRUNC_INIT_CC"):
+        return chosen.split()
+    if musl := shutil.which("musl-gcc"):
+        # musl-gcc looks at musl's headers only; the kernel's lie with the system's.
+        machine = subprocess.run(
+            ["gcc", "-print-multiarch"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        return [musl, "-idirafter", "/usr/include", "-idirafter", f"/usr/include/{machine}"]
+    print("warning: no musl-gcc; pyrunc-init will be larger with glibc", file=sys.stderr)
+    return [os.environ.get("CC", "cc")]
+
+
+def compile_c(compiler: list[str], options: list[str], sources: list[str], target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    command = [*compiler, *WARNINGS, *options, *sources, "-o", str(target)]
+    print(" ".join(command), file=sys.stderr)
+    subprocess.run(command, check=True)
+
+
+def build_native(package: Path) -> None:
+    """pyrunc-init into the package, the launcher into the build directory."""
+    options = ["-static", "-s", "-ffunction-sections", "-Wl,--gc-sections"]
+    sources = sorted(str(p) for p in (HERE / "csrc" / "init").glob("*.c"))
+    compile_c(static_compiler(), options, sources, package / "pyrunc-init")
+    base = Path(sys.base_prefix) / "bin" / f"python{sysconfig.get_python_version()}"
+    defines = {
+        "PYRUNC_PYTHON": os.path.realpath(base),
+        "PYRUNC_VERSION": sysconfig.get_python_version(),
+        "PYRUNC_SOURCE": str(HERE),
+    }
+    options = ["-s", *(f'-D{name}="{value}"' for name, value in defines.items())]
+    source = str(HERE / "csrc" / "launcher" / "launcher.c")
+    compile_c([os.environ.get("CC", "cc")], options, [source], LAUNCHER)
+
+
+class BuildPython(build_py):
+    """Adds pyrunc-init to what a wheel holds, and builds the launcher that it puts on PATH."""
+
+    def run(self) -> None:
+        super().run()
+        build_native(HERE / "pyrunc" if self.editable_mode else Path(self.build_lib) / "pyrunc")
+
+
+class BuildNative(Command):
+    """`setup.py build_native`: the same, in the source tree, for development."""
+
+    user_options: list[tuple[str, str, str]] = []
+
+    def initialize_options(self) -> None: ...
+
+    def finalize_options(self) -> None: ...
+
+    def run(self) -> None:
+        build_native(HERE / "pyrunc")
+
+
+class BinaryDistribution(Distribution):
+    def has_ext_modules(self) -> bool:
+        return True
+
+
+setup(
+    cffi_modules=["csrc/build_core.py:core_ffi", "csrc/build_core.py:seccomp_ffi"],
+    # As data, not as a script: setuptools would read a script as Python text.
+    data_files=[("bin", [str(LAUNCHER)])],
+    cmdclass={"build_py": BuildPython, "build_native": BuildNative},
+    distclass=BinaryDistribution,
+)

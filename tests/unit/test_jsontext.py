@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""jsontext: what it reads is what the json package reads, minus what it has to refuse."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyrunc import jsontext
+from pyrunc.errors import PyruncError, SpecError
+
+# Text that a strict document can hold: no NUL, no lone surrogate.
+text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+keys = st.lists(text, max_size=4, unique_by=str.lower)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+
+
+def _objects(values: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    return keys.flatmap(lambda names: st.fixed_dictionaries(dict.fromkeys(names, values)))
+
+
+values = st.recursive(
+    scalars | text, lambda inner: st.lists(inner, max_size=4) | _objects(inner), max_leaves=12
+)
+
+REFUSED = [
+    (b"", "not valid JSON: expecting value at line 1, column 1"),
+    (b"{", "not valid JSON: expecting property name enclosed in double quotes at line 1, column 2"),
+    (b'{\n "a": }', "not valid JSON: expecting value at line 2, column 7"),
+    (b"{} {}", "more text after the document at line 1, column 4"),
+    (b"\xff", "not UTF-8 at byte 0"),
+    (b"[1, NaN]", "NaN is not JSON"),
+    (b"[-Infinity]", "-Infinity is not JSON"),
+    (b'{"a": 1, "a": 2}', 'the key "a" stands twice in one object'),
+    (b'{"cwd": 1, "CWD": 2}', 'the key "CWD" stands twice in one object'),
+    (b'["\\u0000"]', "a string contains a NUL byte (\\u0000)"),
+    (b'{"\\u0000": 1}', "a string contains a NUL byte (\\u0000)"),
+    (b'["\\ud800"]', "a string contains half of a surrogate pair"),
+    (b"[" * 100_000, "nested too deeply"),
+    (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
+]
+
+
+@pytest.mark.parametrize(("data", "message"), REFUSED, ids=[m[:40] for _, m in REFUSED])
+def test_refused_documents_say_why_and_where(data: bytes, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        jsontext.loads(data, "process.json")
+    assert caught.value.message == message
+    assert str(caught.value) == f"process.json: {message}"
+
+
+def test_a_document_above_the_size_limit_is_not_read() -> None:
+    data = b" " * jsontext.MAX_BYTES + b"1"
+    with pytest.raises(SpecError, match=r"16777217 bytes are more than the 16 MiB that are read"):
+        jsontext.loads(data)
+    assert jsontext.loads(data[1:]) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        (b'["\\\\u0000"]', ["\\u0000"]),
+        (b'["\\ud83d\\ude00"]', ["\U0001f600"]),
+        (b" \t\r\n[1] \n", [1]),
+        (b"18446744073709551615", 2**64 - 1),
+        (b"-0", 0),
+    ],
+)
+def test_documents_near_a_refused_one_are_read(data: bytes, value: object) -> None:
+    assert jsontext.loads(data) == value
+
+
+XFAIL = pytest.mark.xfail(strict=True, raises=(ValueError, RecursionError, pytest.fail.Exception))
+
+
+@XFAIL
+@pytest.mark.parametrize("data", [b"[" + b"1" * 5000 + b"]", b"[1e999]", b"[-1e999]"])
+def test_numbers_that_no_field_can_hold_are_refused(data: bytes) -> None:
+    with pytest.raises(SpecError):
+        jsontext.loads(data)
+
+
+@XFAIL
+def test_nesting_near_the_recursion_limit_is_read_or_refused() -> None:
+    for depth in range(100, 1200):
+        try:
+            jsontext.loads(b'["\\u0041",' + b"[" * depth + b"]" * depth + b"]")
+        except SpecError as error:
+            assert error.message == "nested too deeply"  # noqa: PT017
+
+
+@given(values)
+def test_what_the_json_package_writes_is_read_back(value: object) -> None:
+    for ascii_only in (True, False):
+        data = json.dumps(value, ensure_ascii=ascii_only).encode()
+        assert jsontext.loads(data) == value
+
+
+@given(values)
+def test_what_dumps_writes_the_json_package_reads_back(value: object) -> None:
+    assert json.loads(jsontext.dumps(value)) == value
+    assert json.loads(jsontext.dumps_indented(value, "\t")) == value
+
+
+@given(values, st.data())
+def test_a_broken_document_raises_nothing_but_our_error(value: object, data: st.DataObject) -> None:
+    document = bytearray(json.dumps(value).encode())
+    place = data.draw(st.integers(0, len(document) - 1))
+    document[place] = data.draw(st.integers(0, 255))
+    try:
+        json.loads(bytes(document))
+        valid = True
+    except ValueError:
+        valid = False
+    try:
+        jsontext.loads(bytes(document))
+    except PyruncError:
+        return
+    assert valid, "read what the json package refuses"
+
+
+def test_output_is_what_go_prints() -> None:
+    value = {"a": [1, True, None, "<&>é"], "b": {}, "c": []}
+    assert jsontext.dumps(value) == (
+        '{"a":[1,true,null,"\\u003c\\u0026\\u003eé"],"b":{},"c":[]}'
+    )
+    assert jsontext.dumps_indented({"a": [1, {"b": 2}], "c": {}}, "  ") == (
+        '{\n  "a": [\n    1,\n    {\n      "b": 2\n    }\n  ],\n  "c": {}\n}'
+    )
+
+
+def test_a_value_without_json_form_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="set has no JSON form"):
+        jsontext.dumps({"a": {1}})
