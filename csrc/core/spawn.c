@@ -23,10 +23,14 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
 #endif
 #ifndef F_SEAL_EXEC
 #define F_SEAL_EXEC 0x0020
@@ -180,7 +184,7 @@ int pyrunc_spawn(struct pyrunc_spawn *request)
     if (pid < 0 || !child.error)
         return (int)pid;
     siginfo_t info; /* it has said why already; only its zombie is left */
-    waitid((idtype_t)3 /* P_PIDFD */, (id_t)request->pidfd, &info, WEXITED | __WALL);
+    waitid(P_PIDFD, (id_t)request->pidfd, &info, WEXITED | __WALL);
     close(request->pidfd);
     return -child.error;
 }

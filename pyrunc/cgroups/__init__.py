@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cgroups: one small driver protocol, one file per controller, the device filter.
+
+The front door for lifecycle/ is here: `detect`, `new`, `from_dict`. Nothing in this package
+may be imported by plan/, which does no I/O.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.cgroups.driver import Driver
+    from pyrunc.cgroups.layout import Layout
+
+
+def detect() -> Layout:
+    """Find the cgroup hierarchies of this host.
+
+    Raises:
+        PyruncError: none is mounted.
+    """
+    from pyrunc.cgroups import layout  # noqa: PLC0415  # `state` and `kill` never detect
+
+    return layout.detect()
+
+
+def new(
+    layout: Layout, cgroups_path: str | None, container_id: str, manager: str = "fs"
+) -> Driver:
+    """The driver for a container that is to be made. Touches nothing.
+
+    Args:
+        layout: the host's hierarchies.
+        cgroups_path: linux.cgroupsPath, None when absent.
+        container_id: names the cgroup when no path does.
+        manager: "fs"; "systemd" is not there yet.
+
+    Raises:
+        SpecError: the path names no cgroup below the mount.
+        UnsupportedError: the manager is not supported.
+    """
+    from pyrunc.cgroups import place  # noqa: PLC0415  # only `create` places a cgroup
+
+    return _driver(layout, *place.place(layout, cgroups_path, container_id, manager))
+
+
+def from_dict(data: dict[str, Any]) -> Driver:
+    """The driver of a container that exists, from what `Driver.to_dict` gave.
+
+    Raises:
+        KeyError, TypeError, ValueError: the document is not one of ours.
+    """
+    from pyrunc.cgroups.layout import Layout  # noqa: PLC0415
+
+    layout = Layout.from_dict(data["layout"])
+    return _driver(layout, [str(p) for p in data["inner"]], bool(data["owned"]))
+
+
+def _driver(layout: Layout, inner: list[str], owned: bool = False) -> Driver:
+    # One of the two is imported: each costs its file, and a host has only one kind.
+    if layout.kind == "v2":
+        from pyrunc.cgroups.fs_v2 import UnifiedDriver  # noqa: PLC0415
+
+        return UnifiedDriver(layout, inner, owned)
+    from pyrunc.cgroups.fs_v1 import LegacyDriver  # noqa: PLC0415
+
+    return LegacyDriver(layout, inner, owned)

@@ -27,6 +27,9 @@ READ_WRITE = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _MODE = 0o755
 _CHUNK = 65536
+# The kernel fills a page per read(2), up to the last whole line. Less than this was all there
+# is, which spares the read that would only say "end of file".
+_LONG = 3072
 
 
 def failure(step: str, syscall: str, error: OSError, path: str, pointer: str = "") -> CgroupError:
@@ -50,28 +53,12 @@ def read(directory: int, name: str) -> str:
     fd = os.open(name, READ, dir_fd=directory)
     try:
         data = os.read(fd, _CHUNK)
-        while data and data[-1:] != b"\n":
-            # A full page ends anywhere; only then a second read is worth its time.
-            more = os.read(fd, _CHUNK)
-            if not more:
-                break
-            data += more
-        if len(data) >= _PAGE_FULL:
-            data += _rest(fd)
+        if len(data) >= _LONG:
+            while more := os.read(fd, _CHUNK):
+                data += more
     finally:
         os.close(fd)
     return data.decode("utf-8", "surrogateescape").rstrip("\n")
-
-
-# seq_file hands out what fits its buffer; a longer file continues with the next read.
-_PAGE_FULL = 3072
-
-
-def _rest(fd: int) -> bytes:
-    parts = []
-    while more := os.read(fd, _CHUNK):
-        parts.append(more)
-    return b"".join(parts)
 
 
 def write(directory: int, name: str, value: str) -> None:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""linux.cgroupsPath to a clean path in each hierarchy. Pure; must not touch a cgroup.
+
+The rules are spec-map 1.11, those of runc: an absolute path starts at the mount, a relative
+one at this process's own cgroup, and no path at all means the container's id.
+"""
+
+from __future__ import annotations
+
+from pyrunc.errors import SpecError, UnsupportedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.cgroups.layout import Hierarchy, Layout
+
+POINTER = "/linux/cgroupsPath"
+
+
+def place(
+    layout: Layout, cgroups_path: str | None, container_id: str, manager: str
+) -> tuple[list[str]]:
+    """The container's path in each hierarchy of the layout, below its mount.
+
+    Args:
+        layout: the host's hierarchies.
+        cgroups_path: linux.cgroupsPath, None when absent.
+        container_id: names the cgroup when no path does.
+        manager: "fs" or "systemd".
+
+    Returns:
+        One path per hierarchy, in a tuple to be spread into the driver's arguments.
+
+    Raises:
+        SpecError: the path names no cgroup below the mount.
+        UnsupportedError: the manager is not supported.
+    """
+    if manager != "fs":
+        raise UnsupportedError(
+            f'the cgroup manager "{manager}" is not supported by this version of pyrunc yet',
+            pointer=POINTER,
+        )
+    asked = container_id if not cgroups_path else cgroups_path
+    if "\0" in asked:
+        raise SpecError("must not hold a NUL byte", pointer=POINTER)
+    relative = clean(asked)
+    if not relative:
+        raise SpecError(f'"{asked}" names the root of the hierarchy', pointer=POINTER)
+    absolute = bool(cgroups_path) and asked[0] == "/"
+    return ([("" if absolute else _base(layout, h)) + relative for h in layout.hierarchies],)
+
+
+def clean(path: str) -> str:
+    """A path without "", "." and ".." components, never above its start.
+
+    Returns:
+        "" for the start itself, else "/a/b".
+    """
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "".join("/" + part for part in parts)
+
+
+def _base(layout: Layout, hierarchy: Hierarchy) -> str:
+    own = hierarchy.own if hierarchy.own != "/" else ""
+    # v2 allows no cgroup beside processes (the rule of no internal processes), so the
+    # container goes beside this process's own cgroup there, and below it on v1.
+    return own.rpartition("/")[0] if layout.kind == "v2" else own
