@@ -266,6 +266,17 @@ STEP(pivot)
     return 0;
 }
 
+STEP(read_only_mount)
+{
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
+    int mount = open_in_root(TEXT(s, path), O_PATH, 0);
+    if (mount < 0)
+        return fail(PR_CALL_OPENAT2);
+    int done = set_attributes(mount, &attr, 0) < 0 ? fail(PR_CALL_MOUNT_SETATTR) : 0;
+    close(mount);
+    return done;
+}
+
 STEP(read_only_path)
 {
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};

@@ -144,27 +144,28 @@ enum pr_op {
     PR_OP_PIVOT = 21,
     PR_OP_NULL_STDIO = 22,
     PR_OP_CONSOLE = 23,
-    PR_OP_READ_ONLY_PATH = 24,
-    PR_OP_MASK_PATH = 25,
-    PR_OP_HOSTNAME = 26,
-    PR_OP_DOMAINNAME = 27,
-    PR_OP_SYSCTL = 28,
-    PR_OP_UMASK = 29,
-    PR_OP_NO_NEW_PRIVILEGES = 30,
-    PR_OP_SECCOMP = 31,
-    PR_OP_DROP_BOUNDING = 32,
-    PR_OP_CHOWN_STDIO = 33,
-    PR_OP_CHANGE_DIRECTORY = 34,
-    PR_OP_SET_IDS = 35,
-    PR_OP_SET_CAPABILITIES = 36,
-    PR_OP_AMBIENT_CAPABILITIES = 37,
-    PR_OP_ENVIRONMENT = 38,
-    PR_OP_FIND_PROGRAM = 39,
-    PR_OP_RUN_HOOK = 40,
-    PR_OP_CLOSE_DESCRIPTORS = 41,
-    PR_OP_WAIT_START = 42,
-    PR_OP_EXECUTE = 43,
-    PR_OP_COUNT = 44,
+    PR_OP_READ_ONLY_MOUNT = 24,
+    PR_OP_READ_ONLY_PATH = 25,
+    PR_OP_MASK_PATH = 26,
+    PR_OP_HOSTNAME = 27,
+    PR_OP_DOMAINNAME = 28,
+    PR_OP_SYSCTL = 29,
+    PR_OP_UMASK = 30,
+    PR_OP_NO_NEW_PRIVILEGES = 31,
+    PR_OP_SECCOMP = 32,
+    PR_OP_DROP_BOUNDING = 33,
+    PR_OP_CHOWN_STDIO = 34,
+    PR_OP_CHANGE_DIRECTORY = 35,
+    PR_OP_SET_IDS = 36,
+    PR_OP_SET_CAPABILITIES = 37,
+    PR_OP_AMBIENT_CAPABILITIES = 38,
+    PR_OP_ENVIRONMENT = 39,
+    PR_OP_FIND_PROGRAM = 40,
+    PR_OP_RUN_HOOK = 41,
+    PR_OP_CLOSE_DESCRIPTORS = 42,
+    PR_OP_WAIT_START = 43,
+    PR_OP_EXECUTE = 44,
+    PR_OP_COUNT = 45,
 };
 
 struct pr_parent_death {
@@ -308,6 +309,11 @@ struct pr_console {
     uint64_t mount;
 };
 
+struct pr_read_only_mount {
+    struct pr_step step;
+    struct pr_span path;
+};
+
 struct pr_read_only_path {
     struct pr_step step;
     struct pr_span path;
@@ -448,6 +454,7 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_PIVOT] = "",
     [PR_OP_NULL_STDIO] = "",
     [PR_OP_CONSOLE] = "ruuuu",
+    [PR_OP_READ_ONLY_MOUNT] = "s",
     [PR_OP_READ_ONLY_PATH] = "s",
     [PR_OP_MASK_PATH] = "s",
     [PR_OP_HOSTNAME] = "s",

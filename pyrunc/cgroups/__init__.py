@@ -43,7 +43,7 @@ def new(
     """
     from pyrunc.cgroups import place  # noqa: PLC0415  # only `create` places a cgroup
 
-    return _driver(layout, *place.place(layout, cgroups_path, container_id, manager))
+    return _driver(layout, place.place(layout, cgroups_path, container_id, manager))
 
 
 def from_dict(data: dict[str, Any]) -> Driver:

@@ -18,7 +18,7 @@ POINTER = "/linux/cgroupsPath"
 
 def place(
     layout: Layout, cgroups_path: str | None, container_id: str, manager: str
-) -> tuple[list[str]]:
+) -> list[str]:
     """The container's path in each hierarchy of the layout, below its mount.
 
     Args:
@@ -28,7 +28,7 @@ def place(
         manager: "fs" or "systemd".
 
     Returns:
-        One path per hierarchy, in a tuple to be spread into the driver's arguments.
+        One path per hierarchy, in the layout's order.
 
     Raises:
         SpecError: the path names no cgroup below the mount.
@@ -46,7 +46,7 @@ def place(
     if not relative:
         raise SpecError(f'"{asked}" names the root of the hierarchy', pointer=POINTER)
     absolute = bool(cgroups_path) and asked[0] == "/"
-    return ([("" if absolute else _base(layout, h)) + relative for h in layout.hierarchies],)
+    return [("" if absolute else _base(layout, h)) + relative for h in layout.hierarchies]
 
 
 def clean(path: str) -> str:

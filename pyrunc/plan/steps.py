@@ -256,6 +256,12 @@ class Console(Step):
     mount: Number
 
 
+class ReadOnlyMount(Step):
+    """Make the mount at a path read-only, now that it is filled."""
+
+    path: String
+
+
 class ReadOnlyPath(Step):
     """Bind a path onto itself, read-only. A path that does not exist is skipped."""
 

@@ -15,7 +15,9 @@ from pyrunc.errors import PyruncError, SpecError
 # Text that a strict document can hold: no NUL, no lone surrogate.
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 keys = st.lists(text, max_size=4, unique_by=str.lower)
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+)
 
 
 def _objects(values: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
@@ -124,9 +126,7 @@ def test_a_broken_document_raises_nothing_but_our_error(value: object, data: st.
 
 def test_output_is_what_go_prints() -> None:
     value = {"a": [1, True, None, "<&>é"], "b": {}, "c": []}
-    assert jsontext.dumps(value) == (
-        '{"a":[1,true,null,"\\u003c\\u0026\\u003eé"],"b":{},"c":[]}'
-    )
+    assert jsontext.dumps(value) == ('{"a":[1,true,null,"\\u003c\\u0026\\u003eé"],"b":{},"c":[]}')
     assert jsontext.dumps_indented({"a": [1, {"b": 2}], "c": {}}, "  ") == (
         '{\n  "a": [\n    1,\n    {\n      "b": 2\n    }\n  ],\n  "c": {}\n}'
     )

@@ -94,7 +94,9 @@ def valid(field: Field) -> Any:
     if kind == "an object" and field.make is not dict:
         assert isinstance(field.item, type)
         return smallest(field.item)
-    return {"a boolean": True, "an integer": 0, "a string": "x", "a list": [], "an object": {}}[kind]
+    return {"a boolean": True, "an integer": 0, "a string": "x", "a list": [], "an object": {}}[
+        kind
+    ]
 
 
 def smallest(cls: type[Model]) -> dict[str, Any]:
@@ -397,7 +399,8 @@ def test_a_resources_document_has_pointers_of_its_own() -> None:
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
 

@@ -1,0 +1,447 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What lifecycle/ may ask of a container's cgroup, and what all drivers do alike.
+
+A driver is a plain object: made by `cgroups.new` it touches nothing, made by
+`cgroups.from_dict` it acts on a container that another process made. Order of a create:
+
+    check, (journal to_dict), create, (journal to_dict again: `owned`), apply, filter_devices,
+    spawn_fd + clone3, then join_fds or attach, close
+
+This module must not know a hierarchy's files; `fs_v2` and `fs_v1` do. It imports no
+controller: `state`, `kill` and `delete` need none.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pyrunc.cgroups import tree
+from pyrunc.errors import CgroupError, PyruncError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from pyrunc.cgroups.layout import Layout
+    from pyrunc.spec.model_resources import DeviceRule, Resources
+
+POINTER = "/linux/cgroupsPath"
+
+# security.md section 2.11: removal is tried for at least 5 s before it is an error.
+REMOVE_SECONDS = 5.0
+# Without ownership there is nobody to kill; a process of ours that got there dies by itself.
+UNOWNED_SECONDS = 0.5
+_FIRST_PAUSE = 0.001
+_LAST_PAUSE = 0.1
+# A task that clone3 has made but not woken up yet cannot be moved: EINVAL (spec-map 4.6).
+_ATTACH_TRIES = 5
+_ATTACH_PAUSE = 0.03
+
+
+class Driver:
+    """A container's cgroup, in every hierarchy of the host.
+
+    Args:
+        layout: the host's hierarchies.
+        inner: the container's path in each of them, below the mount.
+        owned: whether `create` succeeded, here or in the process that stored this. Nothing
+            is ever killed in a cgroup that is not owned: a runtime that dies between its
+            journal entry and `create` may have named somebody else's cgroup.
+    """
+
+    def __init__(self, layout: Layout, inner: list[str], owned: bool = False) -> None:
+        self.layout = layout
+        self.inner = inner
+        self.owned = owned
+        self.warnings: list[str] = []
+        self.filtered = False
+        self.directories = [h.mount + i for h, i in zip(layout.hierarchies, inner, strict=True)]
+        self._made: list[str] = []
+        self._new = [False] * len(inner)
+        self._fds: dict[int, int] = {}
+        self._spawned = False
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Controller to absolute directory; "" is cgroup v2."""
+        rows = zip(self.layout.hierarchies, self.directories, strict=True)
+        return {name: directory for h, directory in rows for name in h.names}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything a later process needs, as JSON values."""
+        return {
+            "manager": "fs",
+            "layout": self.layout.to_dict(),
+            "inner": list(self.inner),
+            "owned": self.owned,
+        }
+
+    # What a driver has to do itself.
+
+    def check(self, resources: Resources | None, user_namespace: bool) -> None:
+        """Refuse what cannot be done, before anything is.
+
+        Args:
+            resources: linux.resources, None when absent.
+            user_namespace: the container has its own; the device filter may be missing then.
+
+        Raises:
+            SpecError: a value is wrong for this cgroup version.
+            UnsupportedError: this version of pyrunc does not do it.
+            PyruncError: the host lacks the controller.
+        """
+        raise NotImplementedError
+
+    def create(self) -> None:
+        """Make the cgroup, in every hierarchy.
+
+        Raises:
+            PyruncError: it exists and holds processes, or is frozen.
+            CgroupError: the kernel refuses. What was made is removed again.
+        """
+        raise NotImplementedError
+
+    def apply(self, resources: Resources | None) -> None:
+        """Set limits and read each one back. Call it before a process is in.
+
+        Raises:
+            CgroupError: the kernel refuses a value.
+            PyruncError: the kernel keeps another value than the one written.
+        """
+        raise NotImplementedError
+
+    def filter_devices(
+        self,
+        rules: Sequence[DeviceRule],
+        *,
+        required: bool = True,
+        own_devices: Sequence[str] = (),
+    ) -> None:
+        """Enforce the device rules, followed by the default ones (spec-map 4.5).
+
+        Args:
+            rules: linux.resources.devices.
+            required: False where a failure is harmless because mknod is impossible (user
+                namespace): it becomes a warning then, and `filtered` stays False.
+            own_devices: paths in linux.devices; the default rule of the same path is dropped.
+
+        Raises:
+            SpecError: the rules cannot be expressed.
+            CgroupError: the kernel refuses.
+            PyruncError: the kernel does not confirm the policy.
+        """
+        raise NotImplementedError
+
+    def populated(self) -> bool:
+        """Whether any process is in the cgroup or below it."""
+        raise NotImplementedError
+
+    def frozen(self) -> bool:
+        """Whether the cgroup itself is frozen; frozen by an ancestor does not count."""
+        raise NotImplementedError
+
+    def freeze(self) -> None:
+        """Freeze the cgroup and wait until it is.
+
+        Raises:
+            CgroupError: the kernel refuses, or it takes too long; it is thawed again then.
+        """
+        raise NotImplementedError
+
+    def thaw(self) -> None:
+        """Undo `freeze`. A cgroup that is gone, or has no freezer, is fine.
+
+        Raises:
+            CgroupError: the kernel refuses.
+        """
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        """Send SIGKILL to every process in the cgroup and below it. It is never left frozen.
+
+        Raises:
+            CgroupError: the kernel refuses.
+        """
+        raise NotImplementedError
+
+    def oom_kills(self) -> int:
+        """How many processes the kernel killed for want of memory; 0 when unknown."""
+        raise NotImplementedError
+
+    def _counting(self) -> int:
+        """Index of the hierarchy whose processes count."""
+        raise NotImplementedError
+
+    def _joined_by_spawn(self) -> int:
+        """Index of the hierarchy that clone3 can join, -1 for none."""
+        raise NotImplementedError
+
+    # What is the same in all of them.
+
+    def pids(self) -> list[int]:
+        """The processes in the cgroup and below it; none when it is gone.
+
+        Raises:
+            CgroupError: the kernel refuses.
+        """
+        index = self._counting()
+        fd = self._find(index)
+        if fd < 0:
+            return []
+        try:
+            return tree.pids(fd)
+        except OSError as error:
+            raise tree.failure("list processes of", "read", error, self.directories[index]) from error
+
+    def spawn_fd(self) -> int:
+        """A descriptor for clone3(CLONE_INTO_CGROUP).
+
+        Returns:
+            The descriptor, which the caller closes, or -1 where there is no such cgroup.
+            `join_fds` and `attach` leave out this hierarchy afterwards.
+
+        Raises:
+            CgroupError: the cgroup cannot be opened.
+        """
+        index = self._joined_by_spawn()
+        fd = self._find(index) if index >= 0 else -1
+        if fd < 0:
+            return -1
+        self._spawned = True
+        return os.dup(fd)
+
+    def attach(self, pid: int) -> None:
+        """Move a waiting process into the hierarchies that clone3 did not put it in.
+
+        On v1 the first write takes a lock that waits for an RCU grace period when the host
+        has been quiet, 7-12 ms measured; `join_fds` does the same without.
+
+        Args:
+            pid: the process.
+
+        Raises:
+            CgroupError: the kernel refuses.
+        """
+        for index in self._to_join():
+            try:
+                self._attach(index, pid)
+            except CgroupError:
+                # runc ignores this too: hybrid v2 has no limits, it only serves `kill`.
+                if not self._optional(index):
+                    raise
+
+    def join_fds(self) -> list[int]:
+        """Descriptors by which a process joins by itself the hierarchies clone3 did not.
+
+        The process writes "0" to each while it has only one thread. Moving oneself that way
+        spares the lock that `attach` pays for.
+
+        Returns:
+            Descriptors open for writing, which the caller closes; [] on cgroup v2 after
+            `spawn_fd`.
+
+        Raises:
+            CgroupError: a cgroup cannot be opened.
+        """
+        fds: list[int] = []
+        try:
+            for index in self._to_join():
+                # v1 names the file of single threads otherwise than v2.
+                unified = self.layout.hierarchies[index].names == ("",)
+                name = "cgroup.procs" if unified else "tasks"
+                try:
+                    fds.append(os.open(name, tree.WRITE, dir_fd=self._open(index)))
+                except OSError as error:
+                    path = f"{self.directories[index]}/{name}"
+                    raise tree.failure("join cgroup", "open", error, path, POINTER) from error
+        except BaseException:
+            for fd in fds:
+                os.close(fd)
+            raise
+        return fds
+
+    def destroy(self) -> None:
+        """Kill what is left if the cgroup is owned, and remove it with all below it.
+
+        Parents stay, as with runc: others may be about to use them. A cgroup that is gone
+        is fine; so is one that is not owned and still in use.
+
+        Raises:
+            CgroupError: it cannot be removed, after some 5 s of trying.
+        """
+        self.close()
+        left = [d for d in reversed(self.directories) if not _removed(d)]
+        if left:
+            self._destroy_slowly(left)
+
+    def close(self) -> None:
+        """Close the directories that `create` and others keep open. Using it again reopens."""
+        while self._fds:
+            os.close(self._fds.popitem()[1])
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _open(self, index: int) -> int:
+        """The descriptor of one directory, which stays the driver's."""
+        fd = self._fds.get(index, -1)
+        if fd < 0:
+            mount = self.layout.hierarchies[index].mount
+            fd, _ = tree.open_below(mount, self.inner[index])
+            self._fds[index] = fd
+        return fd
+
+    def _find(self, index: int) -> int:
+        """As `_open`, with -1 for a cgroup that is not there."""
+        try:
+            return self._open(index)
+        except CgroupError as error:
+            if error.errno == errno.ENOENT:
+                return -1
+            raise
+
+    def _read(self, index: int, name: str) -> str:
+        """The text of one file, "" when the file or the cgroup is not there."""
+        fd = self._find(index)
+        if fd < 0:
+            return ""
+        try:
+            return tree.read(fd, name)
+        except OSError as error:
+            # ENODEV: the cgroup was removed while this descriptor was open.
+            if error.errno in (errno.ENOENT, errno.ENODEV):
+                return ""
+            path = f"{self.directories[index]}/{name}"
+            raise tree.failure("read", "read", error, path) from error
+
+    def _write(self, index: int, name: str, value: str) -> bool:
+        """Write one file; False when the file or the cgroup is not there."""
+        fd = self._find(index)
+        if fd < 0:
+            return False
+        try:
+            tree.write(fd, name, value)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENODEV):
+                return False
+            path = f"{self.directories[index]}/{name}"
+            raise tree.failure(f"write {value} to", "write", error, path) from error
+        return True
+
+    def _make(self, index: int) -> None:
+        mount = self.layout.hierarchies[index].mount
+        self._fds[index], self._new[index] = tree.open_below(mount, self.inner[index], self._made)
+
+    def _refuse_used(self, index: int) -> None:
+        """Refuse a cgroup that was there and has processes: they would be killed with ours."""
+        if self._new[index]:
+            return
+        path = self.directories[index]
+        try:
+            count = len(tree.pids(self._open(index)))
+        except OSError as error:
+            raise tree.failure("list processes of", "read", error, path) from error
+        if count:
+            raise PyruncError(
+                f"container's cgroup is not empty: {count} process(es) found",
+                pointer=POINTER,
+                hint=path,
+            )
+
+    def _refuse_frozen(self) -> None:
+        if self.frozen():
+            raise PyruncError("container's cgroup unexpectedly frozen", pointer=POINTER)
+
+    def _unmake(self, error: BaseException) -> None:
+        """Remove what a failing `create` made, and keep what that could not do as a note."""
+        self.close()
+        while self._made:
+            path = self._made.pop()
+            try:
+                os.rmdir(path)
+            except OSError as why:
+                if why.errno != errno.ENOENT:
+                    error.add_note(f"left behind: {path}: {why.strerror}")
+
+    def _to_join(self) -> list[int]:
+        done = self._joined_by_spawn() if self._spawned else -1
+        return [i for i in range(len(self.inner)) if i != done and not self._absent(i)]
+
+    def _absent(self, index: int) -> bool:
+        return self._optional(index) and self._find(index) < 0
+
+    def _optional(self, index: int) -> bool:
+        """Whether a container can do without this hierarchy: the v2 one of a hybrid host."""
+        return len(self.inner) > 1 and self.layout.hierarchies[index].names == ("",)
+
+    def _attach(self, index: int, pid: int) -> None:
+        path = f"{self.directories[index]}/cgroup.procs"
+        for left in range(_ATTACH_TRIES, 0, -1):
+            try:
+                tree.write(self._open(index), "cgroup.procs", str(pid))
+            except OSError as error:
+                if error.errno == errno.EINVAL and left > 1:
+                    _sleep(_ATTACH_PAUSE)
+                    continue
+                raise tree.failure("join cgroup", "write", error, path, POINTER) from error
+            return
+
+    def _destroy_slowly(self, left: list[str]) -> None:
+        from time import monotonic  # noqa: PLC0415  # the usual removal needs no clock
+
+        end = monotonic() + (REMOVE_SECONDS if self.owned else UNOWNED_SECONDS)
+        pause = _FIRST_PAUSE
+        while True:
+            if self.owned:
+                # Again each time: a process may fork between the signal and its arrival.
+                self.kill()
+                self.close()
+            last = None
+            for path in list(left):
+                last = self._remove(path) or last
+                if not last or last.object != path:
+                    left.remove(path)
+            if not left or last is None:
+                return
+            if monotonic() > end:
+                break
+            _sleep(pause)
+            pause = min(pause * 2, _LAST_PAUSE)
+        if self.owned or last.errno != errno.EBUSY:
+            raise last
+
+    def _remove(self, path: str) -> CgroupError | None:
+        """Remove one directory, with those below it if they are ours. The failure, or None."""
+        try:
+            if self.owned:
+                fd = os.open(path, tree.DIRECTORY)
+                try:
+                    tree.remove_below(fd)
+                finally:
+                    os.close(fd)
+            os.rmdir(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return tree.failure("remove cgroup", "rmdir", error, path)
+        return None
+
+
+def _removed(path: str) -> bool:
+    # By path, not component-wise: nobody can make a symbolic link inside a cgroup filesystem,
+    # and this is the one system call per hierarchy that most deletes consist of.
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _sleep(seconds: float) -> None:
+    from time import sleep  # noqa: PLC0415
+
+    sleep(seconds)

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIGKILL to the members of a cgroup, for kernels and hierarchies without cgroup.kill.
+
+This module must not freeze or thaw: whoever calls it knows how its hierarchy does that.
+"""
+
+from __future__ import annotations
+
+# The `signal` module wraps this one in enums, which cost 3.7 ms to import.
+import _signal
+import errno
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Descriptors held at once.
+_BATCH = 200
+
+
+def kill_members(members: Callable[[], list[int]]) -> None:
+    """Send SIGKILL to every member, each through a pidfd.
+
+    A pid read from cgroup.procs may be another process by the time of the signal. So all are
+    opened first, the list is read again, and only who is still on it is signalled
+    (security.md R23).
+
+    Args:
+        members: reads the current members of the cgroup.
+
+    Raises:
+        OSError: pidfd_open(2) or pidfd_send_signal(2), for another reason than that the
+            process is gone.
+    """
+    wanted = members()
+    for start in range(0, len(wanted), _BATCH):
+        opened = _open(wanted[start : start + _BATCH])
+        try:
+            still = set(members()) - {os.getpid()}
+            for pid, fd in opened.items():
+                if pid in still:
+                    _kill(fd)
+        finally:
+            for fd in opened.values():
+                os.close(fd)
+
+
+def _open(pids: list[int]) -> dict[int, int]:
+    opened: dict[int, int] = {}
+    try:
+        for pid in pids:
+            try:
+                opened[pid] = os.pidfd_open(pid)
+            except OSError as error:
+                # ENOENT: a thread id, as a threaded cgroup lists them.
+                if error.errno not in (errno.ESRCH, errno.ENOENT, errno.EINVAL):
+                    raise
+    except BaseException:
+        for fd in opened.values():
+            os.close(fd)
+        raise
+    return opened
+
+
+def _kill(fd: int) -> None:
+    try:
+        _signal.pidfd_send_signal(fd, _signal.SIGKILL)
+    except ProcessLookupError:
+        pass

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plan has to know about the host. Probed by `probe`; a test can make any other."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.cgroups import Layout
+
+
+class HostFacts:
+    """Facts about a host, as plain data.
+
+    Args:
+        privileged: the runtime is root here, and can mount before it enters a user namespace.
+        cgroup_kind: "v2", "hybrid" or "v1".
+        cgroup_hierarchies: (directory name, controllers) of each v1 hierarchy.
+        has_kcore: whether /proc/kcore exists.
+    """
+
+    __slots__ = ("cgroup_hierarchies", "cgroup_kind", "has_kcore", "privileged")
+
+    def __init__(
+        self,
+        *,
+        privileged: bool,
+        cgroup_kind: str,
+        cgroup_hierarchies: tuple[tuple[str, tuple[str, ...]], ...] = (),
+        has_kcore: bool = True,
+    ) -> None:
+        self.privileged = privileged
+        self.cgroup_kind = cgroup_kind
+        self.cgroup_hierarchies = cgroup_hierarchies
+        self.has_kcore = has_kcore
+
+
+def probe(layout: Layout) -> HostFacts:
+    """Ask this host."""
+    hierarchies: dict[str, list[str]] = {}
+    for controller, mount in layout.mounts.items():
+        if controller:
+            hierarchies.setdefault(os.path.basename(mount), []).append(controller)
+    return HostFacts(
+        privileged=os.geteuid() == 0,
+        cgroup_kind=layout.kind,
+        cgroup_hierarchies=tuple((name, tuple(c)) for name, c in hierarchies.items()),
+        has_kcore=os.path.exists("/proc/kcore"),
+    )

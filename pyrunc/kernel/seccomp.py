@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles a seccomp profile with libseccomp. Knows its names and numbers, not config.json.
+
+Imported only when a container has a profile: loading libseccomp costs what a mount does.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.errors import KernelError, PyruncError
+from pyrunc.kernel import constants as _constants  # noqa: F401  (the headers' numbers, below)
+from pyrunc.kernel._core import lib as _core
+from pyrunc.kernel._seccomp import ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_ERRNO, _TRACE = 0x00050000, 0x7FF00000
+_ACTIONS = {
+    "SCMP_ACT_KILL": lib.SCMP_ACT_KILL_THREAD,
+    "SCMP_ACT_KILL_THREAD": lib.SCMP_ACT_KILL_THREAD,
+    "SCMP_ACT_KILL_PROCESS": lib.SCMP_ACT_KILL_PROCESS,
+    "SCMP_ACT_TRAP": lib.SCMP_ACT_TRAP,
+    "SCMP_ACT_LOG": lib.SCMP_ACT_LOG,
+    "SCMP_ACT_ALLOW": lib.SCMP_ACT_ALLOW,
+}
+_FLAGS = {
+    "SECCOMP_FILTER_FLAG_TSYNC": 0,  # one thread: nothing to synchronise
+    "SECCOMP_FILTER_FLAG_LOG": _core.SECCOMP_FILTER_FLAG_LOG,
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": _core.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+}
+_MANY_RULES = 32  # from here on a binary tree beats a list
+
+
+def version() -> str:
+    """The version of the libseccomp that is loaded, "2.5.4"."""
+    v = lib.seccomp_version()
+    return f"{v.major}.{v.minor}.{v.micro}"
+
+
+def flags(names: tuple[str, ...] | None) -> int:
+    """The flags for seccomp(2). None, the property absent, means SPEC_ALLOW, as in runc."""
+    if names is None:
+        return int(_core.SECCOMP_FILTER_FLAG_SPEC_ALLOW)
+    return sum(_FLAGS[name] for name in set(names))
+
+
+def _action(name: str, errno: int | None) -> int:
+    if name == "SCMP_ACT_ERRNO":
+        return _ERRNO | (1 if errno is None else errno & 0xFFFF)
+    if name == "SCMP_ACT_TRACE":
+        return _TRACE | (1 if errno is None else errno & 0xFFFF)
+    return int(_ACTIONS[name])
+
+
+def compile_filter(profile: Any) -> bytes:
+    """A BPF program for seccomp(2).
+
+    Args:
+        profile: an object shaped as `linux.seccomp` (checked before).
+
+    Raises:
+        KernelError: libseccomp refused something; says which system call.
+    """
+    default = _action(profile.defaultAction, profile.defaultErrnoRet)
+    context = lib.seccomp_init(default)
+    if context == ffi.NULL:
+        raise PyruncError("libseccomp cannot make a filter", pointer="/linux/seccomp/defaultAction")
+    try:
+        _add_architectures(context, profile.architectures)
+        # The plan decides about no_new_privs; libseccomp must not set it by itself.
+        lib.seccomp_attr_set(context, lib.SCMP_FLTATR_CTL_NNP, 0)
+        if sum(len(rule.names) for rule in profile.syscalls) > _MANY_RULES:
+            lib.seccomp_attr_set(context, lib.SCMP_FLTATR_CTL_OPTIMIZE, 2)
+        for index, rule in enumerate(profile.syscalls):
+            _add_rule(context, rule, default, f"/linux/seccomp/syscalls/{index}")
+        return _export(context)
+    finally:
+        lib.seccomp_release(context)
+
+
+def _add_architectures(context: Any, names: tuple[str, ...]) -> None:
+    for index, name in enumerate(names):
+        token = lib.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode())
+        pointer = f"/linux/seccomp/architectures/{index}"
+        if token == 0:
+            raise PyruncError(f'libseccomp does not know the architecture "{name}"', pointer=pointer)
+        result = lib.seccomp_arch_add(context, token)
+        if result < 0 and -result != lib.EEXIST:
+            raise KernelError("add the seccomp architecture", "", -result, name, pointer=pointer)
+
+
+def _add_rule(context: Any, rule: Any, default: int, pointer: str) -> None:
+    action = _action(rule.action, rule.errnoRet)
+    if action == default:
+        return
+    for name in rule.names:
+        number = lib.seccomp_syscall_resolve_name(name.encode())
+        if number == lib.__NR_SCMP_ERROR:
+            continue  # a system call that this libseccomp does not know cannot be made either
+        for condition in _conditions(rule.args):
+            result = lib.seccomp_rule_add_array(
+                context, action, number, len(condition), condition
+            )
+            if result < 0:
+                raise KernelError("add the seccomp rule for", "", -result, name, pointer=pointer)
+
+
+def _conditions(args: Any) -> list[Any]:
+    """All conditions hold together, unless one argument is named twice: then each alone."""
+    compare = [
+        (a.index, getattr(lib, a.op), a.value, a.valueTwo or 0) for a in args
+    ]
+    if len({a.index for a in args}) == len(compare):
+        return [ffi.new("struct scmp_arg_cmp[]", compare)]
+    return [ffi.new("struct scmp_arg_cmp[]", [one]) for one in compare]
+
+
+def _export(context: Any) -> bytes:
+    """libseccomp 2.5 writes to a descriptor only."""
+    fd = os.memfd_create("seccomp", os.MFD_CLOEXEC)
+    try:
+        result = lib.seccomp_export_bpf(context, fd)
+        if result < 0:
+            raise KernelError("compile the seccomp profile", "", -result, pointer="/linux/seccomp")
+        os.lseek(fd, 0, os.SEEK_SET)
+        program = b""
+        while chunk := os.read(fd, 1 << 16):
+            program += chunk
+        return program
+    finally:
+        os.close(fd)

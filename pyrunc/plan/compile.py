@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a spec and facts about the host to a plan. Pure: same inputs, same plan.
+
+`order()` is the one place where the order of things stands, with the reason for each place.
+"""
+
+from __future__ import annotations
+
+from pyrunc.kernel import constants as k
+from pyrunc.plan import devices, mounts, namespaces, process, steps, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.host.facts import HostFacts
+    from pyrunc.plan.steps import Step
+    from pyrunc.spec.model import Spec
+
+CGROUP, MAPS, FORKED, HOOKS, PARKED = (
+    wire.MESSAGES.index(name) for name in ("cgroup", "maps", "forked", "hooks", "parked")
+)
+_SIGKILL = 9
+
+
+class Options:
+    """What the caller of `create` adds to config.json.
+
+    Args:
+        container_id: the container's id.
+        bundle: absolute path of the bundle.
+        rootfs: absolute path of the root filesystem.
+        cgroup_paths: controller -> directory; "" is the unified hierarchy.
+        cgroup_join: the parent has hierarchies to join the process to after it is spawned.
+        keyring: whether to join a session keyring of the container's own.
+        seccomp: the compiled filter, or None.
+        seccomp_flags: for seccomp(2).
+        hook_state: the state document before and after the pid, for hooks inside.
+        started_state: the same with status "created", for startContainer hooks.
+        console: the terminal's master is to be sent to register CONSOLE.
+        environment: variables added to process.env (LISTEN_FDS, NOTIFY_SOCKET).
+    """
+
+    __slots__ = (
+        "bundle", "cgroup_join", "cgroup_paths", "console", "container_id", "environment",
+        "hook_state", "keyring", "rootfs", "seccomp", "seccomp_flags", "started_state",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        container_id: str,
+        bundle: str,
+        rootfs: str,
+        cgroup_paths: dict[str, str] | None = None,
+        cgroup_join: bool = False,
+        keyring: bool = True,
+        seccomp: bytes | None = None,
+        seccomp_flags: int = 0,
+        hook_state: tuple[str, str] = ("", ""),
+        started_state: tuple[str, str] = ("", ""),
+        console: bool = False,
+        environment: tuple[str, ...] = (),
+    ) -> None:
+        self.container_id = container_id
+        self.bundle = bundle
+        self.rootfs = rootfs
+        self.cgroup_paths = cgroup_paths or {}
+        self.cgroup_join = cgroup_join
+        self.keyring = keyring
+        self.seccomp = seccomp
+        self.seccomp_flags = seccomp_flags
+        self.hook_state = hook_state
+        self.started_state = started_state
+        self.console = console
+        self.environment = environment
+
+
+class Plan:
+    """An ordered list of steps, and what is needed to start its interpreter.
+
+    Attributes:
+        steps: in order.
+        spawn_flags: namespaces that clone3 makes at once.
+        joined: (register, path, namespace type, pointer) of namespaces to open.
+        registers: how many registers the steps use.
+        passed: how many of them, from 0 on, are filled by the parent.
+    """
+
+    __slots__ = ("joined", "passed", "registers", "spawn_flags", "steps")
+
+    def __init__(
+        self,
+        made: tuple[Step, ...],
+        spawn_flags: int,
+        joined: tuple[tuple[int, str, str, str], ...],
+        registers: int,
+        passed: int,
+    ) -> None:
+        self.steps = made
+        self.spawn_flags = spawn_flags
+        self.joined = joined
+        self.registers = registers
+        self.passed = passed
+
+
+class Context:
+    """What the compilers of the single concerns share while one plan is made."""
+
+    def __init__(self, spec: Spec, facts: HostFacts, options: Options) -> None:
+        self.spec = spec
+        self.facts = facts
+        self.options = options
+        self.namespaces = {ns.type: ns for ns in (spec.linux.namespaces if spec.linux else ())}
+        self.joined = namespaces.joined(self)
+        self.passed = wire.FIRST_FREE + len(self.joined)
+        self.mount_register = self.passed
+        self.early = facts.privileged and (
+            self.has_namespace("user") or self.joins("mount")
+        )
+        self._sources = self.mount_register + 1
+        self.registers = self._sources + (len(spec.mounts) if self.early else 0) + 1
+        self.read_only_later: list[tuple[str, str]] = []
+
+    def has_namespace(self, kind: str) -> bool:
+        """Whether the container has a namespace of that type, new or joined."""
+        return kind in self.namespaces
+
+    def makes(self, kind: str) -> bool:
+        """Whether a new namespace of that type is made."""
+        return kind in self.namespaces and not self.namespaces[kind].path
+
+    def joins(self, kind: str) -> bool:
+        """Whether an existing namespace of that type is joined."""
+        return kind in self.namespaces and bool(self.namespaces[kind].path)
+
+    def source_register(self, index: int) -> int:
+        """Where the source of bind mount `index` is kept: one place, unless all come early."""
+        return self._sources + index if self.early else self.mount_register
+
+    def hierarchies(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The host's v1 hierarchies: (directory name, controllers)."""
+        return list(self.facts.cgroup_hierarchies)
+
+
+def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
+    """Make the plan for a container.
+
+    Args:
+        spec: checked configuration.
+        facts: what the host can do.
+        options: what the caller adds.
+
+    Returns:
+        The plan.
+
+    Raises:
+        SpecError: something in the configuration cannot be carried out; with its pointer.
+    """
+    ctx = Context(spec, facts, options)
+    made = tuple(order(ctx))
+    return Plan(
+        made, namespaces.spawn_flags(ctx), tuple(ctx.joined), ctx.registers, ctx.passed
+    )
+
+
+def order(ctx: Context) -> list[Step]:
+    """The steps, in the one order in which they are safe."""
+    spec, options = ctx.spec, ctx.options
+    made: list[Step] = [
+        # Before anything else: a creating process that dies takes an unfinished container along.
+        steps.ParentDeath(signal=_SIGKILL),
+    ]
+    if ctx.joined:
+        # Before the first namespace is joined: a process in there could trace us, or open our
+        # descriptors, while we still hold the host's (CVE-2016-9962).
+        made.append(steps.Dumpable(value=0))
+    if options.cgroup_join:
+        # Before any namespace: nothing may run outside the cgroup, and the root of a new cgroup
+        # namespace is the cgroup its maker is in.
+        made.append(steps.Sync(message=CGROUP))
+    if ctx.early:
+        # While the host's paths are still reachable with the host's rights.
+        made += [_root_source(ctx), *mounts.early_sources(ctx)]
+    made += namespaces.enter(ctx)
+    # After the namespaces, so that setsid happens in the process that stays.
+    made.append(steps.NewSession())
+    if options.keyring:
+        # In the user namespace that will own it.
+        made.append(process.keyring(ctx))
+    if ctx.makes("network"):
+        made.append(steps.LoopbackUp())
+    made += _root(ctx)
+    made += mounts.compile_mounts(ctx)
+    # After the mounts: /dev is one of them.
+    made += devices.compile_devices(ctx)
+    made += _hooks_before_pivot(ctx)
+    # From here on no step names a path of the host.
+    made.append(steps.Pivot())
+    made += _root_propagation(ctx)
+    # The container's /dev/null exists only now; after the hooks, whose output may be stdio.
+    made.append(steps.NullStdio())
+    if spec.process and spec.process.cwd:
+        # Before the root may become read-only.
+        made.append(
+            steps.MakeDirectory(
+                path=mounts.clean(spec.process.cwd), mode=0o755, pointer="/process/cwd"
+            )
+        )
+    if options.console:
+        # Needs the container's devpts; binds /dev/console, so before /dev becomes read-only.
+        made.append(process.console(ctx))
+    made += _finish_root(ctx)
+    made.append(process.umask(ctx))
+    made += process.names(ctx)
+    # Before /proc/sys may become read-only, and through a procfs that no mount can cover.
+    made += process.sysctls(ctx)
+    made += _covered_paths(ctx)
+    # Last of all mounts done: from here on privileges only go.
+    made += process.drop_privileges(ctx)
+    return made
+
+
+def _root_source(ctx: Context) -> Step:
+    return steps.OpenTree(
+        result=wire.ROOT, path=ctx.options.rootfs, recursive=1, pointer="/root/path"
+    )
+
+
+def _root(ctx: Context) -> list[Step]:
+    """Bring the root filesystem into the mount namespace."""
+    made: list[Step] = []
+    if ctx.makes("mount"):
+        # The first of all mount operations: otherwise what follows would appear on the host.
+        # A slave, not private: unmounts on the host still reach us, so that we pin nothing.
+        made.append(steps.Propagation(mount=wire.ROOT, whole=1, flag=k.MS_SLAVE, recursive=1))
+    if not ctx.early:
+        made.append(_root_source(ctx))
+    made += [
+        # A clone of a shared mount is its peer: the container's mounts would travel back.
+        steps.Propagation(
+            mount=wire.ROOT, whole=0, flag=k.MS_SLAVE, recursive=1, pointer="/root/path"
+        ),
+        steps.AttachRoot(pointer="/root/path"),
+    ]
+    if ctx.spec.linux and ctx.spec.linux.sysctl:
+        # While the host's procfs is visible: in a user namespace the kernel allows a new one
+        # only beside a fully visible one.
+        made.append(steps.OpenProcfs(result=wire.PROCFS, pointer="/linux/sysctl"))
+    return made
+
+
+def _hooks_before_pivot(ctx: Context) -> list[Step]:
+    hooks = ctx.spec.hooks
+    if not hooks:
+        return []
+    made: list[Step] = []
+    if hooks.prestart or hooks.createRuntime:
+        # The namespaces and mounts are there, the old root still is: what the spec promises.
+        made.append(steps.Sync(message=HOOKS))
+    made += process.hooks(ctx, "createContainer", hooks.createContainer)
+    return made
+
+
+def _root_propagation(ctx: Context) -> list[Step]:
+    """After the pivot: before it, "/" was the host's tree."""
+    wanted = ctx.spec.linux.rootfsPropagation if ctx.spec.linux else None
+    if not wanted:
+        return []
+    flags = {
+        "shared": k.MS_SHARED,
+        "slave": k.MS_SLAVE,
+        "private": k.MS_PRIVATE,
+        "unbindable": k.MS_UNBINDABLE,
+    }
+    name = wanted.removeprefix("r") if wanted not in flags else wanted
+    return [
+        steps.Propagation(
+            mount=wire.ROOT,
+            whole=1,
+            flag=flags[name],
+            recursive=wanted not in flags,
+            pointer="/linux/rootfsPropagation",
+        )
+    ]
+
+
+def _finish_root(ctx: Context) -> list[Step]:
+    """Make read-only what had to be filled first; the root itself last."""
+    made: list[Step] = [
+        steps.ReadOnlyMount(path=path, pointer=pointer) for path, pointer in ctx.read_only_later
+    ]
+    if ctx.spec.root and ctx.spec.root.readonly:
+        made.append(steps.ReadOnlyMount(path="/", pointer="/root/readonly"))
+    return made
+
+
+def _covered_paths(ctx: Context) -> list[Step]:
+    """Read-only before masked, as runc does: a mask may lie inside a read-only path."""
+    linux = ctx.spec.linux
+    if not linux:
+        return []
+    made: list[Step] = [
+        steps.ReadOnlyPath(path=mounts.clean(path), pointer=f"/linux/readonlyPaths/{i}")
+        for i, path in enumerate(linux.readonlyPaths)
+    ]
+    seen: set[str] = set()
+    for i, path in enumerate(linux.maskedPaths):
+        path = mounts.clean(path)
+        if path not in seen:
+            made.append(steps.MaskPath(path=path, pointer=f"/linux/maskedPaths/{i}"))
+        seen.add(path)
+    return made

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`linux.namespaces` as steps: which are made by clone3, which joined, which unshared; pure.
+
+Two shapes. Where nothing needs preparing (no user or time namespace, nothing joined), clone3
+itself makes the namespaces and pyrunc-init is pid 1 of the new one at once. Otherwise
+pyrunc-init starts in the host's namespaces, joins, unshares, asks its parent for the id maps,
+and goes on in a fork (CLONE_PARENT) that is pid 1 and still a direct child of the creator.
+"""
+
+from __future__ import annotations
+
+from pyrunc.kernel import constants as k
+from pyrunc.plan import steps, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.plan.compile import Context
+    from pyrunc.plan.steps import Step
+
+FLAGS = {
+    "user": k.CLONE_NEWUSER,
+    "mount": k.CLONE_NEWNS,
+    "pid": k.CLONE_NEWPID,
+    "network": k.CLONE_NEWNET,
+    "ipc": k.CLONE_NEWIPC,
+    "uts": k.CLONE_NEWUTS,
+    "cgroup": k.CLONE_NEWCGROUP,
+    "time": k.CLONE_NEWTIME,
+}
+# The name of each below /proc/PID/ns.
+FILES = {kind: kind for kind in FLAGS} | {"mount": "mnt", "network": "net"}
+
+
+def joined(ctx: Context) -> list[tuple[int, str, str, str]]:
+    """The namespaces to join: (register, path, type, pointer)."""
+    found = []
+    namespaces = ctx.spec.linux.namespaces if ctx.spec.linux else ()
+    for index, namespace in enumerate(namespaces):
+        if namespace.path:
+            register = wire.FIRST_FREE + len(found)
+            pointer = f"/linux/namespaces/{index}/path"
+            found.append((register, namespace.path, namespace.type, pointer))
+    return found
+
+
+def simple(ctx: Context) -> bool:
+    """Whether clone3 can make all namespaces at once."""
+    return not ctx.joined and not ctx.has_namespace("user") and not ctx.has_namespace("time")
+
+
+def spawn_flags(ctx: Context) -> int:
+    """The namespaces that clone3 makes."""
+    if not simple(ctx):
+        return 0
+    # The cgroup namespace is rooted in the cgroup of its maker, so it has to wait until the
+    # process is in its own.
+    return sum(FLAGS[kind] for kind in ctx.namespaces if kind != "cgroup")
+
+
+def enter(ctx: Context) -> list[Step]:
+    """The steps from the host's namespaces into the container's."""
+    if simple(ctx):
+        if ctx.makes("cgroup"):
+            return [steps.Unshare(flags=k.CLONE_NEWCGROUP, pointer="/linux/namespaces")]
+        return []
+    # Joined with the host's rights as long as there are any: inside the user namespace there is
+    # no right over namespaces that belong to the host. Without privileges it is the other way
+    # round: there are rights only inside.
+    first, second = _join_steps(ctx)
+    made: list[Step] = [*first]
+    if ctx.makes("user"):
+        made += [
+            steps.Unshare(flags=k.CLONE_NEWUSER, pointer="/linux/namespaces"),
+            # The maps are written from outside: inside, the capability to do so is gone.
+            steps.Sync(message=wire.MESSAGES.index("maps"), pointer="/linux/uidMappings"),
+        ]
+    if ctx.has_namespace("user"):
+        made.append(steps.BecomeRoot(setgroups=1, pointer="/linux/namespaces"))
+    made += second
+    rest = sum(FLAGS[kind] for kind in ctx.namespaces if ctx.makes(kind) and kind != "user")
+    if rest:
+        # After the user namespace, so that it owns them.
+        made.append(steps.Unshare(flags=rest, pointer="/linux/namespaces"))
+    if ctx.has_namespace("pid") or ctx.has_namespace("time"):
+        # Both hold for children only.
+        made.append(steps.Fork(pointer="/linux/namespaces"))
+    return made
+
+
+def _join_steps(ctx: Context) -> tuple[list[Step], list[Step]]:
+    joins = {
+        kind: steps.JoinNamespace(ns=register, flag=FLAGS[kind], kind=kind, pointer=pointer)
+        for register, _, kind, pointer in ctx.joined
+    }
+    user: list[Step] = [step for kind, step in joins.items() if kind == "user"]
+    others: list[Step] = [step for kind, step in joins.items() if kind not in ("user", "mount")]
+    # Last: it changes the root directory.
+    others += [step for kind, step in joins.items() if kind == "mount"]
+    if ctx.facts.privileged:
+        return [*others, *user], []
+    return user, others

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`process`, names, sysctls and hooks inside the container, as steps; pure."""
+
+from __future__ import annotations
+
+from _struct import pack
+
+from pyrunc.plan import steps, wire
+from pyrunc.spec.names import CAPABILITIES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.plan.compile import Context
+    from pyrunc.plan.steps import Step
+    from pyrunc.spec.model import Capabilities, Hook, Process
+
+_BITS = {name: 1 << number for number, name in enumerate(CAPABILITIES)}
+_EVERYTHING = (1 << 64) - 1
+_DEFAULT_UMASK = 0o022
+# keyctl(2): "search" for the owner, or for others where ids are mapped.
+_OWNER_SEARCH = 0x00080000
+_OTHER_SEARCH = 0x00000008
+
+
+def keyring(ctx: Context) -> Step:
+    mapped = ctx.has_namespace("user")
+    return steps.SessionKeyring(
+        name=f"_ses.{ctx.options.container_id}",
+        permissions=_OTHER_SEARCH if mapped else _OWNER_SEARCH,
+    )
+
+
+def console(ctx: Context) -> Step:
+    process = ctx.spec.process
+    assert process is not None
+    size = process.consoleSize
+    return steps.Console(
+        socket=wire.CONSOLE,
+        rows=size.height if size else 0,
+        columns=size.width if size else 0,
+        uid=process.user.uid,
+        mount=1,
+        pointer="/process/terminal",
+    )
+
+
+def umask(ctx: Context) -> Step:
+    process = ctx.spec.process
+    mask = process.user.umask if process else None
+    return steps.Umask(
+        mask=_DEFAULT_UMASK if mask is None else mask, pointer="/process/user/umask"
+    )
+
+
+def names(ctx: Context) -> list[Step]:
+    made: list[Step] = []
+    if ctx.spec.hostname:
+        made.append(steps.Hostname(name=ctx.spec.hostname, pointer="/hostname"))
+    if ctx.spec.domainname:
+        made.append(steps.Domainname(name=ctx.spec.domainname, pointer="/domainname"))
+    return made
+
+
+def sysctls(ctx: Context) -> list[Step]:
+    """Each key as a path below sys/; the first separator decides which one is meant."""
+    if not ctx.spec.linux:
+        return []
+    swap = str.maketrans("./", "/.")
+    made: list[Step] = []
+    for key, value in ctx.spec.linux.sysctl.items():
+        dot, slash = key.find("."), key.find("/")
+        slashed = slash >= 0 and (dot < 0 or slash < dot)
+        path = key if slashed else key.translate(swap)
+        made.append(
+            steps.Sysctl(
+                path=f"sys/{path}",
+                value=value,
+                pointer=f"/linux/sysctl/{key.replace('~', '~0').replace('/', '~1')}",
+            )
+        )
+    return made
+
+
+def hooks(ctx: Context, name: str, wanted: tuple[Hook, ...]) -> list[Step]:
+    """Hooks that run in the container's namespaces."""
+    started = name == "startContainer"
+    before, after = ctx.options.started_state if started else ctx.options.hook_state
+    return [
+        steps.RunHook(
+            path=hook.path,
+            args=hook.args or (hook.path,),
+            env=hook.env or (),
+            # runc: a startContainer hook without an environment of its own gets the process's.
+            inherit=started and not hook.env,
+            timeout=hook.timeout or 0,
+            state_before=before,
+            state_after=after,
+            name=name,
+            index=index,
+            pointer=f"/hooks/{name}/{index}",
+        )
+        for index, hook in enumerate(wanted)
+    ]
+
+
+def drop_privileges(ctx: Context) -> list[Step]:
+    """From the runtime's rights to the program's, and to its first instruction."""
+    process = ctx.spec.process
+    assert process is not None
+    program = ctx.options.seccomp
+    confined = process.noNewPrivileges
+    made: list[Step] = []
+    if confined:
+        made.append(steps.NoNewPrivileges(pointer="/process/noNewPrivileges"))
+    if program is not None and not confined:
+        # Without no_new_privs the filter needs CAP_SYS_ADMIN, so before capabilities go.
+        made.append(_seccomp(ctx, program))
+    made += [
+        # As the runtime's user first: root may enter a directory that the user cannot.
+        _chdir(process, final=0),
+        _environment(ctx, process),
+        # While CAP_SETPCAP is held: dropping it first would make the rest impossible.
+        *_bounding(process.capabilities),
+        # Before setuid, while there is the right to give files away.
+        steps.ChownStdio(uid=process.user.uid, pointer="/process/user/uid"),
+        _ids(ctx, process),
+        # A change of ids clears the parent-death signal.
+        steps.ParentDeath(signal=9),
+        # As the container's user; then checked to lie inside the container (CVE-2024-21626).
+        _chdir(process, final=1),
+        # After setuid, which has emptied the effective set.
+        *_capabilities(process.capabilities),
+        # As the user who will run it; an error still reaches the caller of `create`.
+        steps.FindProgram(args=process.args, path=_search_path(process), pointer="/process/args/0"),
+        # Before a strict filter could forbid it; what stays open is neither directory nor
+        # program.
+        steps.CloseDescriptors(),
+        steps.ParentDeath(signal=0),
+    ]
+    if program is not None and confined:
+        # As late as possible: the profile then has to allow nothing of ours but write, read,
+        # close and execve. The parent is told only after it is in force.
+        made.append(_seccomp(ctx, program))
+    made += [
+        steps.Sync(message=wire.MESSAGES.index("parked")),
+        steps.WaitStart(),
+        *(hooks(ctx, "startContainer", ctx.spec.hooks.startContainer) if ctx.spec.hooks else ()),
+        steps.Execute(pointer="/process/args/0"),
+    ]
+    return made
+
+
+def _seccomp(ctx: Context, program: bytes) -> Step:
+    return steps.Seccomp(
+        program=program, flags=ctx.options.seccomp_flags, pointer="/linux/seccomp"
+    )
+
+
+def _chdir(process: Process, final: int) -> Step:
+    return steps.ChangeDirectory(path=process.cwd, final=final, pointer="/process/cwd")
+
+
+def _environment(ctx: Context, process: Process) -> Step:
+    """Of a variable given twice the last wins."""
+    variables: dict[str, str] = {}
+    for entry in (*process.env, *ctx.options.environment):
+        name, _, value = entry.partition("=")
+        variables[name] = value
+    find_home = not variables.get("HOME")
+    if find_home:
+        variables.pop("HOME", None)
+    return steps.Environment(
+        variables=tuple(f"{name}={value}" for name, value in variables.items()),
+        home_of=process.user.uid,
+        find_home=find_home,
+        pointer="/process/env",
+    )
+
+
+def _search_path(process: Process) -> str:
+    path = ""
+    for entry in process.env:
+        if entry.startswith("PATH="):
+            path = entry[5:]
+    return path
+
+
+def mask(names: tuple[str, ...]) -> int:
+    """Capability names as bits; unknown ones were warned about when the spec was checked."""
+    bits = 0
+    for name in names:
+        bits |= _BITS.get(name, 0)
+    return bits
+
+
+def _bounding(capabilities: Capabilities | None) -> list[Step]:
+    if capabilities is None:
+        return []
+    keep = mask(capabilities.bounding)
+    return [steps.DropBounding(keep=keep, pointer="/process/capabilities/bounding")]
+
+
+def _ids(ctx: Context, process: Process) -> Step:
+    user = process.user
+    groups = user.additionalGids
+    return steps.SetIds(
+        uid=user.uid,
+        gid=user.gid,
+        groups=pack(f"={len(groups)}I", *groups),
+        # Where setgroups is denied there are no groups to drop either.
+        setgroups=ctx.facts.privileged,
+        pointer="/process/user",
+    )
+
+
+def _capabilities(capabilities: Capabilities | None) -> list[Step]:
+    if capabilities is None:
+        # runc: without the property all are kept, as far as setuid leaves them.
+        return []
+    return [
+        steps.SetCapabilities(
+            effective=mask(capabilities.effective),
+            permitted=mask(capabilities.permitted),
+            inheritable=mask(capabilities.inheritable),
+            pointer="/process/capabilities",
+        ),
+        steps.AmbientCapabilities(
+            mask=mask(capabilities.ambient), pointer="/process/capabilities/ambient"
+        ),
+    ]

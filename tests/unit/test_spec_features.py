@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""observe.features: the shape that engines read, and nothing that is refused elsewhere."""
+
+from __future__ import annotations
+
+from pyrunc import jsontext
+from pyrunc.observe.features import features
+from pyrunc.spec.unsupported import MOUNT_OPTIONS
+
+
+def test_the_document_has_what_engines_read() -> None:
+    found = features("2.5.4", version="0.1.0")
+    assert (found["ociVersionMin"], found["ociVersionMax"]) == ("1.0.0", "1.3.0")
+    assert found["hooks"][0] == "prestart"
+    assert len(found["linux"]["capabilities"]) == 41  # noqa: PLR2004
+    assert found["linux"]["capabilities"][21] == "CAP_SYS_ADMIN"
+    assert "user" in found["linux"]["namespaces"]
+    assert found["annotations"] == {
+        "org.opencontainers.runc.checkpoint.enabled": "false",
+        "org.pyrunc.version": "0.1.0",
+        "io.github.seccomp.libseccomp.version": "2.5.4",
+    }
+    assert jsontext.loads(jsontext.dumps_indented(found, "    ").encode()) == found
+
+
+def test_mount_options_are_those_of_runc_without_the_refused_ones() -> None:
+    # runc 1.5's list, cli-contract 2.4.
+    runc = (
+        "async atime bind defaults dev diratime dirsync exec iversion lazytime loud mand noatime "
+        "nodev nodiratime noexec noiversion nolazytime nomand norelatime nostrictatime nosuid "
+        "nosymfollow private ratime rbind rdev rdiratime relatime remount rexec rnoatime rnodev "
+        "rnodiratime rnoexec rnorelatime rnostrictatime rnosuid rnosymfollow ro rprivate "
+        "rrelatime rro rrw rshared rslave rstrictatime rsuid rsymfollow runbindable rw shared "
+        "silent slave strictatime suid symfollow sync tmpcopyup unbindable"
+    ).split()
+    assert features(None)["mountOptions"] == [o for o in runc if o not in MOUNT_OPTIONS]
+
+
+def test_what_is_refused_is_not_offered() -> None:
+    linux = features("2.5.4")["linux"]
+    assert "SCMP_ACT_NOTIFY" not in linux["seccomp"]["actions"]
+    assert "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" not in linux["seccomp"]["supportedFlags"]
+    for name in ("apparmor", "selinux", "intelRdt", "netDevices"):
+        assert linux[name] == {"enabled": False}
+    assert linux["mountExtensions"] == {"idmap": {"enabled": False}}
+    assert linux["cgroup"]["systemd"] is False
+    assert "memoryPolicy" not in linux
+
+
+def test_without_libseccomp_there_is_no_seccomp() -> None:
+    found = features(None)
+    assert found["linux"]["seccomp"] == {"enabled": False}
+    assert "io.github.seccomp.libseccomp.version" not in found["annotations"]
+
+
+def test_the_core_can_narrow_what_seccomp_offers() -> None:
+    seccomp = features("2.5.4", supported_flags=("A",), archs=("B",))["linux"]["seccomp"]
+    assert seccomp["supportedFlags"] == ["A"]
+    assert seccomp["archs"] == ["B"]
