@@ -7,7 +7,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.cgroups import Layout
+    from pyrunc.cgroups.layout import Layout
 
 
 class HostFacts:
@@ -38,13 +38,12 @@ class HostFacts:
 
 def probe(layout: Layout) -> HostFacts:
     """Ask this host."""
-    hierarchies: dict[str, list[str]] = {}
-    for controller, mount in layout.mounts.items():
-        if controller:
-            hierarchies.setdefault(os.path.basename(mount), []).append(controller)
+    hierarchies = tuple(
+        (os.path.basename(h.mount), h.names) for h in layout.hierarchies if h.names != ("",)
+    )
     return HostFacts(
         privileged=os.geteuid() == 0,
         cgroup_kind=layout.kind,
-        cgroup_hierarchies=tuple((name, tuple(c)) for name, c in hierarchies.items()),
+        cgroup_hierarchies=hierarchies,
         has_kcore=os.path.exists("/proc/kcore"),
     )

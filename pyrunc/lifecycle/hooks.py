@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hooks that run in the runtime's namespaces: prestart, createRuntime, poststart, poststop."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from pyrunc import jsontext
+from pyrunc.errors import HookError, errno_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from pyrunc.spec.model import Hook
+
+_SIGPIPE, _SIGKILL, _SIGXFSZ = 13, 9, 25
+_OUTPUT_KEPT = 64 << 10
+
+
+def oci_state(state: dict[str, Any], status: str, pid: int) -> dict[str, Any]:
+    """The state document of the specification, for hooks and `state`."""
+    document = {
+        "ociVersion": state["ociVersion"],
+        "id": state["id"],
+        "pid": pid,
+        "status": status,
+        "bundle": state["bundle"],
+    }
+    if state["annotations"]:
+        document["annotations"] = state["annotations"]
+    return document
+
+
+def run_hooks(name: str, hooks: Sequence[Hook], document: dict[str, Any]) -> None:
+    """Run hooks one after the other; the first that fails ends it.
+
+    Args:
+        name: the list they come from.
+        hooks: in order.
+        document: the state that each reads on its stdin.
+
+    Raises:
+        HookError: one failed, or ran out of time.
+    """
+    text = jsontext.dumps(document).encode()
+    for index, hook in enumerate(hooks):
+        _run(name, index, hook, text)
+
+
+def _run(name: str, index: int, hook: Hook, text: bytes) -> None:
+    stdin = os.memfd_create("state.json", os.MFD_CLOEXEC)
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        os.write(stdin, text)
+        os.lseek(stdin, 0, os.SEEK_SET)
+        os.set_blocking(writer, True)
+        pid = _spawn(name, index, hook, stdin, writer)
+        os.close(writer)
+        writer = -1
+        _await(name, index, hook, pid, reader)
+    finally:
+        os.close(stdin)
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
+
+
+def _spawn(name: str, index: int, hook: Hook, stdin: int, output: int) -> int:
+    # Without `env` runc's hooks inherit the runtime's environment.
+    env = (
+        dict(entry.split("=", 1) for entry in hook.env)
+        if hook.env is not None
+        else dict(os.environ)
+    )
+    try:
+        return os.posix_spawn(
+            hook.path,
+            list(hook.args or (hook.path,)),
+            env,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, stdin, 0),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_DUP2, output, 2),
+            ],
+            # A session of its own, so that a time-out can end all that it has started.
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[_SIGPIPE, _SIGXFSZ],
+        )
+    except OSError as error:
+        reason = f"fork/exec {hook.path}: {errno_text(error.errno or 0)}"
+        raise HookError(name, index, reason) from None
+
+
+def _await(name: str, index: int, hook: Hook, pid: int, reader: int) -> None:
+    """Wait for the hook's own process; what it left behind may keep the pipe open."""
+    deadline = time.monotonic() + hook.timeout if hook.timeout else None
+    pidfd = os.pidfd_open(pid)
+    output = b""
+    late = False
+    try:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.register(reader, select.POLLIN)
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            ready = dict(poll.poll(left))
+            if reader in ready:
+                chunk = _read(reader)
+                output = (output + chunk)[:_OUTPUT_KEPT]
+                if not chunk:
+                    poll.unregister(reader)
+            if pidfd in ready or (not ready and deadline is not None):
+                late = pidfd not in ready
+                break
+    except BaseException:
+        os.killpg(pid, _SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+    finally:
+        os.close(pidfd)
+    if late:
+        os.killpg(pid, _SIGKILL)
+    status = os.waitpid(pid, 0)[1]
+    if late:
+        raise HookError(name, index, f"hook ran past specified timeout of {hook.timeout}s")
+    if status:
+        output += _read(reader)
+        raise HookError(name, index, describe(status, output))
+
+
+def describe(status: int, output: bytes) -> str:
+    """A wait status and the hook's output in words."""
+    if os.WIFSIGNALED(status):
+        reason = f"signal {os.WTERMSIG(status)}"
+    else:
+        reason = f"exit status {os.WEXITSTATUS(status)}"
+    text = output[:_OUTPUT_KEPT].decode(errors="replace").strip()
+    return f"{reason}, output: {text}" if text else reason
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, _OUTPUT_KEPT)
+    except BlockingIOError:
+        return b""

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The status of a container, asked of the kernel each time; never stored."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pyrunc.lifecycle.store import FIFO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.lifecycle.store import Entry
+
+CREATED, RUNNING, PAUSED, STOPPED = "created", "running", "paused", "stopped"
+_STATE, _START_TIME = 0, 19  # fields 3 and 22 of proc_pid_stat(5), counted behind the name
+
+
+def process_stat(pid: int) -> tuple[str, int] | None:
+    """A process's state letter and start time in clock ticks, or None if there is none."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        data = os.read(fd, 4096)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(fd)
+    # The name in parentheses may hold anything, also parentheses.
+    fields = data[data.rindex(b")") + 2 :].split()
+    return fields[_STATE].decode(), int(fields[_START_TIME])
+
+
+def is_alive(state: dict[str, Any]) -> bool:
+    """Whether the init that the state names lives: same pid and same start (pid reuse)."""
+    stat = process_stat(state["pid"])
+    return stat is not None and stat[0] not in "ZX" and stat[1] == state["startTime"]
+
+
+def status_of(entry: Entry, state: dict[str, Any]) -> str:
+    """created, running, paused or stopped (cli-contract section 6)."""
+    if not is_alive(state):
+        return STOPPED
+    if _is_frozen(state):
+        return PAUSED
+    return CREATED if entry.has(FIFO) else RUNNING
+
+
+def _is_frozen(state: dict[str, Any]) -> bool:
+    from pyrunc import cgroups
+
+    return cgroups.from_dict(state["cgroup"]).frozen()
+
+
+def open_pidfd(state: dict[str, Any]) -> int:
+    """A pidfd of the container's init, or -1 if it is gone.
+
+    The identity is checked after opening: before, the pid could change hands (security R23).
+    """
+    try:
+        fd = os.pidfd_open(state["pid"])
+    except OSError as error:
+        if error.errno in (errno.ESRCH, errno.EINVAL):
+            return -1
+        raise
+    if is_alive(state):
+        return fd
+    os.close(fd)
+    return -1

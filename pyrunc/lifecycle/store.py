@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where containers are remembered: one directory each, with a journal and a state.
+
+The directory's creation is what makes an id unique. `journal` is appended before each effect
+outside the directory, so that whoever comes after a killed runtime can undo it; `state.json`
+replaces it when the container is complete. Access is by directory descriptor and never through
+a link: an id is one component, checked (security R16). What is not stored is the status: that
+is always asked of the kernel (`status.py`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from pyrunc import jsontext
+from pyrunc.errors import ContainerExists, ContainerNotFound, KernelError, PyruncError, UsageError
+from pyrunc.kernel import process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+STATE, JOURNAL, FIFO = "state.json", "journal", "exec.fifo"
+MAX_ID = 255
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-")
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOCK_SECONDS = 15.0
+
+
+def check_id(container_id: str) -> str:
+    """The id, if it is one (runc's grammar).
+
+    Raises:
+        UsageError: empty, "." or "..", too long, or with another character.
+    """
+    if not container_id:
+        raise UsageError("container id cannot be empty")
+    if container_id in (".", "..") or not _LETTERS.issuperset(container_id):
+        raise UsageError("invalid container ID format", hint="letters, digits, _ + . and - only")
+    if len(container_id) > MAX_ID:
+        raise UsageError(f"invalid container ID format: longer than {MAX_ID} bytes")
+    return container_id
+
+
+def default_root(environ: dict[str, str] | os._Environ[str]) -> str:
+    """The directory where state is kept unless told otherwise (cli-contract section 5)."""
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if runtime and os.geteuid() != 0:
+        return f"{runtime}/pyrunc"
+    if runtime and environ.get("USER", "") != "root" and _in_user_namespace():
+        return f"{runtime}/pyrunc"
+    return "/run/pyrunc"
+
+
+def _in_user_namespace() -> bool:
+    try:
+        fd = os.open("/proc/self/uid_map", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return os.read(fd, 256).split() != [b"0", b"0", b"4294967295"]
+    finally:
+        os.close(fd)
+
+
+class Entry:
+    """One container's directory, open.
+
+    Args:
+        root: the state root, absolute.
+        container_id: a checked id.
+        fd: descriptor of the directory; owned by this object.
+    """
+
+    __slots__ = ("container_id", "fd", "root")
+
+    def __init__(self, root: str, container_id: str, fd: int) -> None:
+        self.root = root
+        self.container_id = container_id
+        self.fd = fd
+
+    def close(self) -> None:
+        """Let go of the directory, and so of the lock."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __enter__(self) -> Entry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def path(self) -> str:
+        return f"{self.root}/{self.container_id}"
+
+    def lock(self) -> None:
+        """Be the only one who changes this container, until `close`.
+
+        Raises:
+            PyruncError: somebody else has held the lock for too long.
+        """
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while not process.lock(self.fd, wait=False):
+            if time.monotonic() > deadline:
+                raise PyruncError(
+                    f"container {self.container_id} is being changed by another process",
+                    hint="a hook may hang; try again later",
+                )
+            time.sleep(0.01)
+
+    def is_linked(self) -> bool:
+        """Whether the directory is still the one of that name (it may be deleted meanwhile)."""
+        try:
+            there = os.stat(self.path, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        here = os.fstat(self.fd)
+        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+    def note(self, **effect: Any) -> None:
+        """Append an effect to the journal, before it happens."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(JOURNAL, flags, 0o600, dir_fd=self.fd)
+        try:
+            os.write(fd, (jsontext.dumps(effect) + "\n").encode())
+        finally:
+            os.close(fd)
+
+    def journal(self) -> dict[str, Any]:
+        """All effects noted; a last line that a kill has cut is an effect that did not happen."""
+        merged: dict[str, Any] = {}
+        data = self._read(JOURNAL) or b""
+        for line in data.split(b"\n")[:-1]:
+            merged.update(jsontext.loads(line, JOURNAL))
+        return merged
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the state, all or nothing."""
+        name = f".{STATE}.new"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(name, flags, 0o600, dir_fd=self.fd)
+        try:
+            data = jsontext.dumps(state).encode()
+            while data:
+                data = data[os.write(fd, data) :]
+        finally:
+            os.close(fd)
+        os.rename(name, STATE, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    def state(self) -> dict[str, Any]:
+        """The saved state.
+
+        Raises:
+            ContainerNotFound: there is none: the creation never ended.
+            PyruncError: the file is damaged.
+        """
+        data = self._read(STATE)
+        if data is None:
+            raise ContainerNotFound
+        state = jsontext.loads(data, f"{self.path}/{STATE}")
+        if not isinstance(state, dict) or "pid" not in state:
+            raise PyruncError(f"{self.path}/{STATE} is damaged", hint="pyrunc delete --force")
+        return state
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+        except FileNotFoundError:
+            return None
+        try:
+            data = b""
+            while chunk := os.read(fd, 1 << 20):
+                data += chunk
+            return data
+        finally:
+            os.close(fd)
+
+    def has(self, name: str) -> bool:
+        try:
+            os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def unlink(self, name: str) -> None:
+        try:
+            os.unlink(name, dir_fd=self.fd)
+        except FileNotFoundError:
+            pass
+
+    def remove(self) -> None:
+        """Remove the directory with what is in it; the journal last, it is the way back."""
+        names = os.listdir(self.fd)
+        for name in sorted(names, key=lambda n: n == JOURNAL):
+            self.unlink(name)
+        try:
+            os.rmdir(self.path)
+        except FileNotFoundError:
+            pass
+
+
+def create_entry(root: str, container_id: str) -> Entry:
+    """Make a container's directory, locked.
+
+    Raises:
+        ContainerExists: somebody has it already.
+        KernelError: the state root cannot be used.
+    """
+    path = f"{root}/{container_id}"
+    try:
+        os.mkdir(path, 0o711)
+    except FileNotFoundError:
+        _make_root(root)
+        return create_entry(root, container_id)
+    except FileExistsError:
+        raise ContainerExists from None
+    except OSError as error:
+        raise KernelError("make", "mkdir", error.errno or 0, path) from None
+    try:
+        entry = Entry(root, container_id, os.open(path, _DIRECTORY))
+    except FileNotFoundError:
+        raise PyruncError(f"container {container_id} was deleted while it was created") from None
+    entry.lock()
+    if not entry.is_linked():
+        entry.close()
+        raise PyruncError(f"container {container_id} was deleted while it was created")
+    return entry
+
+
+def open_entry(root: str, container_id: str) -> Entry:
+    """Open a container's directory.
+
+    Raises:
+        ContainerNotFound: there is none of that id.
+    """
+    try:
+        fd = os.open(f"{root}/{check_id(container_id)}", _DIRECTORY)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise ContainerNotFound from None
+        raise KernelError("open", "open", error.errno or 0, f"{root}/{container_id}") from None
+    return Entry(root, container_id, fd)
+
+
+def ids(root: str) -> Iterator[str]:
+    """The ids below a state root, sorted; whatever else lies there is passed over."""
+    for name in sorted(os.listdir(root)):
+        if _LETTERS.issuperset(name) and os.path.isdir(f"{root}/{name}"):
+            yield name
+
+
+def _make_root(root: str) -> None:
+    try:
+        os.makedirs(root, 0o700, exist_ok=True)
+    except OSError as error:
+        raise KernelError("make the state root", "mkdir", error.errno or 0, root) from None
