@@ -26,9 +26,7 @@ def detect() -> Layout:
     return layout.detect()
 
 
-def new(
-    layout: Layout, cgroups_path: str | None, container_id: str, manager: str = "fs"
-) -> Driver:
+def new(layout: Layout, cgroups_path: str | None, container_id: str, manager: str = "fs") -> Driver:
     """The driver for a container that is to be made. Touches nothing.
 
     Args:

@@ -29,12 +29,6 @@ if TYPE_CHECKING:
 
 POINTER = "/linux/cgroupsPath"
 
-# security.md section 2.11: removal is tried for at least 5 s before it is an error.
-REMOVE_SECONDS = 5.0
-# Without ownership there is nobody to kill; a process of ours that got there dies by itself.
-UNOWNED_SECONDS = 0.5
-_FIRST_PAUSE = 0.001
-_LAST_PAUSE = 0.1
 # A task that clone3 has made but not woken up yet cannot be moved: EINVAL (spec-map 4.6).
 _ATTACH_TRIES = 5
 _ATTACH_PAUSE = 0.03
@@ -193,7 +187,8 @@ class Driver:
         try:
             return tree.pids(fd)
         except OSError as error:
-            raise tree.failure("list processes of", "read", error, self.directories[index]) from error
+            path = self.directories[index]
+            raise tree.failure("list processes of", "read", error, path) from error
 
     def spawn_fd(self) -> int:
         """A descriptor for clone3(CLONE_INTO_CGROUP).
@@ -274,7 +269,13 @@ class Driver:
         self.close()
         left = [d for d in reversed(self.directories) if not _removed(d)]
         if left:
-            self._destroy_slowly(left)
+            from pyrunc.cgroups import removal  # noqa: PLC0415  # most go at the first try
+
+            removal.remove(left, self._kill_again if self.owned else None)
+
+    def _kill_again(self) -> None:
+        self.kill()
+        self.close()
 
     def close(self) -> None:
         """Close the directories that `create` and others keep open. Using it again reopens."""
@@ -388,45 +389,11 @@ class Driver:
                 raise tree.failure("join cgroup", "write", error, path, POINTER) from error
             return
 
-    def _destroy_slowly(self, left: list[str]) -> None:
-        from time import monotonic  # noqa: PLC0415  # the usual removal needs no clock
 
-        end = monotonic() + (REMOVE_SECONDS if self.owned else UNOWNED_SECONDS)
-        pause = _FIRST_PAUSE
-        while True:
-            if self.owned:
-                # Again each time: a process may fork between the signal and its arrival.
-                self.kill()
-                self.close()
-            last = None
-            for path in list(left):
-                last = self._remove(path) or last
-                if not last or last.object != path:
-                    left.remove(path)
-            if not left or last is None:
-                return
-            if monotonic() > end:
-                break
-            _sleep(pause)
-            pause = min(pause * 2, _LAST_PAUSE)
-        if self.owned or last.errno != errno.EBUSY:
-            raise last
+def _sleep(seconds: float) -> None:
+    from time import sleep  # noqa: PLC0415
 
-    def _remove(self, path: str) -> CgroupError | None:
-        """Remove one directory, with those below it if they are ours. The failure, or None."""
-        try:
-            if self.owned:
-                fd = os.open(path, tree.DIRECTORY)
-                try:
-                    tree.remove_below(fd)
-                finally:
-                    os.close(fd)
-            os.rmdir(path)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            return tree.failure("remove cgroup", "rmdir", error, path)
-        return None
+    sleep(seconds)
 
 
 def _removed(path: str) -> bool:
@@ -434,14 +401,6 @@ def _removed(path: str) -> bool:
     # and this is the one system call per hierarchy that most deletes consist of.
     try:
         os.rmdir(path)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno == errno.ENOENT
     return True
-
-
-def _sleep(seconds: float) -> None:
-    from time import sleep  # noqa: PLC0415
-
-    sleep(seconds)

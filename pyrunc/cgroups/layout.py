@@ -105,9 +105,7 @@ def detect() -> Layout:
     """
     layout = parse(_slurp("/proc/self/mountinfo"), _slurp("/proc/self/cgroup"), _device)
     if layout is None:
-        raise PyruncError(
-            "no cgroup hierarchy is mounted", hint=f"mount -t cgroup2 none {ROOT}"
-        )
+        raise PyruncError("no cgroup hierarchy is mounted", hint=f"mount -t cgroup2 none {ROOT}")
     return layout
 
 

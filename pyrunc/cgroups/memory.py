@@ -100,13 +100,9 @@ def limits_v1(memory: Memory, current: int | None, has_swap: bool) -> list[Limit
         swap = -1
     found = []
     if limit:
-        found.append(
-            Limit("memory.limit_in_bytes", str(limit), "/memory/limit", compare=BYTES)
-        )
+        found.append(Limit("memory.limit_in_bytes", str(limit), "/memory/limit", compare=BYTES))
     if swap:
-        found.append(
-            Limit("memory.memsw.limit_in_bytes", str(swap), "/memory/swap", compare=BYTES)
-        )
+        found.append(Limit("memory.memsw.limit_in_bytes", str(swap), "/memory/swap", compare=BYTES))
     # memsw >= limit must hold after each write, so what grows is written in this order.
     if limit and swap and (swap == -1 or (current is not None and current < swap)):
         found.reverse()
@@ -116,9 +112,7 @@ def limits_v1(memory: Memory, current: int | None, has_swap: bool) -> list[Limit
             Limit("memory.soft_limit_in_bytes", value, "/memory/reservation", compare=BYTES)
         )
     if memory.disableOOMKiller:
-        found.append(
-            Limit("memory.oom_control", "1", "/memory/disableOOMKiller", compare=FLAG)
-        )
+        found.append(Limit("memory.oom_control", "1", "/memory/disableOOMKiller", compare=FLAG))
     if memory.swappiness is not None:
         found.append(Limit("memory.swappiness", str(memory.swappiness), "/memory/swappiness"))
     return found
@@ -145,11 +139,13 @@ def refuse_below_usage(memory: Memory, usage: int) -> None:
     """
     limit, swap = memory.limit or 0, memory.swap or 0
     if 0 < limit <= usage:
-        raise SpecError(f"rejected: {limit} is not above the usage, {usage}",
-                        pointer=f"{_BASE}/limit")
+        raise SpecError(
+            f"rejected: {limit} is not above the usage, {usage}", pointer=f"{_BASE}/limit"
+        )
     if 0 < swap <= usage:
-        raise SpecError(f"rejected: {swap} is not above the usage, {usage}",
-                        pointer=f"{_BASE}/swap")
+        raise SpecError(
+            f"rejected: {swap} is not above the usage, {usage}", pointer=f"{_BASE}/swap"
+        )
 
 
 def _number(value: int) -> str:

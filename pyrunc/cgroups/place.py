@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 POINTER = "/linux/cgroupsPath"
 
 
-def place(
-    layout: Layout, cgroups_path: str | None, container_id: str, manager: str
-) -> list[str]:
+def place(layout: Layout, cgroups_path: str | None, container_id: str, manager: str) -> list[str]:
     """The container's path in each hierarchy of the layout, below its mount.
 
     Args:
@@ -39,7 +37,7 @@ def place(
             f'the cgroup manager "{manager}" is not supported by this version of pyrunc yet',
             pointer=POINTER,
         )
-    asked = container_id if not cgroups_path else cgroups_path
+    asked = cgroups_path or container_id
     if "\0" in asked:
         raise SpecError("must not hold a NUL byte", pointer=POINTER)
     relative = clean(asked)

@@ -6,14 +6,16 @@ This module must not freeze or thaw: whoever calls it knows how its hierarchy do
 
 from __future__ import annotations
 
-# The `signal` module wraps this one in enums, which cost 3.7 ms to import.
-import _signal
 import errno
 import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from collections.abc import Callable
+else:
+    # The `signal` module wraps this one in enums, which cost 3.7 ms to import.
+    import _signal
 
 # Descriptors held at once.
 _BATCH = 200
@@ -67,4 +69,4 @@ def _kill(fd: int) -> None:
     try:
         _signal.pidfd_send_signal(fd, _signal.SIGKILL)
     except ProcessLookupError:
-        pass
+        return

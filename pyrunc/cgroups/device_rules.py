@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a list of device rules means: the reference that both enforcers are made from.
+
+The semantics are those of the v1 devices controller, on v2 as well, so that one config.json
+means one thing (spec-map 4.5): a default, and exceptions from it that the rules add and
+remove in their order. Pure; must not know how a policy is enforced.
+"""
+
+from __future__ import annotations
+
+from pyrunc.errors import SpecError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyrunc.spec.model_resources import DeviceRule
+
+MKNOD, READ, WRITE = 1, 2, 4
+ALL = MKNOD | READ | WRITE
+ANY = -1
+_BITS = {"m": MKNOD, "r": READ, "w": WRITE}
+_LAST_NUMBER = (1 << 32) - 1
+_BASE = "/linux/resources/devices"
+
+# Type "b" or "c", major, minor; ANY is every number.
+if TYPE_CHECKING:
+    Key = tuple[str, int, int]
+
+
+class Policy:
+    """A default and the exceptions from it.
+
+    Args:
+        default_allow: what holds where no exception does.
+        exceptions: (type, major, minor) to the bits of access that are the other way round.
+    """
+
+    __slots__ = ("default_allow", "exceptions")
+
+    def __init__(
+        self, default_allow: bool = False, exceptions: dict[Key, int] | None = None
+    ) -> None:
+        self.default_allow = default_allow
+        self.exceptions = exceptions if exceptions is not None else {}
+
+    @property
+    def allows_all(self) -> bool:
+        """Whether nothing is denied."""
+        return self.default_allow and not self.exceptions
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Policy):
+            return NotImplemented
+        return (self.default_allow, self.exceptions) == (other.default_allow, other.exceptions)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def reset(self, allow: bool) -> None:
+        """Rule type "a": a new default, without exceptions."""
+        self.default_allow = allow
+        self.exceptions.clear()
+
+    def change(self, allow: bool, key: Key, access: int) -> bool:
+        """Allow or deny some access to some devices.
+
+        Args:
+            allow: whether to allow it.
+            key: the devices.
+            access: bits of access.
+
+        Returns:
+            False when this would have to cut a hole into an exception that covers more
+            devices, which the v1 controller cannot; nothing has changed then.
+        """
+        if allow != self.default_allow:
+            self.exceptions[key] = self.exceptions.get(key, 0) | access
+            return True
+        if any(self.exceptions.get(wider, 0) & access for wider in _wider(key)):
+            return False
+        left = self.exceptions.get(key, 0) & ~access
+        if left:
+            self.exceptions[key] = left
+        else:
+            self.exceptions.pop(key, None)
+        return True
+
+    def allows(self, kind: str, major: int, minor: int, access: int) -> bool:
+        """Whether a process may access a device in all the ways asked for at once.
+
+        Args:
+            kind: "b" or "c".
+            major: of the device.
+            minor: of the device.
+            access: bits of access.
+        """
+        for (k, a, i), bits in self.exceptions.items():
+            if k != kind or a not in (ANY, major) or i not in (ANY, minor):
+                continue
+            if not self.default_allow and not access & ~bits:
+                return True
+            # A denied way spoils the whole access, as in the v1 controller. runc's program
+            # wants all ways denied: opening read-write passes its rule against writing.
+            if self.default_allow and access & bits:
+                return False
+        return self.default_allow
+
+
+def build(rules: Iterable[DeviceRule]) -> Policy:
+    """The policy that rules make of "deny everything", in their order.
+
+    Args:
+        rules: linux.resources.devices.
+
+    Raises:
+        SpecError: a rule is wrong, or denies a part of what an earlier one allows with a
+            wildcard.
+    """
+    policy = Policy()
+    for index, rule in enumerate(rules):
+        pointer = f"{_BASE}/{index}"
+        # The type comes first: of an "a" rule nothing but `allow` counts.
+        access = _access(rule.access, pointer)
+        if rule.type in (None, "", "a"):
+            policy.reset(rule.allow)
+            continue
+        if rule.type not in ("b", "c"):
+            raise SpecError(f'unknown device type "{rule.type}"', pointer=f"{pointer}/type")
+        key = (
+            rule.type,
+            _number(rule.major, f"{pointer}/major"),
+            _number(rule.minor, f"{pointer}/minor"),
+        )
+        if not policy.change(rule.allow, key, access):
+            raise SpecError(
+                "cannot take single devices out of an earlier rule with a wildcard",
+                pointer=pointer,
+                hint="list the devices that are meant",
+            )
+    return policy
+
+
+def letters(access: int) -> str:
+    """Bits of access in the order the kernel prints them."""
+    return "".join(letter for letter in "rwm" if access & _BITS[letter])
+
+
+def bits(text: str) -> int:
+    """Letters of access as bits. Raises KeyError for other letters."""
+    total = 0
+    for letter in text:
+        total |= _BITS[letter]
+    return total
+
+
+def _wider(key: Key) -> list[Key]:
+    kind, major, minor = key
+    wider = [(kind, ANY, minor), (kind, major, ANY), (kind, ANY, ANY)]
+    return [candidate for candidate in wider if candidate != key]
+
+
+def _access(text: str | None, pointer: str) -> int:
+    if not text:
+        raise SpecError("device access must not be empty", pointer=f"{pointer}/access")
+    try:
+        return bits(text)
+    except KeyError:
+        raise SpecError(
+            f'"{text}" has other letters than r, w and m', pointer=f"{pointer}/access"
+        ) from None
+
+
+def _number(number: int | None, pointer: str) -> int:
+    if number is None or number == ANY:
+        return ANY
+    if not 0 <= number <= _LAST_NUMBER:
+        raise SpecError(f"is no device number: {number}", pointer=pointer)
+    return number

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver for cgroup v2, writing to the cgroup filesystem itself.
+
+It makes one directory, hands controllers down to it, and leaves everything it did not make
+as it was. It must not know how a limit is computed: the controllers' files do.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.cgroups import tree
+from pyrunc.cgroups.driver import POINTER, Driver
+from pyrunc.errors import PyruncError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrunc.cgroups.limits import Limit
+    from pyrunc.spec.model_resources import DeviceRule, Resources
+
+# spec-map 4.7: up to 1000 looks, 10 ms apart.
+_FREEZE_TRIES = 1000
+_FREEZE_PAUSE = 0.01
+# Controllers that cannot limit single threads (cgroup-v2.rst, "Threads").
+_DOMAIN_ONLY = ("memory", "io", "hugetlb")
+
+
+class UnifiedDriver(Driver):
+    """A container's cgroup on a host with cgroup v2 only."""
+
+    _domain_wanted = ""
+
+    def check(self, resources: Resources | None, user_namespace: bool) -> None:
+        if resources is None:
+            return
+        from pyrunc.cgroups import check  # noqa: PLC0415  # only `create` and `update` check
+
+        check.refuse_later(resources)
+        if resources.devices:
+            from pyrunc.cgroups import devices  # noqa: PLC0415
+
+            devices.policy(resources.devices)
+        self.warnings += check.values(resources, v2=True)
+        needed = check.wanted(resources)
+        if resources.unified:
+            from pyrunc.cgroups import unified  # noqa: PLC0415
+
+            needed |= unified.controllers(resources.unified)
+        if needed:
+            mount = self.layout.hierarchies[0].mount
+            check.available(needed, self._root_controllers(), f"see {mount}/cgroup.controllers")
+            self._domain_wanted = next((n for n in _DOMAIN_ONLY if n in needed), "")
+
+    def create(self) -> None:
+        try:
+            self._make(0)
+            self._refuse_used(0)
+            if not self._new[0]:
+                self._refuse_frozen()
+            self._use_threaded()
+            self._hand_down()
+        except BaseException as error:
+            self._unmake(error)
+            raise
+        self.owned = True
+
+    def apply(self, resources: Resources | None) -> None:
+        if resources is None:
+            return
+        found = self._limits(resources)
+        if found:
+            from pyrunc.cgroups import limits  # noqa: PLC0415  # most containers have limits,
+            # but `exec`, `state` and `delete` have not
+
+            limits.write_all(self._open(0), self.directories[0], found)
+
+    def _limits(self, resources: Resources) -> list[Limit]:
+        """In runc's order (spec-map 4.2): pids, memory, cpu, cpuset, unified."""
+        found: list[Limit] = []
+        if resources.pids:
+            from pyrunc.cgroups import pids  # noqa: PLC0415
+
+            found += pids.limits(resources.pids)
+        if resources.memory:
+            from pyrunc.cgroups import memory  # noqa: PLC0415
+
+            if resources.memory.checkBeforeUpdate:
+                usage = self._read(0, "memory.current")
+                if usage.isdigit():
+                    memory.refuse_below_usage(resources.memory, int(usage))
+            found += memory.limits_v2(resources.memory)
+        if resources.cpu:
+            from pyrunc.cgroups import cpu, cpuset  # noqa: PLC0415
+
+            found += cpu.limits_v2(resources.cpu)
+            found += cpuset.limits(resources.cpu)
+        if resources.unified:
+            from pyrunc.cgroups import unified  # noqa: PLC0415
+
+            # Last: it may override any of the others.
+            found += unified.limits(resources.unified)
+        return found
+
+    def filter_devices(
+        self,
+        rules: Sequence[DeviceRule],
+        *,
+        required: bool = True,
+        own_devices: Sequence[str] = (),
+    ) -> None:
+        from pyrunc.cgroups import device_bpf, devices  # noqa: PLC0415
+
+        policy = devices.policy(rules, own_devices)
+        try:
+            device_bpf.enforce(self._open(0), self.directories[0], policy, fresh=self._new[0])
+        except PyruncError as error:
+            if required and not policy.allows_all:
+                raise
+            self.warnings.append(f"no device filter: {error}")
+            return
+        self.filtered = True
+
+    def populated(self) -> bool:
+        return "populated 1" in self._read(0, "cgroup.events")
+
+    def frozen(self) -> bool:
+        # What was asked for this cgroup. cgroup.events also says 1 when an ancestor is frozen.
+        return self._read(0, "cgroup.freeze") == "1"
+
+    def freeze(self) -> None:
+        if not self._write(0, "cgroup.freeze", "1"):
+            return
+        from time import sleep  # noqa: PLC0415
+
+        try:
+            for _ in range(_FREEZE_TRIES):
+                if "frozen 1" in self._read(0, "cgroup.events"):
+                    return
+                sleep(_FREEZE_PAUSE)
+            raise PyruncError(f"{self.directories[0]} could not be frozen in time")
+        except BaseException:
+            self.thaw()
+            raise
+
+    def thaw(self) -> None:
+        self._write(0, "cgroup.freeze", "0")
+
+    def kill(self) -> None:
+        # Linux 5.14. SIGKILL reaches what this driver's freezer stopped; no thaw is needed.
+        if self._write(0, "cgroup.kill", "1") or self._find(0) < 0:
+            return
+        from pyrunc.cgroups import signals  # noqa: PLC0415
+
+        try:
+            self.freeze()
+            signals.kill_members(self.pids)
+        except OSError as error:
+            raise tree.failure("kill", "pidfd_send_signal", error, self.directories[0]) from error
+        finally:
+            self.thaw()
+
+    def oom_kills(self) -> int:
+        for line in self._read(0, "memory.events").splitlines():
+            key, _, value = line.partition(" ")
+            if key == "oom_kill":
+                return int(value)
+        return 0
+
+    def _counting(self) -> int:
+        return 0
+
+    def _joined_by_spawn(self) -> int:
+        return 0
+
+    def _use_threaded(self) -> None:
+        """Make the cgroup usable below a threaded one, if no limit forbids that."""
+        kind = self._read(0, "cgroup.type")
+        if kind in ("domain", ""):
+            return
+        if self._domain_wanted:
+            raise PyruncError(
+                f"{self.directories[0]} is of type {kind}: it cannot have limits on "
+                f"{self._domain_wanted}",
+                pointer=POINTER,
+                hint="choose a cgroupsPath that is not below a threaded cgroup",
+            )
+        if kind == "domain invalid":
+            self._write(0, "cgroup.type", "threaded")
+
+    def _root_controllers(self) -> list[str]:
+        return self._words("", "cgroup.controllers")
+
+    def _hand_down(self) -> None:
+        """Enable every controller of the host in each cgroup above the container's.
+
+        Failures are left to the limits: the write that a missing controller makes impossible
+        names it, and a container that asks for no such limit is none the worse.
+        """
+        wanted = set(self._root_controllers())
+        # Usually the parent has them already, and this one read is all there is to do.
+        if wanted <= set(self._read(0, "cgroup.controllers").split()):
+            return
+        above = ""
+        for name in self.inner[0].split("/")[1:]:
+            missing = wanted - set(self._words(above, "cgroup.subtree_control"))
+            if missing and not self._enable(above, sorted(missing)):
+                for one in sorted(missing):
+                    self._enable(above, [one])
+            above += "/" + name
+
+    def _enable(self, inner: str, names: list[str]) -> bool:
+        fd, _ = tree.open_below(self.layout.hierarchies[0].mount, inner)
+        try:
+            tree.write(fd, "cgroup.subtree_control", " ".join("+" + n for n in names))
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
+        return True
+
+    def _words(self, inner: str, name: str) -> list[str]:
+        mount = self.layout.hierarchies[0].mount
+        fd, _ = tree.open_below(mount, inner)
+        try:
+            return tree.read(fd, name).split()
+        except OSError as error:
+            raise tree.failure("read", "read", error, f"{mount}{inner}/{name}") from error
+        finally:
+            os.close(fd)

@@ -1,0 +1,410 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`create`: from a bundle to a container that waits for `start`.
+
+First everything that can be refused is refused, with nothing touched; then each outside effect
+is noted in the journal before it happens; what fails after that is undone in reverse.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+
+from pyrunc import cgroups, jsontext
+from pyrunc.errors import KernelError, PyruncError, SpecError, UsageError
+from pyrunc.host import facts as host_facts
+from pyrunc.kernel import process as kernel
+from pyrunc.lifecycle import hooks, store
+from pyrunc.lifecycle.handshake import Child
+from pyrunc.lifecycle.status import process_stat
+from pyrunc.plan import compile as compiler
+from pyrunc.plan import namespaces, wire
+from pyrunc.plan.encode import encode
+from pyrunc.spec import load
+from pyrunc.spec.unsupported import refuse_unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.cgroups.driver import Driver
+    from pyrunc.lifecycle.store import Entry
+    from pyrunc.spec.model import Spec
+
+CONFIG = "config.json"
+STATE_VERSION = 1
+_MAX_PRESERVED = 4096
+
+
+class Request:
+    """What the caller of `create` wants beside the bundle.
+
+    Args:
+        root: the state root, absolute.
+        container_id: the new container's id.
+        bundle: absolute path of the bundle.
+        stdio: descriptors for 0, 1, 2.
+        console_socket: connected socket that gets the terminal's master, or -1.
+        preserve_fds: how many descriptors from 3 on the container keeps.
+        environment: variables to add (LISTEN_FDS).
+        keyring: join a session keyring.
+        cgroup_manager: "fs" or "systemd".
+    """
+
+    __slots__ = (
+        "bundle", "cgroup_manager", "console_socket", "container_id", "environment", "keyring",
+        "preserve_fds", "root", "stdio",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        container_id: str,
+        bundle: str,
+        stdio: tuple[int, int, int] = (0, 1, 2),
+        console_socket: int = -1,
+        preserve_fds: int = 0,
+        environment: tuple[str, ...] = (),
+        keyring: bool = True,
+        cgroup_manager: str = "fs",
+    ) -> None:
+        self.root = root
+        self.container_id = store.check_id(container_id)
+        self.bundle = bundle
+        self.stdio = stdio
+        self.console_socket = console_socket
+        self.preserve_fds = preserve_fds
+        self.environment = environment
+        self.keyring = keyring
+        self.cgroup_manager = cgroup_manager
+
+
+def read_spec(bundle: str) -> Spec:
+    """Read and check a bundle's config.json.
+
+    Raises:
+        SpecError: it is missing or wrong.
+        UnsupportedError: it asks for what this version does not do.
+    """
+    try:
+        fd = os.open(f"{bundle}/{CONFIG}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise PyruncError(f"JSON specification file {CONFIG} not found") from None
+    except OSError as error:
+        raise KernelError("open", "open", error.errno or 0, f"{bundle}/{CONFIG}") from None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise PyruncError(f"{CONFIG} is not a regular file")
+        data = b""
+        # One byte past the limit is enough for the parser to say so.
+        while len(data) <= jsontext.MAX_BYTES and (chunk := os.read(fd, 1 << 20)):
+            data += chunk
+    finally:
+        os.close(fd)
+    spec = load.parse(data)
+    refuse_unsupported(spec)
+    return spec
+
+
+def create(request: Request, spec: Spec) -> tuple[int, int]:
+    """Create a container and leave it waiting for `start`.
+
+    Args:
+        request: what the caller wants.
+        spec: from `read_spec`.
+
+    Returns:
+        The pid of its init and a pidfd that the caller owns.
+
+    Raises:
+        PyruncError: nothing of it is left.
+    """
+    return _Creation(request, spec).run()
+
+
+class _Creation:
+    """One creation under way: what it holds, and how to undo it."""
+
+    def __init__(self, request: Request, spec: Spec) -> None:
+        self.request = request
+        self.spec = spec
+        self.fds: list[int] = []
+        self.rootfs = _root_directory(request.bundle, spec)
+        self.layout = cgroups.detect()
+        self.cgroup: Driver = cgroups.new(
+            self.layout,
+            spec.linux.cgroupsPath if spec.linux else None,
+            request.container_id,
+            request.cgroup_manager,
+        )
+        self.resources = spec.linux.resources if spec.linux else None
+        self.has_userns = any(
+            ns.type == "user" for ns in (spec.linux.namespaces if spec.linux else ())
+        )
+        self.state: dict[str, Any] = {
+            "version": STATE_VERSION,
+            "id": request.container_id,
+            "ociVersion": spec.ociVersion,
+            "bundle": request.bundle,
+            "rootfs": self.rootfs,
+            "annotations": spec.annotations,
+            "hooks": spec.raw.get("hooks") or {},
+            "privatePid": any(
+                ns.type == "pid" and not ns.path
+                for ns in (spec.linux.namespaces if spec.linux else ())
+            ),
+        }
+
+    def run(self) -> tuple[int, int]:
+        try:
+            self.cgroup.check(self.resources, self.has_userns)
+            plan = self._compile()
+            joined = self._open_namespaces(plan)
+            # Everything that could be refused has been; from here on there are effects.
+            with store.create_entry(self.request.root, self.request.container_id) as entry:
+                return self._with_entry(entry, plan, joined)
+        finally:
+            for fd in self.fds:
+                os.close(fd)
+
+    def _keep(self, fd: int) -> int:
+        """Close this descriptor when the creation ends, however it ends."""
+        self.fds.append(fd)
+        return fd
+
+    def _compile(self) -> compiler.Plan:
+        seccomp, flags = self._seccomp()
+        options = compiler.Options(
+            container_id=self.request.container_id,
+            bundle=self.request.bundle,
+            rootfs=self.rootfs,
+            cgroup_paths=self.cgroup.paths,
+            cgroup_join=self.layout.kind != "v2",
+            keyring=self.request.keyring,
+            seccomp=seccomp,
+            seccomp_flags=flags,
+            hook_state=self._hook_state("creating"),
+            started_state=self._hook_state("created"),
+            console=bool(self.spec.process and self.spec.process.terminal),
+            environment=self.request.environment,
+        )
+        return compiler.compile_plan(self.spec, host_facts.probe(self.layout), options)
+
+    def _seccomp(self) -> tuple[bytes | None, int]:
+        profile = self.spec.linux.seccomp if self.spec.linux else None
+        if profile is None or not profile.defaultAction:
+            return None, 0
+        from pyrunc.kernel import seccomp
+
+        return seccomp.compile_filter(profile), seccomp.flags(profile.flags)
+
+    def _hook_state(self, status: str) -> tuple[str, str]:
+        """The state document around its pid, which only the process inside knows."""
+        if not self.spec.hooks:
+            return "", ""
+        text = jsontext.dumps(hooks.oci_state(self.state, status, 0))
+        before, _, after = text.partition('"pid":0')
+        return before + '"pid":', after
+
+    def _open_namespaces(self, plan: compiler.Plan) -> list[int]:
+        """Open all before the first is entered: afterwards their paths are out of reach."""
+        opened = []
+        for _, path, kind, pointer in plan.joined:
+            try:
+                fd = self._keep(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            except OSError as error:
+                raise KernelError(
+                    "open namespace", "open", error.errno or 0, path, pointer=pointer
+                ) from None
+            if kernel.namespace_type(fd) != namespaces.FLAGS[kind]:
+                raise SpecError(f'"{path}" is not a {kind} namespace', pointer=pointer)
+            opened.append(fd)
+        return opened
+
+    def _with_entry(
+        self, entry: Entry, plan: compiler.Plan, joined: list[int]
+    ) -> tuple[int, int]:
+        child: Child | None = None
+        try:
+            entry.note(cgroup=self.cgroup.to_dict(), creator=os.getpid())
+            os.mkfifo(store.FIFO, 0o600, dir_fd=entry.fd)
+            self.cgroup.create()
+            self.cgroup.apply(self.resources)
+            self.cgroup.filter_devices(
+                self.resources.devices if self.resources else (), required=not self.has_userns
+            )
+            child = self._spawn(entry, plan, joined)
+            self._serve(child)
+            self._commit(entry, child)
+            pidfd, child.pidfd = child.pidfd, -1
+            child.close()
+            return child.pid, pidfd
+        except BaseException:
+            self._undo(entry, child)
+            raise
+
+    def _spawn(self, entry: Entry, plan: compiler.Plan, joined: list[int]) -> Child:
+        from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair
+
+        ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
+        theirs_fd = self._keep(theirs.detach())
+        # Open for both, so that it never ends; the reader that remains is pyrunc-init.
+        fifo = self._keep(os.open(store.FIFO, os.O_RDWR | os.O_CLOEXEC, dir_fd=entry.fd))
+        reader, writer = self._hook_pipe()
+        first_fd = 3 + self.request.preserve_fds
+        data = encode(
+            plan.steps, registers=plan.registers, first_fd=first_fd, passed_fds=plan.passed
+        )
+        exe = self._keep(kernel.sealed_memfd("pyrunc-init", _program(), executable=True))
+        memory = self._keep(kernel.sealed_memfd("plan", data))
+        passed = [-1] * plan.passed
+        passed[wire.PLAN], passed[wire.SYNC], passed[wire.FIFO] = memory, theirs_fd, fifo
+        passed[wire.HOOK_OUTPUT], passed[wire.CONSOLE] = writer, self.request.console_socket
+        passed[wire.FIRST_FREE :] = joined
+        cgroup = self.cgroup.spawn_fd()
+        if cgroup >= 0:
+            self._keep(cgroup)
+        try:
+            pid, pidfd = kernel.spawn(
+                exe=exe,
+                flags=plan.spawn_flags,
+                cgroup=cgroup,
+                stdio=self.request.stdio,
+                first_fd=first_fd,
+                fds=passed,
+            )
+        except BaseException:
+            ours.close()
+            if reader >= 0:
+                os.close(reader)
+            raise
+        finally:
+            # Ours must be the only copies left: the end of either side has to be seen.
+            for fd in self.fds:
+                os.close(fd)
+            self.fds.clear()
+        return Child(pid, pidfd, ours, reader, plan)
+
+    def _hook_pipe(self) -> tuple[int, int]:
+        if not (self.spec.hooks and self.spec.hooks.createContainer):
+            return -1, -1
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        return reader, self._keep(writer)
+
+    def _serve(self, child: Child) -> None:
+        child.until_parked(
+            {
+                "cgroup": lambda: self.cgroup.attach(child.pid),
+                "maps": lambda: _write_maps(self.spec, child.pid),
+                "hooks": lambda: self._runtime_hooks(child.pid),
+            },
+            self._why_dead,
+        )
+
+    def _why_dead(self) -> str:
+        if self.cgroup.oom_kills():
+            return "container init was OOM-killed (memory limit too low?)"
+        return "container init died before it was ready"
+
+    def _runtime_hooks(self, pid: int) -> None:
+        wanted = self.spec.hooks
+        assert wanted is not None
+        document = hooks.oci_state(self.state, "creating", pid)
+        hooks.run_hooks("prestart", wanted.prestart, document)
+        hooks.run_hooks("createRuntime", wanted.createRuntime, document)
+
+    def _commit(self, entry: Entry, child: Child) -> None:
+        """Limits that are set from outside, then the state: from here on it can be started."""
+        process = self.spec.process
+        assert process is not None
+        if process.oomScoreAdj is not None:
+            _write_proc(child.pid, "oom_score_adj", str(process.oomScoreAdj), "/process/oomScoreAdj")
+        for index, limit in enumerate(process.rlimits):
+            try:
+                kernel.prlimit(child.pid, limit.type, limit.soft, limit.hard)
+            except KernelError as error:
+                error.pointer = f"/process/rlimits/{index}"
+                raise
+        found = process_stat(child.pid)
+        if found is None:
+            raise PyruncError(self._why_dead())
+        self.state |= {
+            "pid": child.pid,
+            "startTime": found[1],
+            "created": timestamp(time.time_ns()),
+            "cgroup": self.cgroup.to_dict(),
+        }
+        entry.save(self.state)
+        child.go()
+
+    def _undo(self, entry: Entry, child: Child | None) -> None:
+        """In reverse. What fails here is left to `delete --force`, which has the journal."""
+        from pyrunc.lifecycle.delete import poststop
+
+        entry.unlink(store.STATE)
+        if child is not None:
+            child.kill()
+            child.close()
+        self.cgroup.destroy()
+        entry.remove()
+        poststop(self.state)
+
+
+def _program() -> bytes:
+    path = os.path.dirname(os.path.dirname(__file__)) + "/pyrunc-init"
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, os.fstat(fd).st_size)
+    finally:
+        os.close(fd)
+
+
+def _root_directory(bundle: str, spec: Spec) -> str:
+    assert spec.root is not None
+    path = spec.root.path if spec.root.path.startswith("/") else f"{bundle}/{spec.root.path}"
+    path = os.path.normpath(path)
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise KernelError("use", "stat", error.errno or 0, path, pointer="/root/path") from None
+    if not stat.S_ISDIR(mode):
+        raise SpecError(f'"{path}" is not a directory', pointer="/root/path")
+    return os.path.realpath(path)
+
+
+def _write_maps(spec: Spec, pid: int) -> None:
+    assert spec.linux is not None
+    if os.geteuid() != 0:
+        # The kernel wants this of an unprivileged writer of gid_map (user_namespaces(7)).
+        _write_proc(pid, "setgroups", "deny", "/linux/gidMappings")
+    for name, maps, pointer in (
+        ("gid_map", spec.linux.gidMappings, "/linux/gidMappings"),
+        ("uid_map", spec.linux.uidMappings, "/linux/uidMappings"),
+    ):
+        text = "".join(f"{m.containerID} {m.hostID} {m.size}\n" for m in maps)
+        if text:
+            _write_proc(pid, name, text, pointer)
+
+
+def _write_proc(pid: int, name: str, text: str, pointer: str) -> None:
+    path = f"/proc/{pid}/{name}"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise KernelError(
+            f"write {text.strip()!r} to", "write", error.errno or 0, path, pointer=pointer
+        ) from None
+
+
+def timestamp(nanoseconds: int) -> str:
+    """RFC 3339 with nanoseconds, as Go prints a time in UTC."""
+    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    digits = f"{fraction:09d}".rstrip("0")
+    return f"{text}.{digits}Z" if digits else f"{text}Z"

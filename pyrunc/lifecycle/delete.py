@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`delete`: undo all that `create` did, also what a killed `create` left half-done."""
+
+from __future__ import annotations
+
+import os
+import time
+from _signal import pidfd_send_signal
+
+from pyrunc import cgroups
+from pyrunc.errors import ContainerNotFound, HookError, PyruncError, StateError
+from pyrunc.lifecycle import store
+from pyrunc.lifecycle.status import CREATED, STOPPED, open_pidfd, status_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.lifecycle.store import Entry
+
+_SIGKILL = 9
+_DEATH_SECONDS = 10.0
+
+
+def delete(root: str, container_id: str, *, force: bool = False) -> list[str]:
+    """Remove a container.
+
+    Args:
+        root: the state root.
+        container_id: which one.
+        force: kill it if it runs; and it is no error if there is none.
+
+    Returns:
+        Warnings: poststop hooks that failed (runtime.md: they do not stop a deletion).
+
+    Raises:
+        ContainerNotFound: there is none (unless force).
+        StateError: it is running or paused (unless force).
+    """
+    store.check_id(container_id)
+    try:
+        entry = store.open_entry(root, container_id)
+    except ContainerNotFound:
+        if force:
+            return []
+        raise
+    with entry:
+        entry.lock()
+        try:
+            state = entry.state()
+        except ContainerNotFound:
+            _sweep(entry)
+            if force:
+                return []
+            raise
+        except PyruncError:
+            if not force:
+                raise
+            _sweep(entry)
+            return []
+        return _delete(entry, state, force)
+
+
+def _delete(entry: Entry, state: dict[str, Any], force: bool) -> list[str]:
+    status = status_of(entry, state)
+    if status not in (STOPPED, CREATED) and not force:
+        raise StateError(
+            f"cannot delete container {entry.container_id} that is not stopped: {status}"
+        )
+    cgroup = cgroups.from_dict(state["cgroup"])
+    if status != STOPPED:
+        _kill(state, cgroup)
+    cgroup.destroy()
+    entry.remove()
+    return poststop(state)
+
+
+def _kill(state: dict[str, Any], cgroup: cgroups.Driver) -> None:
+    """End init and wait for it; its zombie, which is the caller's to reap, counts as gone."""
+    pidfd = open_pidfd(state)
+    if pidfd < 0:
+        return
+    try:
+        pidfd_send_signal(pidfd, _SIGKILL)
+        cgroup.thaw()
+        deadline = time.monotonic() + _DEATH_SECONDS
+        while not _exited(pidfd, deadline):
+            if time.monotonic() > deadline:
+                raise StateError("container init still running")
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(pidfd)
+
+
+def _exited(pidfd: int, deadline: float) -> bool:
+    import select
+
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+
+def _sweep(entry: Entry) -> None:
+    """Remove what a creation that never ended has left: its journal says what it may be."""
+    effects = entry.journal()
+    if "cgroup" in effects:
+        cgroups.from_dict(effects["cgroup"]).destroy()
+    entry.remove()
+
+
+def poststop(state: dict[str, Any]) -> list[str]:
+    """Run all poststop hooks, whatever they say.
+
+    Returns:
+        One warning for each that failed.
+    """
+    if not state["hooks"].get("poststop"):
+        return []
+    from pyrunc.lifecycle.hooks import oci_state, run_hooks
+    from pyrunc.spec.load import decode_hooks
+
+    warnings = []
+    document = oci_state(state, STOPPED, 0)
+    for index, hook in enumerate(decode_hooks(state["hooks"]).poststop):
+        try:
+            run_hooks("poststop", (hook,), document)
+        except HookError as error:
+            warnings.append(str(HookError("poststop", index, error.reason)))
+    return warnings

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The creating process's side of the talk with pyrunc-init.
+
+    parent                                 pyrunc-init
+      │ spawn ────────────────────────────────►│
+      │◄──────────────────────────── cgroup ───┤  only where hierarchies are left to join
+      ├─ join them ─ go ──────────────────────►│
+      │◄────────────────────────────── maps ───┤  only with a new user namespace
+      ├─ write uid_map, gid_map ─ go ─────────►│
+      │◄─────────────────── forked (pidfd) ────┤  only where a fork is needed; this stage ends
+      ├─ reap it ─ go ────────────────────────►│
+      │◄───────────────────────────── hooks ───┤  only with prestart or createRuntime hooks
+      ├─ run them ─ go ───────────────────────►│
+      │◄──────────────────────────── parked ───┤  all is done, the program is found
+      ├─ save the state ─ go ─────────────────►│  waits for `start`
+
+At any point `failure` may come instead. What comes is not trusted (security R27): fixed-size
+messages, numbers checked, no paths.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from _struct import Struct
+
+from pyrunc.errors import KernelError, PyruncError
+from pyrunc.lifecycle.wording import Report, exception_for
+from pyrunc.plan import wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
+    from collections.abc import Callable
+
+    from pyrunc.plan.compile import Plan
+
+_MESSAGE = Struct("=IIIiIi")
+_SOL_SOCKET, _SCM_RIGHTS, _MSG_CMSG_CLOEXEC = 1, 1, 0x40000000
+_SPACE_FOR_ONE_FD = 24  # CMSG_SPACE(sizeof(int))
+_OUTPUT_KEPT = 64 << 10
+
+
+class Child:
+    """pyrunc-init while it makes itself ready.
+
+    Args:
+        pid: as spawned; changes when it forks.
+        pidfd: of that process; owned by this object.
+        sync: our end of the socket pair; owned.
+        hook_output: read end of the pipe that hooks inside write to, or -1; owned.
+        plan: what it runs.
+    """
+
+    __slots__ = ("hook_output", "output", "pid", "pidfd", "plan", "sync")
+
+    def __init__(self, pid: int, pidfd: int, sync: socket, hook_output: int, plan: Plan) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.sync = sync
+        self.hook_output = hook_output
+        self.plan = plan
+        self.output = b""
+
+    def close(self) -> None:
+        self.sync.close()
+        for fd in (self.hook_output, self.pidfd):
+            if fd >= 0:
+                os.close(fd)
+        self.hook_output = self.pidfd = -1
+
+    def go(self) -> None:
+        """Let it go on."""
+        try:
+            self.sync.send(wire.GO)
+        except OSError as error:
+            raise KernelError("answer pyrunc-init", "send", error.errno or 0) from None
+
+    def kill(self) -> None:
+        """End it and take its exit status; it has run nothing of the container's program."""
+        from _signal import pidfd_send_signal
+
+        try:
+            pidfd_send_signal(self.pidfd, 9)
+        except ProcessLookupError:
+            pass
+        try:
+            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        except ChildProcessError:
+            pass
+
+    def until_parked(self, answers: dict[str, Callable[[], None]], died: Callable[[], str]) -> None:
+        """Serve its requests until it is ready to be started.
+
+        Args:
+            answers: what to do for each kind of message before it may go on.
+            died: says why it may have died without a word.
+
+        Raises:
+            PyruncError: a step failed, or it died.
+        """
+        while True:
+            report, fd = self._receive(died)
+            if report.kind == "failure":
+                raise exception_for(report, self.plan.steps[report.step], self._drain())
+            if report.kind == "parked":
+                return
+            if report.kind == "forked":
+                self._adopt(report.value, fd)
+            else:
+                answers[report.kind]()
+            self.go()
+
+    def _adopt(self, pid: int, pidfd: int) -> None:
+        """Its successor is our child too: the kernel says so, not the message."""
+        if pidfd < 0 or _pid_of(pidfd) != pid:
+            raise PyruncError("pyrunc-init sent no process")
+        os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        os.close(self.pidfd)
+        self.pid, self.pidfd = pid, pidfd
+
+    def _receive(self, died: Callable[[], str]) -> tuple[Report, int]:
+        if self.hook_output >= 0:
+            self._await_message()
+        data, ancillary, _, _ = self.sync.recvmsg(
+            _MESSAGE.size, _SPACE_FOR_ONE_FD, _MSG_CMSG_CLOEXEC
+        )
+        fd = -1
+        for level, kind, payload in ancillary:
+            if (level, kind, len(payload)) == (_SOL_SOCKET, _SCM_RIGHTS, 4):
+                fd = int.from_bytes(payload, "little" if _LITTLE else "big")
+        if len(data) != _MESSAGE.size:
+            raise PyruncError(died())
+        return Report(_MESSAGE.unpack(data), len(self.plan.steps)), fd
+
+    def _await_message(self) -> None:
+        """Wait, and keep the hooks' pipe from filling up."""
+        poll = select.poll()
+        poll.register(self.sync.fileno(), select.POLLIN)
+        poll.register(self.hook_output, select.POLLIN)
+        while True:
+            ready = dict(poll.poll())
+            if self.hook_output in ready:
+                chunk = os.read(self.hook_output, _OUTPUT_KEPT)
+                self.output = (self.output + chunk)[:_OUTPUT_KEPT]
+                if not chunk:
+                    poll.unregister(self.hook_output)
+            if self.sync.fileno() in ready:
+                return
+
+    def _drain(self) -> bytes:
+        if self.hook_output >= 0:
+            os.set_blocking(self.hook_output, False)
+            try:
+                self.output += os.read(self.hook_output, _OUTPUT_KEPT)
+            except BlockingIOError:
+                pass
+        return self.output
+
+
+_LITTLE = Struct("=H").pack(1) == b"\1\0"
+
+
+def _pid_of(pidfd: int) -> int:
+    """The pid behind a pidfd, as the kernel tells it."""
+    fd = os.open(f"/proc/self/fdinfo/{pidfd}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for line in os.read(fd, 4096).splitlines():
+            if line.startswith(b"Pid:"):
+                return int(line[4:])
+    finally:
+        os.close(fd)
+    return -1

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`start`: let a created container run its program."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+
+from pyrunc.errors import PyruncError, StateError
+from pyrunc.lifecycle.status import CREATED, PAUSED, STOPPED, open_pidfd, status_of
+from pyrunc.lifecycle.store import FIFO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.lifecycle.store import Entry
+
+_REFUSALS = {
+    STOPPED: "cannot start a container that has stopped",
+    PAUSED: "cannot start a container in the paused state",
+}
+
+
+def start(entry: Entry, state: dict[str, Any]) -> None:
+    """Release the container's init, and run the poststart hooks once its program runs.
+
+    Raises:
+        StateError: it is not in the state `created`.
+        HookError: a poststart hook failed; the container has been killed.
+    """
+    entry.lock()  # of two starts at once, one finds the container running
+    status = status_of(entry, state)
+    if status != CREATED:
+        raise StateError(_REFUSALS.get(status, "cannot start an already running container"))
+    try:
+        fifo = os.open(FIFO, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=entry.fd)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            # No reader is left: init died, or a start was killed between its two last steps.
+            entry.unlink(FIFO)
+            raise StateError("cannot start an already running container") from None
+        raise
+    try:
+        os.write(fifo, b"0")
+        # After the write: a start killed in between leaves a container that runs, listed as
+        # created until the next start heals it. The other way round it would never run.
+        entry.unlink(FIFO)
+        _await_exec(fifo)
+    finally:
+        os.close(fifo)
+    if state["hooks"].get("poststart"):
+        _poststart(state)
+
+
+def _await_exec(fifo: int) -> None:
+    """Wait until the only reader, init's close-on-exec descriptor, is gone: it has executed the
+    program, or died."""
+    poll = select.poll()
+    poll.register(fifo, 0)
+    poll.poll()
+
+
+def _poststart(state: dict[str, Any]) -> None:
+    from pyrunc.lifecycle.hooks import oci_state, run_hooks
+    from pyrunc.spec.load import decode_hooks
+
+    try:
+        document = oci_state(state, "running", state["pid"])
+        run_hooks("poststart", decode_hooks(state["hooks"]).poststart, document)
+    except PyruncError:
+        _kill(state)
+        raise
+
+
+def _kill(state: dict[str, Any]) -> None:
+    from _signal import pidfd_send_signal
+
+    pidfd = open_pidfd(state)
+    if pidfd >= 0:
+        pidfd_send_signal(pidfd, 9)
+        os.close(pidfd)

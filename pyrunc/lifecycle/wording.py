@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts what pyrunc-init reports into words: (step, syscall, errno, reason) to an exception.
+
+pyrunc-init sends numbers only; the objects are read from the plan, which the parent trusts.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from pyrunc.errors import ExecError, HookError, PyruncError, StartError, errno_text
+from pyrunc.plan import steps, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.plan.steps import Step
+
+# Step class -> (what was done, which of its fields it was done to).
+_VERBS: dict[str, tuple[str, str]] = {
+    "join_namespace": ("join namespace", "kind"),
+    "unshare": ("make namespaces", ""),
+    "fork": ("fork into the namespaces", ""),
+    "become_root": ("become root of the user namespace", ""),
+    "session_keyring": ("join session keyring", "name"),
+    "loopback_up": ("bring up lo", ""),
+    "propagation": ("set mount propagation", ""),
+    "open_tree": ("open mount source", "path"),
+    "attach_root": ("attach the root filesystem", ""),
+    "make_filesystem": ("make filesystem", "fstype"),
+    "mount_attributes": ("set mount attributes", ""),
+    "attach": ("mount on", "target"),
+    "make_directory": ("make directory", "path"),
+    "make_node": ("make device", "path"),
+    "symlink": ("make link", "path"),
+    "pivot": ("pivot to the root filesystem", ""),
+    "null_stdio": ("re-open /dev/null", ""),
+    "console": ("set up the terminal", ""),
+    "read_only_mount": ("remount read-only", "path"),
+    "read_only_path": ("make read-only", "path"),
+    "mask_path": ("mask", "path"),
+    "hostname": ("set hostname", "name"),
+    "domainname": ("set domainname", "name"),
+    "sysctl": ("write sysctl", "path"),
+    "seccomp": ("load the seccomp filter", ""),
+    "drop_bounding": ("drop bounding capabilities", ""),
+    "chown_stdio": ("give stdio to uid", "uid"),
+    "set_ids": ("set ids", "uid"),
+    "set_capabilities": ("set capabilities", ""),
+    "ambient_capabilities": ("set ambient capabilities", ""),
+    "run_hook": ("run hook", "path"),
+}
+_REASONS = {
+    "bad_plan": "pyrunc-init and the plan do not fit together: is the installation mixed?",
+    "not_a_directory": "must be mounted on ordinary directory",
+    "inside_proc": "cannot be mounted because it is inside /proc",
+    "not_procfs": "cannot be mounted because it is not of type proc",
+    "on_rootfs": "a mount cannot cover the root filesystem",
+    "wrong_device": "a file stands there that is not this device",
+    "not_null": "the container's /dev/null is not the null device",
+    "not_devpts": "/dev/pts/ptmx is not that of a devpts",
+    "locked_flags": "cannot clear locked flags",
+    "too_many_links": "too many symbolic links",
+}
+
+
+class Report:
+    """One message of pyrunc-init, decoded and range-checked (it is not trusted)."""
+
+    __slots__ = ("call", "errno", "kind", "reason", "step", "value")
+
+    def __init__(self, fields: tuple[int, int, int, int, int, int], step_count: int) -> None:
+        kind, step, call, error, reason, value = fields
+        if kind >= len(wire.MESSAGES) or call >= len(wire.CALLS) or reason >= len(wire.REASONS):
+            raise PyruncError("pyrunc-init sent a message that does not exist")
+        if step >= max(step_count, 1):
+            raise PyruncError("pyrunc-init names a step that does not exist")
+        self.kind = wire.MESSAGES[kind]
+        self.step = step
+        self.call = wire.CALLS[call]
+        self.errno = error
+        self.reason = wire.REASONS[reason]
+        self.value = value
+
+
+def exception_for(report: Report, step: Step, hook_output: bytes) -> PyruncError:
+    """The exception for a failed step.
+
+    Args:
+        report: what pyrunc-init sent.
+        step: the step of the plan that it names.
+        hook_output: what the hooks inside have printed so far.
+    """
+    if isinstance(step, steps.FindProgram):
+        return _program(step.args[0], report)
+    if isinstance(step, steps.RunHook):
+        return _hook(step, report, hook_output)
+    if isinstance(step, steps.ChangeDirectory):
+        return _directory(step, report)
+    verb, field = _VERBS.get(step.NAME, (step.NAME.replace("_", " "), ""))
+    thing = str(getattr(step, field)) if field else ""
+    if report.reason != "none":
+        text = _REASONS.get(report.reason, report.reason)
+        return _start_error(f'{verb} "{thing}": {text}' if thing else f"{verb}: {text}", step)
+    if isinstance(step, steps.MakeFilesystem) and report.call == "fsconfig":
+        option = _option(step, report.value)
+        thing = f"{thing} with the option {option}" if option else thing
+    error = StartError(verb, report.call, report.errno, thing, pointer=step.pointer)
+    if isinstance(step, steps.OpenTree):
+        # The words that engines look for when a bind source is missing.
+        error.message = f'error mounting "{step.path}": stat {step.path}: ' + errno_text(
+            report.errno
+        )
+    return error
+
+
+def _start_error(message: str, step: Step) -> StartError:
+    error = StartError(step.NAME, "", errno.EINVAL, pointer=step.pointer)
+    error.message = message
+    error.hint = ""
+    return error
+
+
+def _option(step: steps.MakeFilesystem, index: int) -> str:
+    return f'"{step.options[index]}"' if 0 <= index < len(step.options) else ""
+
+
+def _program(name: str, report: Report) -> ExecError:
+    """As Go's os/exec words it; docker and podman derive exit codes from these texts."""
+    if report.errno == errno.ENOENT and "/" not in name:
+        reason = "executable file not found in $PATH"
+    elif report.errno == errno.ENOENT:
+        reason = f"stat {name}: {errno_text(errno.ENOENT)}"
+    else:
+        reason = errno_text(report.errno)
+    return ExecError(f'exec: "{name}": {reason}', report.errno, name)
+
+
+def _hook(step: steps.RunHook, report: Report, output: bytes) -> HookError:
+    text = output.decode(errors="replace").strip()
+    reasons = {
+        "hook_status": f"exit status {report.value}",
+        "hook_signal": f"signal {report.value}",
+        "hook_timeout": f"hook ran past specified timeout of {step.timeout}s",
+    }
+    reason = reasons.get(report.reason) or f"fork/exec {step.path}: {errno_text(report.errno)}"
+    return HookError(step.name, step.index, f"{reason}, output: {text}" if text else reason)
+
+
+def _directory(step: steps.ChangeDirectory, report: Report) -> StartError:
+    if report.reason == "cwd_outside":
+        return _start_error(
+            "current working directory is outside of container mount namespace root", step
+        )
+    reason = errno_text(report.errno)
+    return _start_error(f'chdir to cwd ("{step.path}") set in config.json failed: {reason}', step)
