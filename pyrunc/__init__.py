@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyrunc: an OCI container runtime, as a library.
+
+    import pyrunc
+
+    with pyrunc.Container.create("/path/to/bundle", "web") as container:
+        container.start()
+        print(container.wait().code)
+
+Nothing runs when this is imported; what is used is loaded then.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.container import Container, Exit
+    from pyrunc.errors import (
+        CgroupError,
+        ContainerExists,
+        ContainerNotFound,
+        ContainerNotRunning,
+        HookError,
+        KernelError,
+        PyruncError,
+        SpecError,
+        StartError,
+        StateError,
+        UnsupportedError,
+        UsageError,
+    )
+    from pyrunc.plan.compile import Plan
+    from pyrunc.spec.model import Spec
+
+__version__ = "0.1.0"
+__all__ = [
+    "CgroupError",
+    "Container",
+    "ContainerExists",
+    "ContainerNotFound",
+    "ContainerNotRunning",
+    "Exit",
+    "HookError",
+    "KernelError",
+    "Plan",
+    "PyruncError",
+    "Spec",
+    "SpecError",
+    "StartError",
+    "StateError",
+    "UnsupportedError",
+    "UsageError",
+]
+
+_HOMES = {
+    "Container": "pyrunc.container",
+    "Exit": "pyrunc.container",
+    "Plan": "pyrunc.plan.compile",
+    "Spec": "pyrunc.spec.model",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'pyrunc' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES.get(name, "pyrunc.errors")), name)

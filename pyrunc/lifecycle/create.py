@@ -231,9 +231,13 @@ class _Creation:
             entry.note(cgroup=self.cgroup.to_dict(), creator=os.getpid())
             os.mkfifo(store.FIFO, 0o600, dir_fd=entry.fd)
             self.cgroup.create()
+            # Now it is ours, with all that will run in it.
+            entry.note(cgroup=self.cgroup.to_dict())
             self.cgroup.apply(self.resources)
             self.cgroup.filter_devices(
-                self.resources.devices if self.resources else (), required=not self.has_userns
+                self.resources.devices if self.resources else (),
+                required=not self.has_userns,
+                own_devices=[d.path for d in (self.spec.linux.devices if self.spec.linux else ())],
             )
             child = self._spawn(entry, plan, joined)
             self._serve(child)

@@ -117,12 +117,11 @@ def poststop(state: dict[str, Any]) -> list[str]:
     """
     if not state["hooks"].get("poststop"):
         return []
-    from pyrunc.lifecycle.hooks import oci_state, run_hooks
-    from pyrunc.spec.load import decode_hooks
+    from pyrunc.lifecycle.hooks import decode, oci_state, run_hooks
 
     warnings = []
     document = oci_state(state, STOPPED, 0)
-    for index, hook in enumerate(decode_hooks(state["hooks"]).poststop):
+    for index, hook in enumerate(decode(state["hooks"]).poststop):
         try:
             run_hooks("poststop", (hook,), document)
         except HookError as error:

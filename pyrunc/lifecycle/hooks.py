@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from pyrunc.spec.model import Hook
+    from pyrunc.spec.model import Hook, Hooks
 
 _SIGPIPE, _SIGKILL, _SIGXFSZ = 13, 9, 25
 _OUTPUT_KEPT = 64 << 10
@@ -33,6 +33,14 @@ def oci_state(state: dict[str, Any], status: str, pid: int) -> dict[str, Any]:
     if state["annotations"]:
         document["annotations"] = state["annotations"]
     return document
+
+
+def decode(raw: object) -> Hooks:
+    """The hooks that a saved state holds as JSON."""
+    from pyrunc.spec.fields import decode_object
+    from pyrunc.spec.model import Hooks
+
+    return decode_object(Hooks, raw)
 
 
 def run_hooks(name: str, hooks: Sequence[Hook], document: dict[str, Any]) -> None:

@@ -63,12 +63,11 @@ def _await_exec(fifo: int) -> None:
 
 
 def _poststart(state: dict[str, Any]) -> None:
-    from pyrunc.lifecycle.hooks import oci_state, run_hooks
-    from pyrunc.spec.load import decode_hooks
+    from pyrunc.lifecycle.hooks import decode, oci_state, run_hooks
 
     try:
         document = oci_state(state, "running", state["pid"])
-        run_hooks("poststart", decode_hooks(state["hooks"]).poststart, document)
+        run_hooks("poststart", decode(state["hooks"]).poststart, document)
     except PyruncError:
         _kill(state)
         raise

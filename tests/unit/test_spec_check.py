@@ -141,6 +141,7 @@ def test_mount_mappings_obey_the_rules_of_maps() -> None:
         assert error.message == "must be at least 1"
 
 
+ENV_BYTES = sum(map(len, config()["process"]["env"]))
 GOOD: list[tuple[str, object]] = [
     ("/ociVersion", "1.0.2-dev"),
     ("/ociVersion", "1.99.0+build.5"),
@@ -156,10 +157,16 @@ GOOD: list[tuple[str, object]] = [
     ("/mounts/0/destination", "/..a"),
     ("/hooks", {"poststop": [{"path": "/a", "timeout": 1}]}),
     ("/annotations", {"a.b": ""}),
+    ("/mounts", [{"destination": "/a"}] * 10_000),
+    # With the two variables of the default document, 6 MiB in all.
+    ("/process/args/0", "x" * ((6 << 20) - ENV_BYTES)),
+    ("/process/user/additionalGids", [1] * 65536),
 ]
 
 
-@pytest.mark.parametrize(("changed", "value"), GOOD)
+@pytest.mark.parametrize(
+    ("changed", "value"), GOOD, ids=[f"{row[0]}={str(row[1])[:40]}" for row in GOOD]
+)
 def test_values_at_the_edge_of_a_rule_are_taken(changed: str, value: object) -> None:
     assert warnings((changed, value)) == []
 

@@ -167,6 +167,10 @@ GOOD: list[tuple[str, object]] = [
     ("seccomp", seccomp(defaultErrnoRet=38, architectures=["SCMP_ARCH_X86"], syscalls=[LOUD])),
     ("seccomp", {**rule(action=NOTIFY), "listenerPath": "/s", "listenerMetadata": "x"}),
     ("seccomp", rule(args=[{**ARG, "index": 5, "value": 2**64 - 1}])),
+    ("seccomp", seccomp(defaultErrnoRet=65535)),
+    ("devices", [CHAR] * 4096),
+    ("maskedPaths", ["/a"] * 4096),
+    ("resources", {"devices": [RULE] * 4096}),
 ]
 
 

@@ -25,14 +25,68 @@ def test_the_document_has_what_engines_read() -> None:
 
 def test_mount_options_are_those_of_runc_without_the_refused_ones() -> None:
     # runc 1.5's list, cli-contract 2.4.
-    runc = (
-        "async atime bind defaults dev diratime dirsync exec iversion lazytime loud mand noatime "
-        "nodev nodiratime noexec noiversion nolazytime nomand norelatime nostrictatime nosuid "
-        "nosymfollow private ratime rbind rdev rdiratime relatime remount rexec rnoatime rnodev "
-        "rnodiratime rnoexec rnorelatime rnostrictatime rnosuid rnosymfollow ro rprivate "
-        "rrelatime rro rrw rshared rslave rstrictatime rsuid rsymfollow runbindable rw shared "
-        "silent slave strictatime suid symfollow sync tmpcopyup unbindable"
-    ).split()
+    runc = [
+        "async",
+        "atime",
+        "bind",
+        "defaults",
+        "dev",
+        "diratime",
+        "dirsync",
+        "exec",
+        "iversion",
+        "lazytime",
+        "loud",
+        "mand",
+        "noatime",
+        "nodev",
+        "nodiratime",
+        "noexec",
+        "noiversion",
+        "nolazytime",
+        "nomand",
+        "norelatime",
+        "nostrictatime",
+        "nosuid",
+        "nosymfollow",
+        "private",
+        "ratime",
+        "rbind",
+        "rdev",
+        "rdiratime",
+        "relatime",
+        "remount",
+        "rexec",
+        "rnoatime",
+        "rnodev",
+        "rnodiratime",
+        "rnoexec",
+        "rnorelatime",
+        "rnostrictatime",
+        "rnosuid",
+        "rnosymfollow",
+        "ro",
+        "rprivate",
+        "rrelatime",
+        "rro",
+        "rrw",
+        "rshared",
+        "rslave",
+        "rstrictatime",
+        "rsuid",
+        "rsymfollow",
+        "runbindable",
+        "rw",
+        "shared",
+        "silent",
+        "slave",
+        "strictatime",
+        "suid",
+        "symfollow",
+        "sync",
+        "tmpcopyup",
+        "unbindable",
+    ]
     assert features(None)["mountOptions"] == [o for o in runc if o not in MOUNT_OPTIONS]
 
 

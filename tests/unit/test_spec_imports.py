@@ -10,10 +10,25 @@ from pathlib import Path
 import pyrunc
 
 ROOT = Path(pyrunc.__file__).parent.parent
-FORBIDDEN = (
-    "re enum json dataclasses typing pathlib collections functools jsonschema argparse socket "
-    "subprocess logging selectors contextlib importlib.util inspect"
-).split()
+FORBIDDEN = [
+    "re",
+    "enum",
+    "json",
+    "dataclasses",
+    "typing",
+    "pathlib",
+    "collections",
+    "functools",
+    "jsonschema",
+    "argparse",
+    "socket",
+    "subprocess",
+    "logging",
+    "selectors",
+    "contextlib",
+    "importlib.util",
+    "inspect",
+]
 SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[1])

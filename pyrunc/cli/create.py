@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyrunc create"""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.cli.root import root
+from pyrunc.container import Container
+from pyrunc.errors import KernelError, UnsupportedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.cli.log import Log
+    from pyrunc.cli.parse import Line
+
+
+def run(line: Line, log: Log) -> int:
+    """Create a container; prints nothing, since 0 to 2 are the container's own."""
+    Container.create(**arguments(line))
+    return 0
+
+
+def arguments(line: Line) -> dict[str, Any]:
+    """The library call that a `create` or `run` line asks for.
+
+    The process changes to the bundle, as runc does: hooks without a directory of their own
+    start there. The paths that the caller gave are his, so they are made absolute before.
+    """
+    from pyrunc.kernel.process import close_on_exec_from
+
+    options = line.options
+    if line.flag("no-pivot"):
+        raise UnsupportedError("--no-pivot is not supported yet", document="command line")
+    preserve, environment = _listen_fds()
+    preserve += line.number("preserve-fds")
+    # Whatever else the caller has left open is for nobody: not for hooks, not for us.
+    close_on_exec_from(3)
+    given: dict[str, Any] = {
+        "container_id": line.arguments[0],
+        "root": root(line),
+        "pid_file": _absolute(options.get("pid-file")),
+        "console_socket": _absolute(options.get("console-socket")),
+        "pidfd_socket": _absolute(options.get("pidfd-socket")),
+        "preserve_fds": preserve,
+        "environment": environment,
+        "new_keyring": not line.flag("no-new-keyring"),
+        "systemd_cgroup": line.globals.get("systemd-cgroup", "false") == "true",
+    }
+    bundle = options.get("bundle") or "."
+    try:
+        os.chdir(bundle)
+    except OSError as error:
+        raise KernelError("chdir", "", error.errno or 0, bundle) from None
+    given["bundle"] = os.getcwd()
+    return given
+
+
+def _absolute(path: str | None) -> str | None:
+    return os.path.abspath(path) if path else None
+
+
+def _listen_fds() -> tuple[int, tuple[str, ...]]:
+    """Sockets of systemd's activation are passed on, if they were meant for this process."""
+    count = os.environ.get("LISTEN_FDS", "")
+    if not count.isdigit() or os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return 0, ()
+    return int(count), (f"LISTEN_FDS={count}", "LISTEN_PID=1")

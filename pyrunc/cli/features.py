@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyrunc features"""
+
+from __future__ import annotations
+
+import sys
+
+from pyrunc.jsontext import dumps_indented
+from pyrunc.kernel import seccomp
+from pyrunc.observe.features import features
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.cli.log import Log
+    from pyrunc.cli.parse import Line
+
+
+def run(line: Line, log: Log) -> int:
+    """Print what this runtime can do."""
+    sys.stdout.write(dumps_indented(features(seccomp.version()), "    ") + "\n")
+    return 0

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `pyrunc` command: reads the line, calls one command, puts errors into records."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line, parse
+from pyrunc.errors import PyruncError, UsageError, errno_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+
+def main() -> NoReturn:
+    """Run the command line of this process, and end it."""
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:
+        code = code or 1
+    # Not sys.exit: tearing the interpreter down takes longer than `state` does.
+    os._exit(code)
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line.
+
+    Args:
+        argv: without the program's name.
+
+    Returns:
+        The exit code.
+    """
+    line = Line()
+    log = Log()
+    try:
+        try:
+            parse(argv, line)
+        except UsageError as error:
+            log = _log(line)
+            return _misused(line, error, log)
+        log = _log(line)
+        return _dispatch(line, log)
+    except PyruncError as error:
+        log.error(_prefix(line.command) + str(error))
+        return error.exit_code
+    except OSError as error:
+        thing = f" {error.filename}" if error.filename else ""
+        log.error(f"{_prefix(line.command)}{errno_text(error.errno or 0)}{thing}")
+        return 1
+    except (MemoryError, RecursionError) as error:
+        log.error(f"{_prefix(line.command)}{type(error).__name__}")
+        return 1
+
+
+def _prefix(command: str) -> str:
+    return f"runc {command} failed: " if command in ("create", "run") else ""
+
+
+def _log(line: Line) -> Log:
+    return Log(line.globals.get("log", ""), line.globals.get("log-format", ""))
+
+
+def _misused(line: Line, error: UsageError, log: Log) -> int:
+    from pyrunc.cli.help import help_text
+
+    if error.exit_code == 1:
+        sys.stdout.write(f"Incorrect Usage: {error}\n\n{help_text(line.command)}")
+    log.error(str(error))
+    return error.exit_code
+
+
+def _dispatch(line: Line, log: Log) -> int:
+    if "version" in line.globals:
+        from pyrunc.cli.version import version_text
+
+        sys.stdout.write(version_text())
+        return 0
+    if not line.command or "help" in line.options or "help" in line.globals:
+        from pyrunc.cli.help import help_text
+
+        sys.stdout.write(help_text(line.command))
+        return 0
+    # Chosen by name from the table, so that a command loads nothing of the others.
+    module = __import__(f"pyrunc.cli.{line.command}", fromlist=["run"])
+    code: int = module.run(line, log)
+    return code

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads a command line as Go's flag package does: one dash or two, --name=value, and options
+before and after the arguments (cli-contract 1.1, 1.2)."""
+
+from __future__ import annotations
+
+from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP, NUMBER
+from pyrunc.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrunc.cli.table import Option
+
+_TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
+_FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
+
+
+class Line:
+    """A parsed command line.
+
+    Attributes:
+        command: its name, or "" if there is none.
+        options: of the command, by long name; what was not given is absent.
+        globals: the options before the command.
+        arguments: the rest.
+    """
+
+    __slots__ = ("arguments", "command", "globals", "options")
+
+    def __init__(self) -> None:
+        self.command = ""
+        self.globals: dict[str, str] = {}
+        self.options: dict[str, str] = {}
+        self.arguments: list[str] = []
+
+    def flag(self, name: str) -> bool:
+        """A boolean option of the command."""
+        return self.options.get(name, "false") in _TRUE
+
+    def number(self, name: str) -> int:
+        """A numeric option of the command, 0 if it was not given."""
+        return int(self.options.get(name, "0"))
+
+
+class UnknownCommand(UsageError):
+    exit_code = 3
+
+
+def parse(argv: Sequence[str], line: Line) -> None:
+    """Read a command line into `line`, which keeps what was read when it is wrong.
+
+    Args:
+        argv: without the program's name.
+        line: to be filled.
+
+    Raises:
+        UsageError: with the words that engines look for.
+        UnknownCommand: exit code 3.
+    """
+    rest = _options(list(argv), GLOBAL, line.globals, [], stops=True)
+    if not rest:
+        return
+    name = "help" if rest[0] == "h" else rest[0]
+    if name not in COMMANDS:
+        raise UnknownCommand(f"No help topic for '{name}'")
+    line.command = name
+    command = COMMANDS[name]
+    rest = _options(rest[1:], (*command.options, HELP), line.options, line.arguments, command.stops)
+    line.arguments += rest
+    if "help" not in line.options:
+        _check_count(name, len(line.arguments), command.least, command.most)
+
+
+def _check_count(name: str, given: int, least: int, most: int) -> None:
+    if least <= given <= most:
+        return
+    if least == most:
+        raise UsageError(f'pyrunc: "{name}" requires exactly {least} argument(s)')
+    words = f"a minimum of {least}" if given < least else f"a maximum of {most}"
+    raise UsageError(f'pyrunc: "{name}" requires {words} argument(s)')
+
+
+def _options(
+    words: list[str],
+    known: Sequence[Option],
+    found: dict[str, str],
+    arguments: list[str],
+    stops: bool,
+) -> list[str]:
+    """Take options off `words`; returns what is left when parsing stops."""
+    by_name = {option.name: option for option in known}
+    by_name |= {option.letter: option for option in known if option.letter}
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            return words
+        if not word.startswith("-") or word == "-":
+            if stops:
+                return [word, *words]
+            arguments.append(word)
+            continue
+        name, equals, value = word.lstrip("-").partition("=")
+        option = by_name.get(name)
+        if option is None:
+            raise UsageError(f"flag provided but not defined: -{name}")
+        found[option.name] = _value(option, name, value if equals else None, words)
+    return []
+
+
+def _value(option: Option, name: str, value: str | None, words: list[str]) -> str:
+    if option.kind == FLAG:
+        if value is not None and value not in _TRUE | _FALSE:
+            raise UsageError(f'invalid boolean value "{value}" for -{name}: parse error')
+        return "true" if value is None else value
+    if value is None:
+        if not words:
+            raise UsageError(f"flag needs an argument: -{name}")
+        value = words.pop(0)
+    if option.kind == NUMBER and not (value.isascii() and value.isdigit()):
+        raise UsageError(f'invalid value "{value}" for flag -{name}: parse error')
+    return value

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyrunc --version"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pyrunc
+
+SPEC_VERSION = "1.3.0"
+
+
+def version_text() -> str:
+    """As runc words it: containerd, docker and podman read these lines."""
+    name = "runc" if os.path.basename(sys.orig_argv[0]) == "runc" else "pyrunc"
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    lines = [f"{name} version {pyrunc.__version__}", f"commit: v{pyrunc.__version__}"]
+    lines += [f"spec: {SPEC_VERSION}", f"python: {python}"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The library: one class whose objects are containers. The command line calls only this.
+
+Safe to use from many threads: nothing here changes the process's directory, umask,
+environment, signals or subreaper setting.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.errors import ContainerNotRunning, KernelError, PyruncError, UsageError
+from pyrunc.lifecycle import store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Exit:
+    """How a container's program ended.
+
+    Attributes:
+        code: its exit status, or 128 + signal as a shell tells it; None if unknown, because
+            the process was not a child of this one.
+        signal: the signal that killed it, or 0.
+    """
+
+    __slots__ = ("code", "signal")
+
+    def __init__(self, code: int | None, signal: int = 0) -> None:
+        self.code = code
+        self.signal = signal
+
+    def __repr__(self) -> str:
+        return f"Exit(code={self.code}, signal={self.signal})"
+
+
+class Container:
+    """A container, made by `create` or found by `load`.
+
+    As a context manager it is gone at the end of the block, whatever happens in it.
+
+    Attributes:
+        id: its id.
+        root: the directory where its state is.
+    """
+
+    def __init__(self, root: str, container_id: str, pid: int = 0, pidfd: int = -1) -> None:
+        self.id = container_id
+        self.root = root
+        self._pid = pid
+        self._pidfd = pidfd
+        self._exit: Exit | None = None
+
+    @classmethod
+    def create(
+        cls,
+        bundle: str,
+        container_id: str,
+        *,
+        root: str | None = None,
+        stdio: tuple[int, int, int] = (0, 1, 2),
+        console_socket: str | int | None = None,
+        pidfd_socket: str | None = None,
+        pid_file: str | None = None,
+        preserve_fds: int = 0,
+        environment: tuple[str, ...] = (),
+        new_keyring: bool = True,
+        systemd_cgroup: bool = False,
+        detached: bool = True,
+    ) -> Container:
+        """Create a container that waits for `start`.
+
+        Args:
+            bundle: directory with config.json and the root filesystem.
+            container_id: letters, digits, ``_ + . -``.
+            root: state root; default as for the command line.
+            stdio: descriptors for the container's 0, 1 and 2 (without a terminal).
+            console_socket: path of an AF_UNIX stream socket, or a connected descriptor, that
+                gets the terminal's master. Needed exactly if process.terminal is true.
+            pidfd_socket: path of an AF_UNIX stream socket that gets a pidfd of the process.
+            pid_file: where to write the pid, replaced at once and without a newline.
+            preserve_fds: how many descriptors, from 3 on, the container keeps.
+            environment: ``NAME=value`` to add to process.env.
+            new_keyring: join a session keyring of the container's own.
+            systemd_cgroup: let systemd make the cgroup (not supported yet).
+            detached: for the wording of errors about terminals.
+
+        Returns:
+            The container; its program has not run.
+
+        Raises:
+            SpecError: config.json is wrong, or asks for what is not supported.
+            ContainerExists: the id is taken.
+            PyruncError: anything else; nothing is left of the container.
+        """
+        from pyrunc.lifecycle import create as creation
+
+        root = _root(root)
+        store.check_id(container_id)
+        bundle = _bundle(bundle)
+        spec = creation.read_spec(bundle)
+        terminal = bool(spec.process and spec.process.terminal)
+        _check_terminal(terminal, console_socket is not None, detached)
+        _check_preserved(preserve_fds)
+        socket = -1 if console_socket is None else _connected(console_socket, "console")
+        try:
+            request = creation.Request(
+                root=root,
+                container_id=container_id,
+                bundle=bundle,
+                stdio=stdio,
+                console_socket=socket,
+                preserve_fds=preserve_fds,
+                environment=environment,
+                keyring=new_keyring,
+                cgroup_manager="systemd" if systemd_cgroup else "fs",
+            )
+            pid, pidfd = creation.create(request, spec)
+        finally:
+            if isinstance(console_socket, str):
+                os.close(socket)
+        container = cls(root, container_id, pid, pidfd)
+        container._announce(pid_file, pidfd_socket)
+        return container
+
+    @classmethod
+    def load(cls, container_id: str, *, root: str | None = None) -> Container:
+        """A container that exists.
+
+        Raises:
+            ContainerNotFound: there is none of that id.
+        """
+        container = cls(_root(root), store.check_id(container_id))
+        container._read()
+        return container
+
+    @classmethod
+    def list(cls, *, root: str | None = None) -> list[str]:
+        """The ids below a state root."""
+        try:
+            return [*store.ids(_root(root))]
+        except FileNotFoundError:
+            return []
+
+    def _announce(self, pid_file: str | None, pidfd_socket: str | None) -> None:
+        try:
+            if pidfd_socket is not None:
+                _send_pidfd(pidfd_socket, self._pidfd)
+            if pid_file is not None:
+                _write_pid_file(pid_file, self._pid)
+        except BaseException:
+            self.delete(force=True)
+            raise
+
+    def _read(self) -> dict[str, Any]:
+        with store.open_entry(self.root, self.id) as entry:
+            return entry.state()
+
+    @property
+    def pid(self) -> int:
+        """The pid of the container's init; 0 once it has ended."""
+        return int(self.state["pid"])
+
+    @property
+    def status(self) -> str:
+        """created, running, paused or stopped."""
+        return str(self.state["status"])
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The state as `pyrunc state` prints it.
+
+        Raises:
+            ContainerNotFound: it has been deleted.
+        """
+        from pyrunc.lifecycle.status import STOPPED, status_of
+
+        with store.open_entry(self.root, self.id) as entry:
+            saved = entry.state()
+            status = status_of(entry, saved)
+        document = {
+            "ociVersion": saved["ociVersion"],
+            "id": saved["id"],
+            "pid": 0 if status == STOPPED else saved["pid"],
+            "status": status,
+            "bundle": saved["bundle"],
+            "rootfs": saved["rootfs"],
+            "created": saved["created"],
+        }
+        if saved["annotations"]:
+            document["annotations"] = saved["annotations"]
+        document["owner"] = ""
+        return document
+
+    def start(self) -> None:
+        """Let the program run; returns when it has been executed and poststart hooks are done.
+
+        Raises:
+            StateError: the container is not in the state created.
+            HookError: a poststart hook failed; the program has been killed.
+        """
+        from pyrunc.lifecycle.start import start
+
+        with store.open_entry(self.root, self.id) as entry:
+            start(entry, entry.state())
+
+    def kill(self, signal: int = 15, *, everything: bool = False) -> None:
+        """Send a signal to the container's first process.
+
+        Args:
+            signal: its number.
+            everything: all its processes (SIGKILL); a stopped container is no error then.
+
+        Raises:
+            ContainerNotRunning: it has stopped.
+        """
+        from pyrunc.lifecycle.kill import kill
+
+        kill(self._read(), signal, everything=everything)
+
+    def wait(self, timeout: float | None = None) -> Exit:
+        """Wait until the program has ended.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Returns:
+            How it ended.
+
+        Raises:
+            TimeoutError: it still runs.
+            ContainerNotRunning: it ended before this object was made, and how is not known.
+        """
+        if self._exit is not None:
+            return self._exit
+        pidfd = self.fileno()
+        if timeout is not None and not _readable(pidfd, timeout):
+            raise TimeoutError(f"container {self.id} still runs")
+        try:
+            result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        except ChildProcessError:
+            _readable(pidfd, None)
+            self._exit = Exit(None)
+            return self._exit
+        assert result is not None
+        if result.si_code == os.CLD_EXITED:
+            self._exit = Exit(result.si_status)
+        else:
+            self._exit = Exit(128 + result.si_status, result.si_status)
+        return self._exit
+
+    def fileno(self) -> int:
+        """A pidfd of the container's init: readable once it has ended."""
+        if self._pidfd < 0:
+            from pyrunc.lifecycle.status import open_pidfd
+
+            self._pidfd = open_pidfd(self._read())
+            if self._pidfd < 0:
+                raise ContainerNotRunning
+        return self._pidfd
+
+    def delete(self, *, force: bool = False) -> list[str]:
+        """Remove the container.
+
+        Args:
+            force: kill it first if it runs; no error if it is gone already.
+
+        Returns:
+            Warnings of poststop hooks.
+
+        Raises:
+            StateError: it runs, and force is not set.
+        """
+        from pyrunc.lifecycle.delete import delete
+
+        warnings = delete(self.root, self.id, force=force)
+        self._reap()
+        return warnings
+
+    def _reap(self) -> None:
+        """Take the exit status if it is ours to take, so that no zombie stays."""
+        if self._pidfd < 0:
+            return
+        if self._exit is None and self._pid and _readable(self._pidfd, 0):
+            self.wait()
+        os.close(self._pidfd)
+        self._pidfd = -1
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.delete(force=True)
+
+    def __del__(self) -> None:
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+
+def _root(root: str | None) -> str:
+    path = os.path.abspath(root or store.default_root(os.environ))
+    if path == "/":
+        raise UsageError("Option --root argument should not be set to /")
+    return path
+
+
+def _bundle(bundle: str) -> str:
+    path = os.path.abspath(bundle)
+    if not os.path.isdir(path):
+        raise PyruncError(f"chdir {bundle}: no such file or directory")
+    return path
+
+
+def _check_terminal(terminal: bool, has_socket: bool, detached: bool) -> None:
+    if terminal and not has_socket:
+        raise UsageError(
+            "cannot allocate tty if runc will detach without setting console socket",
+            hint="pass --console-socket, or set process.terminal to false",
+        )
+    if has_socket and not (detached and terminal):
+        if detached:
+            raise UsageError(
+                "cannot use console socket if runc will not detach or allocate tty"
+            )
+
+
+def _check_preserved(count: int) -> None:
+    for i in range(count):
+        try:
+            os.fstat(3 + i)
+        except OSError as error:
+            raise KernelError(
+                f"unable to stat preserved-fd {i + 1} (of {count})", "fstat", error.errno or 0
+            ) from None
+
+
+def _connected(socket: str | int, what: str) -> int:
+    """A stream socket connected to a path; a descriptor is taken as it is."""
+    if isinstance(socket, int):
+        return socket
+    from _socket import AF_UNIX, SOCK_STREAM
+    from _socket import socket as make
+
+    connection = make(AF_UNIX, SOCK_STREAM)
+    connection.settimeout(10)
+    try:
+        connection.connect(socket)
+    except OSError as error:
+        connection.close()
+        raise KernelError(
+            f"connect to the {what} socket", "connect", error.errno or 110, socket
+        ) from None
+    connection.settimeout(None)
+    return connection.detach()
+
+
+def _send_pidfd(path: str, pidfd: int) -> None:
+    """One message, "standard" with the pidfd, as runc sends it for a container's init."""
+    from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET
+    from _socket import socket as make
+
+    connection = make(AF_UNIX, SOCK_STREAM, 0, _connected(path, "pidfd"))
+    try:
+        data = pidfd.to_bytes(4, "little")
+        connection.sendmsg([b"standard"], [(SOL_SOCKET, SCM_RIGHTS, data)])
+    finally:
+        connection.close()
+
+
+def _write_pid_file(path: str, pid: int) -> None:
+    """Temporary file and rename: a reader sees the whole number or the old file."""
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory, f".{name}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(temporary, flags, 0o666)
+        try:
+            os.write(fd, str(pid).encode())
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except OSError as error:
+        raise KernelError("write the pid file", "open", error.errno or 0, path) from None
+
+
+def _readable(fd: int, timeout: float | None) -> bool:
+    import select
+
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(None if timeout is None else timeout * 1000))

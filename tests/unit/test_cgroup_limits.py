@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each controller writes, the refusals, and the read-back, on a directory of plain files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyrunc.cgroups import check, cpu, cpuset, limits, memory, pids, unified
+from pyrunc.cgroups.layout import Hierarchy, Layout
+from pyrunc.cgroups.limits import BYTES, FLAG, LIST, SHARES, TEXT, WRITTEN, Limit, same
+from pyrunc.errors import CgroupError, PyruncError, SpecError, UnsupportedError
+from pyrunc.spec.model_resources import CPU, Memory, Pids, Resources
+
+PAGE = os.sysconf("SC_PAGESIZE")
+
+
+def make(cls: type, **values: Any) -> Any:
+    """An object of the model with the named members and nothing else set."""
+    found = cls.__new__(cls)
+    for name in cls.__slots__:
+        empty: Any = None
+        if name in ("disableOOMKiller", "useHierarchy", "checkBeforeUpdate"):
+            empty = False
+        elif name in ("devices", "hugepageLimits"):
+            empty = ()
+        elif name in ("rdma", "unified"):
+            empty = {}
+        object.__setattr__(found, name, values.get(name, empty))
+    return found
+
+
+def mem(**values: Any) -> Memory:
+    found: Memory = make(Memory, **values)
+    return found
+
+
+def pairs(found: list[Limit]) -> list[tuple[str, str]]:
+    return [(one.file, one.value) for one in found]
+
+
+# spec-map 4.3.
+WEIGHTS = {
+    0: 0, 1: 1, 2: 1, 3: 2, 10: 4, 100: 17, 256: 35, 512: 59, 1000: 99, 1024: 100, 1025: 101,
+    2048: 174, 3072: 240, 4096: 303, 10240: 639, 65536: 3023, 100000: 4340, 262143: 10000,
+    262144: 10000, 1 << 40: 10000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("shares", "weight"), WEIGHTS.items())
+def test_weight_of_shares(shares: int, weight: int) -> None:
+    assert cpu.weight(shares) == weight
+
+
+def test_weight_never_falls() -> None:
+    weights = [cpu.weight(shares) for shares in range(2, 262145, 7)]
+    assert weights == sorted(weights)
+
+
+@pytest.mark.parametrize(
+    ("limit", "swap", "value"),
+    [
+        (-1, None, "max"),
+        (-1, 0, "max"),
+        (100, -1, "max"),
+        (None, -1, "max"),
+        (100, None, ""),
+        (None, None, ""),
+        (-1, 500, "500"),
+        (100, 150, "50"),
+        (100, 100, "0"),
+    ],
+)
+def test_swap_on_v2(limit: int | None, swap: int | None, value: str) -> None:
+    assert memory.swap_v2(limit, swap) == value
+
+
+def test_swap_without_limit() -> None:
+    with pytest.raises(SpecError, match="without memory limit"):
+        memory.swap_v2(None, 5)
+
+
+@pytest.mark.parametrize(
+    ("values", "pointer"),
+    [
+        ({"limit": -2}, "limit"),
+        ({"swap": -2}, "swap"),
+        ({"reservation": -2}, "reservation"),
+        ({"limit": 200, "swap": 100}, "swap"),
+        ({"swappiness": 101}, "swappiness"),
+    ],
+)
+def test_wrong_memory(values: dict[str, int], pointer: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        memory.check(mem(**values))
+    assert caught.value.pointer == f"/linux/resources/memory/{pointer}"
+
+
+def test_memory_on_v2_is_written_swap_first() -> None:
+    found = memory.limits_v2(mem(limit=100, swap=150, reservation=-1))
+    assert pairs(found) == [("memory.swap.max", "50"), ("memory.max", "100"), ("memory.low", "max")]
+
+
+def test_only_harmless_swap_values_may_lack_their_file() -> None:
+    optional = {
+        swap: memory.limits_v2(mem(limit=100, swap=swap))[0].optional for swap in (-1, 100, 150)
+    }
+    assert optional == {-1: True, 100: True, 150: False}
+
+
+@pytest.mark.parametrize(
+    ("limit", "swap", "current", "has_swap", "order"),
+    [
+        (100, 200, None, True, ["limit=100", "swap=200"]),
+        (100, 200, 150, True, ["swap=200", "limit=100"]),
+        (100, 200, 300, True, ["limit=100", "swap=200"]),
+        (100, -1, None, True, ["swap=-1", "limit=100"]),
+        (-1, None, None, True, ["swap=-1", "limit=-1"]),
+        (-1, None, None, False, ["limit=-1"]),
+        (None, 200, None, True, ["swap=200"]),
+        (0, 0, None, True, []),
+    ],
+)
+def test_memory_order_on_v1(
+    limit: int | None, swap: int | None, current: int | None, has_swap: bool, order: list[str]
+) -> None:
+    found = memory.limits_v1(mem(limit=limit, swap=swap), current, has_swap)
+    names = {"memory.limit_in_bytes": "limit", "memory.memsw.limit_in_bytes": "swap"}
+    assert [f"{names[one.file]}={one.value}" for one in found] == order
+
+
+def test_other_memory_on_v1() -> None:
+    found = memory.limits_v1(mem(reservation=5, disableOOMKiller=True, swappiness=0), None, True)
+    assert pairs(found) == [
+        ("memory.soft_limit_in_bytes", "5"),
+        ("memory.oom_control", "1"),
+        ("memory.swappiness", "0"),
+    ]
+
+
+def test_what_is_ignored_is_said() -> None:
+    asked = mem(kernel=1, kernelTCP=2, swappiness=3, disableOOMKiller=True)
+    assert len(memory.ignored(asked, v2=True)) == 4
+    assert len(memory.ignored(asked, v2=False)) == 2
+
+
+def test_check_before_update() -> None:
+    memory.refuse_below_usage(mem(limit=101), 100)
+    with pytest.raises(SpecError, match="usage"):
+        memory.refuse_below_usage(mem(limit=100), 100)
+
+
+@pytest.mark.parametrize(
+    ("values", "v2", "v1"),
+    [
+        ({"shares": 1024}, [("cpu.weight", "100")], [("cpu.shares", "1024")]),
+        ({"shares": 0, "quota": 0, "period": 0}, [], []),
+        ({"quota": 5000}, [("cpu.max", "5000 100000")], [("cpu.cfs_quota_us", "5000")]),
+        ({"quota": -1}, [("cpu.max", "max 100000")], [("cpu.cfs_quota_us", "-1")]),
+        ({"period": 9}, [("cpu.max", "max 9")], [("cpu.cfs_period_us", "9")]),
+        (
+            {"quota": 8, "period": 9, "burst": 7},
+            [("cpu.max.burst", "7"), ("cpu.max", "8 9")],
+            [("cpu.cfs_period_us", "9"), ("cpu.cfs_burst_us", "7"), ("cpu.cfs_quota_us", "8")],
+        ),
+        ({"idle": 1, "shares": 5}, [("cpu.idle", "1")], [("cpu.idle", "1")]),
+        (
+            {"idle": 0, "shares": 2},
+            [("cpu.idle", "0"), ("cpu.weight", "1")],
+            [("cpu.idle", "0"), ("cpu.shares", "2")],
+        ),
+        (
+            {"realtimeRuntime": 1, "realtimePeriod": 2},
+            [],
+            [("cpu.rt_period_us", "2"), ("cpu.rt_runtime_us", "1")],
+        ),
+    ],
+)
+def test_cpu(values: dict[str, int], v2: list[Any], v1: list[Any]) -> None:
+    asked = make(CPU, **values)
+    assert pairs(cpu.limits_v2(asked)) == v2
+    assert pairs(cpu.limits_v1(asked)) == v1
+
+
+def test_burst_above_quota() -> None:
+    with pytest.raises(SpecError) as caught:
+        cpu.check(make(CPU, quota=5, burst=6))
+    assert caught.value.pointer == "/linux/resources/cpu/burst"
+    cpu.check(make(CPU, quota=-1, burst=6))
+
+
+def test_cpuset() -> None:
+    asked = make(CPU, cpus="0-1", mems="")
+    assert pairs(cpuset.limits(asked)) == [("cpuset.cpus", "0-1")]
+
+
+@pytest.mark.parametrize(("limit", "value"), [(0, "1"), (-1, "max"), (7, "7")])
+def test_pids(limit: int, value: str) -> None:
+    assert pairs(pids.limits(make(Pids, limit=limit))) == [("pids.max", value)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x.y", "a/b.c", "", "memory", ".max", "memory.", "Memory.max", "a\0.b", "..", "cpu.max\n",
+     "cgroup.procs", "cgroup.kill", "cgroup.freeze", "cgroup.subtree_control"],
+)  # fmt: skip
+def test_unified_names_that_are_refused(name: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        unified.limits({name: "1"})
+    assert caught.value.pointer.startswith("/linux/resources/unified/")
+
+
+def test_unified() -> None:
+    found = unified.limits({"memory.high": "5000", "io.max": "8:0 rbps=1\n8:16 rbps=2\n"})
+    assert [(o.file, o.value, o.compare) for o in found] == [
+        ("memory.high", "5000", BYTES),
+        ("io.max", "8:0 rbps=1\n8:16 rbps=2", WRITTEN),
+    ]
+    asked = {"hugetlb.2MB.max": "1", "cgroup.max.depth": "2"}
+    assert list(unified.controllers(asked)) == ["hugetlb"]
+
+
+@pytest.mark.parametrize(
+    ("compare", "wanted", "got", "verdict"),
+    [
+        (TEXT, "5", "5", True),
+        (TEXT, "5", "6", False),
+        (BYTES, str(PAGE + 1), str(PAGE), True),
+        (BYTES, str(2 * PAGE), str(PAGE), False),
+        (BYTES, "-1", "9223372036854771712", PAGE == 4096),
+        (BYTES, "max", "max", True),
+        (BYTES, str((1 << 63) - 1), "max", True),
+        (BYTES, "5", "", False),
+        (LIST, "0,1,2", "0-2", True),
+        (LIST, "0-2,4", "0-2", False),
+        (LIST, "x", "y", False),
+        (LIST, "0-99999999999", "0", False),
+        (FLAG, "1", "oom_kill_disable 1\nunder_oom 0", True),
+        (FLAG, "1", "oom_kill_disable 0\nunder_oom 1", False),
+        (SHARES, "1", "2", False),
+    ],
+)
+def test_comparison(compare: str, wanted: str, got: str, verdict: bool) -> None:
+    assert same(compare, wanted, got) is verdict
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Any:
+    """A descriptor of a directory with files that keep what is written, as cgroupfs does."""
+    for name in ("memory.max", "memory.low", "pids.max", "cpu.shares"):
+        (tmp_path / name).touch()
+    fd = os.open(tmp_path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def test_writing_sets_the_files(directory: int, tmp_path: Path) -> None:
+    limits.write_all(directory, "/cg", [Limit("memory.max", "5", "/m"), Limit("pids.max", "6", "")])
+    assert (tmp_path / "memory.max").read_text() == "5"
+    assert (tmp_path / "pids.max").read_text() == "6"
+
+
+def test_a_missing_file_names_the_controller(directory: int) -> None:
+    with pytest.raises(CgroupError) as caught:
+        limits.write_all(directory, "/cg", [Limit("cpu.max", "5", "/cpu/quota")])
+    assert caught.value.object == "/cg/cpu.max"
+    assert caught.value.pointer == "/linux/resources/cpu/quota"
+    assert "the cpu controller is not enabled" in caught.value.hint
+    limits.write_all(directory, "/cg", [Limit("cpu.max", "5", "", optional=True)])
+
+
+def test_a_file_is_never_made(directory: int, tmp_path: Path) -> None:
+    with pytest.raises(CgroupError):
+        limits.write_all(directory, "/cg", [Limit("io.max", "5", "", compare=WRITTEN)])
+    assert not (tmp_path / "io.max").exists()
+
+
+def test_symbolic_links_are_not_followed(directory: int, tmp_path: Path) -> None:
+    (tmp_path / "outside").touch()
+    (tmp_path / "cpu.max").symlink_to(tmp_path / "outside")
+    with pytest.raises(CgroupError):
+        limits.write_all(directory, "/cg", [Limit("cpu.max", "5", "")])
+    assert not (tmp_path / "outside").read_text()
+
+
+def test_what_the_kernel_does_not_keep_is_an_error(
+    directory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits.tree, "exchange", lambda *_: "2")
+    with pytest.raises(PyruncError, match="wanted 5, the kernel keeps 2") as caught:
+        limits.write_all(directory, "/cg", [Limit("pids.max", "5", "/pids/limit")])
+    assert caught.value.pointer == "/linux/resources/pids/limit"
+    with pytest.raises(PyruncError, match="the maximum allowed cpu-shares is 2"):
+        limits.write_all(directory, "/cg", [Limit("cpu.shares", "5", "", compare=SHARES)])
+    with pytest.raises(PyruncError, match="the minimum allowed cpu-shares is 2"):
+        limits.write_all(directory, "/cg", [Limit("cpu.shares", "1", "", compare=SHARES)])
+
+
+def test_a_deferred_value_is_tried_again_last(
+    directory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = []
+
+    def exchange(_: int, name: str, value: str) -> str:
+        order.append(name)
+        if order == ["burst"]:
+            raise OSError(22, "EINVAL")
+        return value
+
+    monkeypatch.setattr(limits.tree, "exchange", exchange)
+    limits.write_all(directory, "/cg", [Limit("burst", "1", "", defer=True), Limit("max", "2", "")])
+    assert order == ["burst", "max", "burst"]
+
+
+@pytest.mark.parametrize("name", ["blockIO", "hugepageLimits", "network", "rdma"])
+def test_later_controllers_are_refused(name: str) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        check.refuse_later(make(Resources, **{name: {"x": 1}}))
+    assert caught.value.pointer == f"/linux/resources/{name}"
+
+
+def test_missing_controllers_are_refused_only_when_asked_for() -> None:
+    asked = make(Resources, memory=mem(limit=1), cpu=make(CPU, cpus="0"))
+    assert check.wanted(asked) == {
+        "memory": "/linux/resources/memory",
+        "cpuset": "/linux/resources/cpu/cpus",
+    }
+    with pytest.raises(PyruncError, match="the cpuset cgroup controller"):
+        check.available(check.wanted(asked), ["memory"], "")
+    assert check.wanted(make(Resources, memory=mem(limit=0), cpu=make(CPU))) == {}
+
+
+def test_unified_needs_v2() -> None:
+    asked = make(Resources, unified={"memory.high": "1"})
+    with pytest.raises(SpecError) as caught:
+        check.values(asked, v2=False)
+    assert caught.value.pointer == "/linux/resources/unified"
+
+
+def test_a_v1_host_without_devices_hierarchy_is_refused() -> None:
+    from pyrunc import cgroups
+
+    driver = cgroups.new(Layout("v1", (Hierarchy(("memory",), "/m", "/"),)), "/x", "id")
+    driver.check(None, user_namespace=True)
+    with pytest.raises(PyruncError, match="devices"):
+        driver.check(None, user_namespace=False)
