@@ -1,1 +1,51 @@
-.PHONY: build
+# SPDX-License-Identifier: Apache-2.0
+# `make demo` shows a container's life; `make test` runs everything. Both install what is missing.
+
+PYTHON ?= /usr/bin/python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+C      := $(wildcard csrc/*/*.c csrc/*/*.h tests/c/*.c)
+# What is formatted: not the generated header, nor headers that cffi reads as text.
+FORMAT := $(filter-out csrc/init/plan_wire.h,$(C))
+
+.PHONY: build demo test test-unit test-root lint bench clean deps
+
+build: $(VENV)/.built
+
+# Debian and Ubuntu; elsewhere, and for an ordinary user, the packages have to be there.
+$(VENV)/.packages:
+	@sh tools/packages.sh
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check -r tools/requirements.txt
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.packages setup.py pyproject.toml $(C) csrc/build_core.py csrc/core/*.cdef $(shell find pyrunc -name '*.py')
+	@$(BIN)/python setup.py -q build_ext --inplace
+	@$(BIN)/python setup.py -q build_native
+	@cp build/launcher/pyrunc $(BIN)/pyrunc
+	@$(BIN)/python -m compileall -q pyrunc
+	@touch $@
+
+demo: build
+	@sh tools/demo.sh $(CURDIR)/$(BIN)/pyrunc
+
+lint: build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	clang-format --dry-run -Werror $(FORMAT)
+
+test-unit: build
+	$(BIN)/pytest -q tests/unit
+
+test-root: build
+	$(BIN)/pytest -q tests/integration tests/differential
+
+test: lint
+	$(BIN)/pytest -q tests
+
+bench: build
+	$(BIN)/python tests/bench/bench.py
+
+clean:
+	rm -rf $(VENV) build pyrunc/pyrunc-init pyrunc/kernel/*.so pyrunc/kernel/_core.c pyrunc/kernel/_seccomp.c

@@ -14,6 +14,7 @@ from pyrunc.lifecycle import store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import builtins
     from typing import Any
 
 
@@ -52,6 +53,7 @@ class Container:
         self._pid = pid
         self._pidfd = pidfd
         self._exit: Exit | None = None
+        self._has_terminal = False
 
     @classmethod
     def create(
@@ -122,8 +124,59 @@ class Container:
             if isinstance(console_socket, str):
                 os.close(socket)
         container = cls(root, container_id, pid, pidfd)
+        container._has_terminal = terminal
         container._announce(pid_file, pidfd_socket)
         return container
+
+    @classmethod
+    def run(
+        cls, bundle: str, container_id: str, *, keep: bool = False, **options: Any
+    ) -> tuple[int, builtins.list[str]]:
+        """Create, start, attend to and delete a container in the foreground.
+
+        For the main thread: the process's signals go to the container until it ends, and its
+        terminal is in raw mode if process.terminal is true.
+
+        Args:
+            bundle: as for `create`.
+            container_id: as for `create`.
+            keep: leave the stopped container, with its cgroup.
+            options: as for `create`.
+
+        Returns:
+            The exit code, 128 + signal where a signal ended it, and warnings of poststop hooks.
+
+        Raises:
+            PyruncError: as `create` and `start`; nothing is left of the container.
+        """
+        from _socket import AF_UNIX, SOCK_STREAM, socketpair
+
+        from pyrunc.lifecycle.foreground import Signals, Terminal, attend, receive_master
+
+        terminal = None
+        ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        if options.get("console_socket"):
+            raise UsageError("cannot use console socket if runc will not detach or allocate tty")
+        options |= {"console_socket": theirs.fileno(), "detached": False}
+        signals = Signals()
+        try:
+            container = cls.create(bundle, container_id, **options)
+            try:
+                if container._has_terminal:
+                    terminal = Terminal(receive_master(ours))
+                container.start()
+                code = attend(container, signals, terminal).code
+            except BaseException:
+                container.delete(force=True)
+                raise
+        finally:
+            if terminal:
+                terminal.restore()
+            signals.restore()
+            ours.close()
+            theirs.close()
+        assert code is not None  # it was our child
+        return code, [] if keep else container.delete(force=True)
 
     @classmethod
     def load(cls, container_id: str, *, root: str | None = None) -> Container:

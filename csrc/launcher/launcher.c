@@ -84,7 +84,7 @@ static void fill_stdio(void)
 
 int main(int argc, char **argv)
 {
-    char prefix[PATH_MAX], package[PATH_MAX], python[PATH_MAX], code[2 * PATH_MAX];
+    char prefix[PATH_MAX], package[PATH_MAX], python[PATH_MAX], code[3 * PATH_MAX];
     if (getauxval(AT_SECURE)) {
         static const char text[] = "pyrunc: refusing to run setuid\n";
         return write(2, text, sizeof text - 1) < 0 ? 2 : 1;
@@ -93,10 +93,14 @@ int main(int argc, char **argv)
     find_prefix(prefix);
     find_package(prefix, package);
     find_python(prefix, python);
-    if (strpbrk(package, "'\\\n"))
+    if (strpbrk(package, "'\\\n") || strpbrk(prefix, "'\\\n"))
         return 1;
+    /* cffi's runtime lies beside the package, in the environment, or where Debian puts it. */
     snprintf(code, sizeof code,
-             "import sys;sys.path.append('%s');from pyrunc.cli.main import main;main()", package);
+             "import sys;sys.path+=['%s','%s/lib/python" PYRUNC_VERSION
+             "/site-packages','/usr/lib/python3/dist-packages'];"
+             "from pyrunc.cli.main import main;main()",
+             package, prefix);
     static const char *const options[] = {"-I", "-S", "-B", "-X", "utf8", "-c"};
     enum { OPTIONS = sizeof options / sizeof *options };
     char **args = calloc((size_t)argc + OPTIONS + 3, sizeof *args);

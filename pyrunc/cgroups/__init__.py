@@ -11,8 +11,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.cgroups.driver import Driver
-    from pyrunc.cgroups.layout import Layout
+    from pyrunc.cgroups.driver import Driver as Driver
+    from pyrunc.cgroups.layout import Layout as Layout
+
+
+def __getattr__(name: str) -> object:
+    # `cgroups.Layout` and `cgroups.Driver`, without loading them for who only names them.
+    if name == "Layout":
+        from pyrunc.cgroups.layout import Layout as found  # noqa: PLC0415, N813
+
+        return found
+    if name == "Driver":
+        from pyrunc.cgroups.driver import Driver as driver  # noqa: PLC0415, N813
+
+        return driver
+    raise AttributeError(name)
 
 
 def detect() -> Layout:

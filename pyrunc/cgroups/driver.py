@@ -4,7 +4,7 @@
 A driver is a plain object: made by `cgroups.new` it touches nothing, made by
 `cgroups.from_dict` it acts on a container that another process made. Order of a create:
 
-    check, (journal to_dict), create, (journal to_dict again: `owned`), apply, filter_devices,
+    check, to_dict to the journal, create, to_dict again (`owned`), apply, filter_devices,
     spawn_fd + clone3, then join_fds or attach, close
 
 This module must not know a hierarchy's files; `fs_v2` and `fs_v1` do. It imports no
@@ -46,6 +46,7 @@ class Driver:
     """
 
     def __init__(self, layout: Layout, inner: list[str], owned: bool = False) -> None:
+        self._fds: dict[int, int] = {}  # first: __del__ runs even if the rest fails
         self.layout = layout
         self.inner = inner
         self.owned = owned
@@ -54,7 +55,6 @@ class Driver:
         self.directories = [h.mount + i for h, i in zip(layout.hierarchies, inner, strict=True)]
         self._made: list[str] = []
         self._new = [False] * len(inner)
-        self._fds: dict[int, int] = {}
         self._spawned = False
 
     @property
@@ -368,10 +368,11 @@ class Driver:
 
     def _to_join(self) -> list[int]:
         done = self._joined_by_spawn() if self._spawned else -1
-        return [i for i in range(len(self.inner)) if i != done and not self._absent(i)]
-
-    def _absent(self, index: int) -> bool:
-        return self._optional(index) and self._find(index) < 0
+        return [
+            i
+            for i in range(len(self.inner))
+            if i != done and not (self._optional(i) and self._find(i) < 0)
+        ]
 
     def _optional(self, index: int) -> bool:
         """Whether a container can do without this hierarchy: the v2 one of a hybrid host."""
@@ -384,16 +385,12 @@ class Driver:
                 tree.write(self._open(index), "cgroup.procs", str(pid))
             except OSError as error:
                 if error.errno == errno.EINVAL and left > 1:
-                    _sleep(_ATTACH_PAUSE)
+                    from time import sleep  # noqa: PLC0415
+
+                    sleep(_ATTACH_PAUSE)
                     continue
                 raise tree.failure("join cgroup", "write", error, path, POINTER) from error
             return
-
-
-def _sleep(seconds: float) -> None:
-    from time import sleep  # noqa: PLC0415
-
-    sleep(seconds)
 
 
 def _removed(path: str) -> bool:

@@ -7,11 +7,12 @@ as it was. It must not know how a limit is computed: the controllers' files do.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pyrunc.cgroups import tree
 from pyrunc.cgroups.driver import POINTER, Driver
-from pyrunc.errors import PyruncError
+from pyrunc.errors import CgroupError, PyruncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,8 +150,13 @@ class UnifiedDriver(Driver):
 
     def kill(self) -> None:
         # Linux 5.14. SIGKILL reaches what this driver's freezer stopped; no thaw is needed.
-        if self._write(0, "cgroup.kill", "1") or self._find(0) < 0:
-            return
+        try:
+            if self._write(0, "cgroup.kill", "1") or self._find(0) < 0:
+                return
+        except CgroupError as error:
+            # A threaded cgroup shares its processes with others and has no kill of its own.
+            if error.errno != errno.EOPNOTSUPP:
+                raise
         from pyrunc.cgroups import signals  # noqa: PLC0415
 
         try:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from pyrunc.cgroups.limits import BYTES, TEXT, WRITTEN, Limit
 from pyrunc.errors import SpecError
 
-_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_."
+# The capitals are those of huge page sizes: hugetlb.2MB.max.
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_.KMGB"
 _BASE = "/linux/resources/unified"
 # Of the core's own files these are limits; the others move, kill, freeze or retype.
 CORE = ("cgroup.max.depth", "cgroup.max.descendants", "cgroup.pressure")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 
+import pyrunc
 from pyrunc.jsontext import dumps_indented
 from pyrunc.kernel import seccomp
 from pyrunc.observe.features import features
@@ -17,5 +18,5 @@ if TYPE_CHECKING:
 
 def run(line: Line, log: Log) -> int:
     """Print what this runtime can do."""
-    sys.stdout.write(dumps_indented(features(seccomp.version()), "    ") + "\n")
+    sys.stdout.write(dumps_indented(features(seccomp.version(), version=pyrunc.__version__), "    ") + "\n")
     return 0

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -95,9 +97,7 @@ def test_round_trip_through_json() -> None:
 
 
 UNIFIED = Layout("v2", (Hierarchy(("",), "/sys/fs/cgroup", "/user.slice/me"),))
-LEGACY = Layout(
-    "v1", (Hierarchy(("memory",), "/m", "/a/b"), Hierarchy(("devices",), "/d", "/"))
-)
+LEGACY = Layout("v1", (Hierarchy(("memory",), "/m", "/a/b"), Hierarchy(("devices",), "/d", "/")))
 
 
 @pytest.mark.parametrize(
@@ -136,3 +136,24 @@ def test_a_driver_survives_json_and_touches_nothing() -> None:
     data = json.loads(json.dumps(driver.to_dict()))
     again = cgroups.from_dict(data)
     assert (again.paths, again.owned, again.to_dict()) == (driver.paths, False, data)
+
+
+@pytest.mark.parametrize("layout", [UNIFIED, LEGACY])
+def test_what_state_and_kill_import(layout: Layout) -> None:
+    """`state`, `kill` and `delete` load neither controllers nor the device filter."""
+    driver = "fs_v2" if layout.kind == "v2" else "fs_v1"
+    data = cgroups.new(layout, "/pyrunc-test-none", "id").to_dict()
+    code = (
+        f"import sys; from pyrunc import cgroups; driver = cgroups.from_dict({data!r})\n"
+        "before = set(sys.modules)\n"
+        "driver.frozen(); driver.populated(); driver.destroy()\n"
+        "print(*sorted(m for m in sys.modules if m.startswith('pyrunc.cgroups.')))\n"
+        "print(*[m for m in ('re', 'enum', 'json', 'typing', 'struct') if m in sys.modules])\n"
+    )
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    loaded, heavy = done.stdout.split("\n")[:2]
+    assert loaded.split() == [
+        f"pyrunc.cgroups.{name}" for name in ("driver", driver, "layout", "tree")
+    ]
+    assert heavy == ""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pyrunc import cgroups
 from pyrunc.cgroups import check, cpu, cpuset, limits, memory, pids, unified
 from pyrunc.cgroups.layout import Hierarchy, Layout
 from pyrunc.cgroups.limits import BYTES, FLAG, LIST, SHARES, TEXT, WRITTEN, Limit, same
@@ -204,7 +205,8 @@ def test_pids(limit: int, value: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../x.y", "a/b.c", "", "memory", ".max", "memory.", "Memory.max", "a\0.b", "..", "cpu.max\n",
+    ["../x.y", "a/b.c", "", "memory", ".max", "memory.", "Xemory.max", "memory.maX",
+     "a\0.b", "..", "cpu.max\n",
      "cgroup.procs", "cgroup.kill", "cgroup.freeze", "cgroup.subtree_control"],
 )  # fmt: skip
 def test_unified_names_that_are_refused(name: str) -> None:
@@ -341,8 +343,6 @@ def test_unified_needs_v2() -> None:
 
 
 def test_a_v1_host_without_devices_hierarchy_is_refused() -> None:
-    from pyrunc import cgroups
-
     driver = cgroups.new(Layout("v1", (Hierarchy(("memory",), "/m", "/"),)), "/x", "id")
     driver.check(None, user_namespace=True)
     with pytest.raises(PyruncError, match="devices"):

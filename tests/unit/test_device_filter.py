@@ -79,9 +79,7 @@ def run(code: bytes, kind: str, major: int, minor: int, access: int) -> int:
 # Few numbers, so that rules and devices meet; the large ones show sign extension.
 NUMBERS = st.sampled_from([0, 1, 2, 3, 136, 0x7FFFFFFF, 0x80000000, LAST])
 KEYS = st.tuples(st.sampled_from("bc"), NUMBERS | st.just(ANY), NUMBERS | st.just(ANY))
-POLICIES = st.builds(
-    Policy, st.booleans(), st.dictionaries(KEYS, st.integers(1, ALL), max_size=12)
-)
+POLICIES = st.builds(Policy, st.booleans(), st.dictionaries(KEYS, st.integers(1, ALL), max_size=12))
 
 
 @given(POLICIES, st.sampled_from("bc"), NUMBERS, NUMBERS, st.integers(0, ALL))

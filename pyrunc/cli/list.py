@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyrunc list"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pyrunc.cli.root import root
+from pyrunc.errors import KernelError, UsageError
+from pyrunc.jsontext import dumps
+from pyrunc.lifecycle import store
+from pyrunc.observe.listing import listing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.cli.log import Log
+    from pyrunc.cli.parse import Line
+
+_COLUMNS = ("id", "pid", "status", "bundle", "created", "owner")
+_LEAST, _GAP = 12, 3
+
+
+def run(line: Line, log: Log) -> int:
+    """List the containers below the state root."""
+    form = line.options.get("format") or "table"
+    if form not in ("table", "json"):
+        raise UsageError("invalid format option")
+    chosen = root(line)
+    where = chosen or store.default_root(os.environ)
+    try:
+        rows, problems = listing(where)
+    except FileNotFoundError as error:
+        if chosen is not None:
+            raise KernelError("open", "open", error.errno or 0, where) from None
+        rows, problems = [], []
+    for problem in problems:
+        sys.stderr.write(problem + "\n")
+    if line.flag("quiet"):
+        sys.stdout.write("".join(f"{row['id']}\n" for row in rows))
+    elif form == "json":
+        sys.stdout.write((dumps(rows) if rows else "null") + "\n")
+    else:
+        sys.stdout.write(_table(rows))
+    return 0
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """As Go's tabwriter sets it: columns at least 12 wide, 3 spaces between."""
+    cells = [[name.upper() for name in _COLUMNS]]
+    cells += [[str(row[name]) for name in _COLUMNS] for row in rows]
+    widths = [max(_LEAST, max(len(c[i]) for c in cells) + _GAP) for i in range(len(_COLUMNS))]
+    widths[-1] = 0
+    return "".join(
+        "".join(text.ljust(width) for text, width in zip(c, widths, strict=True)) + "\n"
+        for c in cells
+    )

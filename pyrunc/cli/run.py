@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyrunc run"""
+
+from __future__ import annotations
+
+from pyrunc.cli.create import arguments
+from pyrunc.container import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+
+    from pyrunc.cli.log import Log
+    from pyrunc.cli.parse import Line
+
+
+def run(line: Line, log: Log) -> int:
+    """Create and start a container; without --detach wait for it, and delete it."""
+    given = arguments(line)
+    if not line.flag("no-subreaper"):
+        from pyrunc.kernel.process import set_subreaper
+
+        set_subreaper(True)
+    if line.flag("detach"):
+        container = Container.create(**given)
+        try:
+            container.start()
+        except BaseException:
+            container.delete(force=True)
+            raise
+        return 0
+    code, warnings = Container.run(keep=line.flag("keep"), **given)
+    for warning in warnings:
+        log.warning(warning)
+    return code

@@ -1,0 +1,460 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fs drivers on the real kernel: once as the host is, once more in a pure cgroup v2 view.
+
+The second run is this file again, in a mount namespace of its own where cgroup2 is mounted
+over nothing else. Everything is made below cgroups named pyrunc-test-<pid>-...
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from pyrunc import cgroups
+from pyrunc.cgroups.driver import Driver
+from pyrunc.errors import CgroupError, PyruncError
+from pyrunc.spec.model_resources import CPU, Memory, Pids, Resources
+
+INNER = "PYRUNC_TEST_V2_VIEW" in os.environ
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes cgroups"),
+]
+LAYOUT = cgroups.detect()
+V2 = LAYOUT.kind == "v2"
+legacy = pytest.mark.skipif(V2, reason="v1 controllers: this is a cgroup v2 view")
+unified = pytest.mark.skipif(not V2, reason="cgroup v2 only: tested in the v2 view")
+
+VIEW = 'umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec "$@"'
+
+
+def make(cls: type, **values: Any) -> Any:
+    found = cls.__new__(cls)
+    for name in cls.__slots__:
+        empty: Any = None
+        if name in ("disableOOMKiller", "useHierarchy", "checkBeforeUpdate"):
+            empty = False
+        elif name in ("devices", "hugepageLimits"):
+            empty = ()
+        elif name in ("rdma", "unified"):
+            empty = {}
+        object.__setattr__(found, name, values.get(name, empty))
+    return found
+
+
+@pytest.mark.skipif(INNER, reason="this is the v2 view itself")
+@pytest.mark.skipif(V2, reason="the host is cgroup v2 already")
+def test_the_same_in_a_v2_view() -> None:
+    command = ["unshare", "-m", "--propagation", "private", "sh", "-c", VIEW, "sh"]
+    command += [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    env = {**os.environ, "PYRUNC_TEST_V2_VIEW": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The path of a cgroup that is gone in every hierarchy after the test."""
+    path = f"/pyrunc-test-{os.getpid()}-{request.node.name[:40].replace('/', '_')}"
+    yield path
+    for hierarchy in LAYOUT.hierarchies:
+        top = hierarchy.mount + path
+        if os.path.isdir(top):
+            for directory, _, _ in os.walk(top, topdown=False):
+                with suppress(FileNotFoundError):
+                    os.rmdir(directory)
+
+
+@pytest.fixture
+def cgroup(name: str) -> Iterator[Driver]:
+    """A created cgroup, destroyed after the test."""
+    driver = cgroups.new(LAYOUT, name, "id")
+    driver.create()
+    yield driver
+    driver.destroy()
+
+
+class Child:
+    """A forked process that waits, then runs a function and exits with its result."""
+
+    def __init__(self, work: Any = lambda: 0) -> None:
+        read, self.gate = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self.gate)
+            status = 99
+            try:
+                os.read(read, 1)
+                status = work()
+            finally:
+                os._exit(status)
+        os.close(read)
+
+    def finish(self) -> int:
+        os.close(self.gate)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def value(driver: Driver, controller: str, file: str) -> str:
+    with open(f"{driver.paths['' if V2 else controller]}/{file}") as stream:
+        return stream.read().strip()
+
+
+def exists(driver: Driver) -> list[str]:
+    return [d for d in driver.directories if os.path.exists(d)]
+
+
+def test_life_of_a_cgroup(name: str) -> None:
+    driver = cgroups.new(LAYOUT, name + "/deeper/leaf", "id")
+    assert not exists(driver)
+    driver.check(None, False)
+    driver.create()
+    assert exists(driver) == driver.directories
+    child = Child()
+    driver.attach(child.pid)
+    driver.close()
+    later = cgroups.from_dict(driver.to_dict())
+    assert later.owned
+    assert (later.pids(), later.populated(), later.frozen()) == ([child.pid], True, False)
+    assert child.finish() == 0
+    assert (later.pids(), later.populated(), later.oom_kills()) == ([], False, 0)
+    later.destroy()
+    assert not exists(driver)
+    # Parents stay: others may be about to use them.
+    assert os.path.isdir(LAYOUT.hierarchies[0].mount + name + "/deeper")
+    later.destroy()
+
+
+def test_every_hierarchy_is_joined(cgroup: Driver, name: str) -> None:
+    child = Child()
+    cgroup.attach(child.pid)
+    with open(f"/proc/{child.pid}/cgroup") as stream:
+        rows = dict(line.strip().split(":", 2)[1:] for line in stream)
+    assert child.finish() == 0
+    for hierarchy in LAYOUT.hierarchies:
+        assert rows[",".join(hierarchy.names)] == name
+
+
+def test_a_process_joins_by_itself(cgroup: Driver) -> None:
+    cgroup.spawn_fd_closed = cgroup.spawn_fd()  # type: ignore[attr-defined]
+    os.close(cgroup.spawn_fd_closed)  # type: ignore[attr-defined]
+    fds = cgroup.join_fds()
+    assert len(fds) == len(LAYOUT.hierarchies) - 1
+
+    def join() -> int:
+        for fd in fds:
+            os.write(fd, b"0")
+        time.sleep(30)
+        return 0
+
+    child = Child(join)
+    for fd in fds:
+        os.close(fd)
+    if V2:
+        cgroup._spawned = False
+        cgroup.attach(child.pid)
+    os.write(child.gate, b"x")
+    end = time.monotonic() + 5
+    while cgroup.pids() != [child.pid] and time.monotonic() < end:
+        time.sleep(0.01)
+    assert cgroup.pids() == [child.pid]
+    cgroup.kill()
+    assert child.finish() == -9
+
+
+def test_kill_reaches_sub_cgroups_and_frozen_processes(cgroup: Driver) -> None:
+    below = cgroups.new(LAYOUT, cgroup.inner[0] + "/sub", "id")
+    below.create()
+    children = [Child(), Child()]
+    cgroup.attach(children[0].pid) if not V2 else below.attach(children[0].pid)
+    below.attach(children[1].pid)
+    assert sorted(cgroup.pids()) == sorted(c.pid for c in children)
+    cgroup.freeze()
+    assert cgroup.frozen()
+    assert not below.frozen(), "frozen by its parent only"
+    below.close()
+    cgroup.kill()
+    assert [child.finish() for child in children] == [-9, -9]
+    cgroup.thaw()
+    assert not cgroup.frozen()
+
+
+def test_kill_without_cgroup_kill(cgroup: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Driver._write
+    monkeypatch.setattr(
+        Driver, "_write", lambda s, i, n, v: n != "cgroup.kill" and write(s, i, n, v)
+    )
+    children = [Child() for _ in range(5)]
+    for child in children:
+        cgroup.attach(child.pid)
+    cgroup.kill()
+    assert {child.finish() for child in children} == {-9}
+    assert not cgroup.frozen()
+
+
+def test_a_failing_kill_does_not_leave_it_frozen(
+    cgroup: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyrunc.cgroups import signals  # noqa: PLC0415
+
+    def fail(_: Any) -> None:
+        raise OSError(5, "injected")
+
+    write = Driver._write
+    monkeypatch.setattr(
+        Driver, "_write", lambda s, i, n, v: n != "cgroup.kill" and write(s, i, n, v)
+    )
+    monkeypatch.setattr(signals, "kill_members", fail)
+    child = Child()
+    cgroup.attach(child.pid)
+    with pytest.raises(CgroupError, match="kill"):
+        cgroup.kill()
+    assert not cgroup.frozen()
+    assert child.finish() == 0
+
+
+def test_destroy_kills_and_removes_what_is_below(name: str) -> None:
+    driver = cgroups.new(LAYOUT, name, "id")
+    driver.create()
+    below = cgroups.new(LAYOUT, name + "/a/b", "id")
+    below.create()
+    child = Child()
+    below.attach(child.pid)
+    below.close()
+    driver.freeze()
+    driver.destroy()
+    assert child.finish() == -9
+    assert not exists(driver)
+
+
+def test_a_used_cgroup_is_refused_and_left_alone(cgroup: Driver) -> None:
+    child = Child()
+    cgroup.attach(child.pid)
+    other = cgroups.new(LAYOUT, cgroup.inner[0], "other")
+    with pytest.raises(PyruncError, match=r"cgroup is not empty: 1 process\(es\) found"):
+        other.create()
+    assert not other.owned
+    # As `delete` would, from the journal of a create that died before or in `create`.
+    start = time.monotonic()
+    cgroups.from_dict(other.to_dict()).destroy()
+    assert time.monotonic() - start < 3
+    assert cgroup.pids() == [child.pid]
+    assert child.finish() == 0
+
+
+def test_a_frozen_cgroup_is_refused(cgroup: Driver) -> None:
+    cgroup.freeze()
+    with pytest.raises(PyruncError, match="unexpectedly frozen"):
+        cgroups.new(LAYOUT, cgroup.inner[0], "other").create()
+    cgroup.thaw()
+    cgroups.new(LAYOUT, cgroup.inner[0], "other").create()
+
+
+def test_a_failing_create_removes_what_it_made(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = cgroups.new(LAYOUT, name + "/a/leaf", "id")
+    last = next(i for i in reversed(range(len(driver.inner))) if not driver._optional(i))
+    refuse = Driver._refuse_used
+
+    def fail(self: Driver, index: int) -> None:
+        if index == last:
+            raise PyruncError("injected")
+        refuse(self, index)
+
+    monkeypatch.setattr(Driver, "_refuse_used", fail)
+    with pytest.raises(PyruncError, match="injected"):
+        driver.create()
+    assert not [h.mount for h in LAYOUT.hierarchies if os.path.exists(h.mount + name)]
+    assert not driver.owned
+
+
+def test_a_path_through_a_file_is_refused(name: str) -> None:
+    driver = cgroups.new(LAYOUT, "/cgroup.procs/x", "id")
+    with pytest.raises(CgroupError):
+        driver.create()
+
+
+def test_no_descriptor_is_left_open(name: str) -> None:
+    before = os.listdir("/proc/self/fd")
+    driver = cgroups.new(LAYOUT, name, "id")
+    driver.create()
+    driver.filter_devices((), required=False)
+    driver.pids()
+    driver.frozen()
+    driver.kill()
+    driver.destroy()
+    assert os.listdir("/proc/self/fd") == before
+
+
+def device_probe() -> int:
+    """Bits: what a process in the cgroup can open that it should, or should not."""
+    result = 0
+    for bit, (number, path) in enumerate(((os.makedev(1, 3), "null"), (os.makedev(1, 11), "kmsg"))):
+        node = f"/dev/pyrunc-test-{os.getpid()}-{path}"
+        try:
+            os.mknod(node, 0o20600, number)
+            os.close(os.open(node, os.O_RDWR))
+            result |= 1 << bit
+        except PermissionError:
+            pass
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(node)
+    return result
+
+
+@pytest.mark.parametrize(("allow_all", "expected"), [(False, 1), (True, 3)])
+def test_device_filter(cgroup: Driver, allow_all: bool, expected: int) -> None:
+    if V2:
+        pytest.importorskip("pyrunc.kernel._core")
+    rules: list[Any] = []
+    if allow_all:
+        from pyrunc.spec.model_resources import DeviceRule  # noqa: PLC0415
+
+        rules = [make(DeviceRule, allow=True, access="rwm")]
+    cgroup.filter_devices(rules)
+    assert cgroup.filtered
+    child = Child(device_probe)
+    cgroup.attach(child.pid)
+    assert child.finish() == expected
+    # Once more, as `update` does: in the place of what is there.
+    again = cgroups.from_dict(cgroup.to_dict())
+    again.filter_devices(())
+    child = Child(device_probe)
+    again.attach(child.pid)
+    assert child.finish() == 1
+    again.close()
+
+
+@unified
+def test_an_allow_all_policy_detaches_the_program(cgroup: Driver) -> None:
+    from pyrunc.spec.model_resources import DeviceRule  # noqa: PLC0415
+
+    cgroup.filter_devices(())
+    again = cgroups.from_dict(cgroup.to_dict())
+    again.filter_devices([make(DeviceRule, allow=True, access="rwm")])
+    child = Child(device_probe)
+    again.attach(child.pid)
+    assert child.finish() == 3
+    again.close()
+
+
+@unified
+def test_a_missing_v2_controller_is_refused_before_create(name: str) -> None:
+    with open("/sys/fs/cgroup/cgroup.controllers") as stream:
+        if "memory" in stream.read().split():
+            pytest.skip("this host has the memory controller on v2")
+    driver = cgroups.new(LAYOUT, name, "id")
+    asked = make(Resources, memory=make(Memory, limit=1 << 20))
+    with pytest.raises(PyruncError, match="memory cgroup controller") as caught:
+        driver.check(asked, False)
+    assert caught.value.pointer == "/linux/resources/memory"
+
+
+@unified
+def test_unified_limits_and_handed_down_controllers(name: str) -> None:
+    with open("/sys/fs/cgroup/cgroup.controllers") as stream:
+        if "hugetlb" not in stream.read().split():
+            pytest.skip("this host has no hugetlb controller on v2")
+    driver = cgroups.new(LAYOUT, name + "/a/leaf", "id")
+    asked = make(Resources, unified={"hugetlb.2MB.max": "4194304", "cgroup.max.depth": "3"})
+    driver.check(asked, False)
+    driver.create()
+    driver.apply(asked)
+    assert value(driver, "", "hugetlb.2MB.max") == "4194304"
+    assert value(driver, "", "cgroup.max.depth") == "3"
+    driver.destroy()
+
+
+@legacy
+def test_v1_limits(name: str) -> None:
+    asked = make(
+        Resources,
+        memory=make(Memory, limit=50_000_001, swap=60_000_000, reservation=10_000_000,
+                    swappiness=10),
+        cpu=make(CPU, shares=512, quota=50_000, period=100_000, burst=10_000, cpus="0", mems="0"),
+        pids=make(Pids, limit=50),
+    )  # fmt: skip
+    driver = cgroups.new(LAYOUT, name, "id")
+    driver.check(asked, False)
+    driver.create()
+    driver.apply(asked)
+    assert value(driver, "memory", "memory.limit_in_bytes") == str(50_000_001 // 4096 * 4096)
+    assert value(driver, "memory", "memory.swappiness") == "10"
+    assert value(driver, "cpu", "cpu.shares") == "512"
+    assert value(driver, "cpu", "cpu.cfs_quota_us") == "50000"
+    assert value(driver, "cpuset", "cpuset.cpus") == "0"
+    assert value(driver, "pids", "pids.max") == "50"
+    driver.close()
+    # As `update`: larger than what is set, then without limits.
+    later = cgroups.from_dict(driver.to_dict())
+    later.apply(make(Resources, memory=make(Memory, limit=100_000_000, swap=200_000_000)))
+    assert value(driver, "memory", "memory.memsw.limit_in_bytes") == str(200_000_000 // 4096 * 4096)
+    later.apply(make(Resources, memory=make(Memory, limit=-1), pids=make(Pids, limit=-1)))
+    assert value(driver, "memory", "memory.memsw.limit_in_bytes") == "9223372036854771712"
+    assert value(driver, "pids", "pids.max") == "max"
+    later.destroy()
+
+
+@legacy
+@pytest.mark.parametrize(
+    ("part", "pointer"),
+    [
+        ({"cpu": {"cpus": "4000"}}, "/cpu/cpus"),
+        ({"cpu": {"quota": 5}}, "/cpu/quota"),
+        ({"cpu": {"shares": 1}}, "/cpu/shares"),
+        ({"memory": {"swap": 4096}}, "/memory/swap"),
+    ],
+)
+def test_what_the_v1_kernel_refuses(cgroup: Driver, part: Any, pointer: str) -> None:
+    kinds = {"cpu": CPU, "memory": Memory}
+    values = {k: make(kinds[k], **v) for k, v in part.items()}
+    with pytest.raises(PyruncError) as caught:
+        cgroup.apply(make(Resources, **values))
+    assert caught.value.pointer == "/linux/resources" + pointer
+
+
+@legacy
+def test_cpuset_is_filled_below_new_and_empty_parents(name: str) -> None:
+    mount = next(h.mount for h in LAYOUT.hierarchies if "cpuset" in h.names)
+    os.mkdir(mount + name)
+    driver = cgroups.new(LAYOUT, name + "/a/leaf", "id")
+    driver.create()
+    for path in (name, name + "/a", name + "/a/leaf"):
+        with open(f"{mount}{path}/cpuset.cpus") as stream:
+            assert stream.read().strip()
+    driver.destroy()
+
+
+@legacy
+def test_pids_limit_holds(cgroup: Driver) -> None:
+    def fork() -> int:
+        try:
+            if os.fork() == 0:
+                os._exit(0)
+        except BlockingIOError:
+            return 7
+        return 0
+
+    cgroup.apply(make(Resources, pids=make(Pids, limit=0)))
+    child = Child(fork)
+    cgroup.attach(child.pid)
+    assert child.finish() == 7
+
+
+@legacy
+def test_oom_kills_are_counted(cgroup: Driver) -> None:
+    def hog() -> int:
+        return len(bytearray(64 << 20)) and 0
+
+    cgroup.apply(make(Resources, memory=make(Memory, limit=8 << 20, swap=8 << 20)))
+    child = Child(hog)
+    cgroup.attach(child.pid)
+    assert child.finish() == -9
+    assert cgroup.oom_kills() >= 1
