@@ -19,7 +19,9 @@ FLAGS += ["-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-sign
 _INCLUDES = "#include <stddef.h>\n#include <stdint.h>\n"
 
 
-def _module(name: str, sources: list[Path], cdefs: list[Path], preamble: str, **options: object) -> FFI:
+def _module(
+    name: str, sources: list[Path], cdefs: list[Path], preamble: str, **options: object
+) -> FFI:
     ffi = FFI()
     for cdef in cdefs:
         ffi.cdef(cdef.read_text())

@@ -190,7 +190,7 @@ class Container:
         return container
 
     @classmethod
-    def list(cls, *, root: str | None = None) -> list[str]:
+    def list(cls, *, root: str | None = None) -> builtins.list[str]:
         """The ids below a state root."""
         try:
             return [*store.ids(_root(root))]
@@ -314,7 +314,7 @@ class Container:
                 raise ContainerNotRunning
         return self._pidfd
 
-    def delete(self, *, force: bool = False) -> list[str]:
+    def delete(self, *, force: bool = False) -> builtins.list[str]:
         """Remove the container.
 
         Args:
@@ -373,11 +373,8 @@ def _check_terminal(terminal: bool, has_socket: bool, detached: bool) -> None:
             "cannot allocate tty if runc will detach without setting console socket",
             hint="pass --console-socket, or set process.terminal to false",
         )
-    if has_socket and not (detached and terminal):
-        if detached:
-            raise UsageError(
-                "cannot use console socket if runc will not detach or allocate tty"
-            )
+    if has_socket and detached and not terminal:
+        raise UsageError("cannot use console socket if runc will not detach or allocate tty")
 
 
 def _check_preserved(count: int) -> None:

@@ -18,7 +18,8 @@ from pyrunc.errors import SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, ClassVar
 
 MAX_BYTES = 16 << 20
 
@@ -51,10 +52,11 @@ class _Context:
     parse_float = float
     parse_int = int
     parse_constant = staticmethod(_constant)
-    memo: dict[str, str] = {}
+    memo: ClassVar[dict[str, str]] = {}
 
 
 _SPACE = " \t\n\r"
+_SCAN: Callable[[str, int], tuple[Any, int]] = _json.make_scanner(_Context)  # type: ignore[arg-type]  # any object with these attributes does
 
 
 def loads(data: bytes, document: str = "config.json") -> Any:
@@ -81,7 +83,7 @@ def loads(data: bytes, document: str = "config.json") -> Any:
         raise SpecError(f"not UTF-8 at byte {error.start}", document=document) from None
     start = len(text) - len(text.lstrip(_SPACE))
     try:
-        value, end = _json.make_scanner(_Context)(text, start)
+        value, end = _SCAN(text, start)
     except _Refused as error:
         raise SpecError(str(error), document=document) from None
     except RecursionError:

@@ -57,8 +57,8 @@ static int finish_node(int parent, const char *name, const struct pr_make_node *
      * descriptor takes no fchmod; the node is ours and nobody else runs in here. */
     else if (made && fchmodat(parent, name, (mode_t)s->mode & 07777, 0) < 0)
         done = fail(PR_CALL_CHMOD);
-    else if (made &&
-             fchownat(fd, "", (uid_t)s->uid, (gid_t)s->gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+    else if (made && fchownat(fd, "", (uid_t)s->uid, (gid_t)s->gid,
+                              AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
         done = fail(PR_CALL_CHOWN);
     close(fd);
     return done;

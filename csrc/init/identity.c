@@ -21,8 +21,7 @@
 STEP(sysctl)
 {
     struct open_how how = {.flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW,
-                           .resolve =
-                               RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
     const char *value = TEXT(s, value);
     int fd = (int)syscall(SYS_openat2, reg(PR_REG_PROCFS), TEXT(s, path), &how, sizeof how);
     if (fd < 0)
@@ -84,8 +83,7 @@ STEP(chown_stdio)
             return errno == EBADF ? 0 : fail(PR_CALL_STAT);
         if (st.st_uid == (uid_t)s->uid)
             continue;
-        if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode) &&
-            !(S_ISCHR(st.st_mode) && isatty(fd)))
+        if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode) && !(S_ISCHR(st.st_mode) && isatty(fd)))
             continue;
         /* EINVAL: the owner is not mapped in this user namespace. */
         if (fchown(fd, (uid_t)s->uid, (gid_t)-1) < 0 && errno != EPERM && errno != EROFS &&

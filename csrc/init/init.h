@@ -19,23 +19,23 @@
 /* What travels to the parent; little, fixed, and without text: the parent treats it as hostile
  * (security R27). */
 struct pr_message {
-    uint32_t kind;  /* enum pr_message_kind */
-    uint32_t step;  /* index in the plan */
-    uint32_t call;  /* enum pr_call */
-    int32_t err;    /* errno */
-    uint32_t why;   /* enum pr_reason */
-    int32_t value;  /* exit status, option index, pid: as the kind and reason say */
+    uint32_t kind; /* enum pr_message_kind */
+    uint32_t step; /* index in the plan */
+    uint32_t call; /* enum pr_call */
+    int32_t err;   /* errno */
+    uint32_t why;  /* enum pr_reason */
+    int32_t value; /* exit status, option index, pid: as the kind and reason say */
 };
 
 struct init {
     struct plan plan;
     int *registers;
-    uint32_t index;      /* of the running step */
+    uint32_t index; /* of the running step */
     struct pr_message report;
     char **environment;
     char **arguments;
     char program[4096];
-    char **arena;        /* pointers for string lists, sized by the plan's header */
+    char **arena; /* pointers for string lists, sized by the plan's header */
     size_t arena_left;
 };
 

@@ -116,8 +116,7 @@ static int prepare(void)
 {
     const struct pr_header *h = init.plan.header;
     size_t size = ((size_t)h->strings + 2) * sizeof(char *) + h->registers * sizeof(int);
-    void *memory =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return -1;
     init.arena = memory;

@@ -56,8 +56,8 @@ STEP(fork)
 {
     (void)s;
     int pidfd = -1;
-    struct clone_args args = {
-        .flags = CLONE_PARENT | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd};
+    struct clone_args args = {.flags = CLONE_PARENT | CLONE_PIDFD,
+                              .pidfd = (uint64_t)(uintptr_t)&pidfd};
     long pid = syscall(SYS_clone3, &args, sizeof args);
     if (pid < 0)
         return fail(PR_CALL_CLONE3);

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     # `cgroups.Layout` and `cgroups.Driver`, without loading them for who only names them.
     if name == "Layout":
-        from pyrunc.cgroups.layout import Layout as found  # noqa: PLC0415, N813
+        from pyrunc.cgroups.layout import Layout as found  # noqa: N813
 
         return found
     if name == "Driver":
-        from pyrunc.cgroups.driver import Driver as driver  # noqa: PLC0415, N813
+        from pyrunc.cgroups.driver import Driver as driver  # noqa: N813
 
         return driver
     raise AttributeError(name)
@@ -34,7 +34,7 @@ def detect() -> Layout:
     Raises:
         PyruncError: none is mounted.
     """
-    from pyrunc.cgroups import layout  # noqa: PLC0415  # `state` and `kill` never detect
+    from pyrunc.cgroups import layout  # `state` and `kill` never detect
 
     return layout.detect()
 
@@ -52,7 +52,7 @@ def new(layout: Layout, cgroups_path: str | None, container_id: str, manager: st
         SpecError: the path names no cgroup below the mount.
         UnsupportedError: the manager is not supported.
     """
-    from pyrunc.cgroups import place  # noqa: PLC0415  # only `create` places a cgroup
+    from pyrunc.cgroups import place  # only `create` places a cgroup
 
     return _driver(layout, place.place(layout, cgroups_path, container_id, manager))
 
@@ -63,7 +63,7 @@ def from_dict(data: dict[str, Any]) -> Driver:
     Raises:
         KeyError, TypeError, ValueError: the document is not one of ours.
     """
-    from pyrunc.cgroups.layout import Layout  # noqa: PLC0415
+    from pyrunc.cgroups.layout import Layout
 
     layout = Layout.from_dict(data["layout"])
     return _driver(layout, [str(p) for p in data["inner"]], bool(data["owned"]))
@@ -72,9 +72,9 @@ def from_dict(data: dict[str, Any]) -> Driver:
 def _driver(layout: Layout, inner: list[str], owned: bool = False) -> Driver:
     # One of the two is imported: each costs its file, and a host has only one kind.
     if layout.kind == "v2":
-        from pyrunc.cgroups.fs_v2 import UnifiedDriver  # noqa: PLC0415
+        from pyrunc.cgroups.fs_v2 import UnifiedDriver
 
         return UnifiedDriver(layout, inner, owned)
-    from pyrunc.cgroups.fs_v1 import LegacyDriver  # noqa: PLC0415
+    from pyrunc.cgroups.fs_v1 import LegacyDriver
 
     return LegacyDriver(layout, inner, owned)

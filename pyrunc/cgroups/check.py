@@ -44,14 +44,14 @@ def values(resources: Resources, v2: bool) -> list[str]:
     """
     warnings: list[str] = []
     if resources.memory:
-        from pyrunc.cgroups import memory  # noqa: PLC0415  # paid for by who asks for it
+        from pyrunc.cgroups import memory  # paid for by who asks for it
 
         memory.check(resources.memory)
         if v2:
             memory.limits_v2(resources.memory)
         warnings += memory.ignored(resources.memory, v2)
     if resources.cpu:
-        from pyrunc.cgroups import cpu  # noqa: PLC0415
+        from pyrunc.cgroups import cpu
 
         cpu.check(resources.cpu)
         names = ("realtimeRuntime", "realtimePeriod") if v2 else ()
@@ -61,7 +61,7 @@ def values(resources: Resources, v2: bool) -> list[str]:
             if getattr(resources.cpu, name)
         ]
     if resources.unified:
-        from pyrunc.cgroups import unified  # noqa: PLC0415
+        from pyrunc.cgroups import unified
 
         if not v2:
             raise SpecError("needs cgroup v2, and this host has v1", pointer=f"{_BASE}/unified")

@@ -37,7 +37,7 @@ def weight(shares: int) -> int:
         return 1
     if shares >= MAX_SHARES:
         return MAX_WEIGHT
-    from math import ceil, log2  # noqa: PLC0415  # only who asks for shares pays for it
+    from math import ceil, log2  # only who asks for shares pays for it
 
     level = log2(shares)
     # One fraction over 612, not the sum of two: 1024 shares are 1224/612 then, exactly 2.

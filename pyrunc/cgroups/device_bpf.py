@@ -115,7 +115,7 @@ def enforce(directory: int, path: str, policy: Policy, fresh: bool) -> None:
     if policy.allows_all and fresh:
         # No program allows everything too. Ancestors' programs hold either way.
         return
-    from pyrunc.kernel import bpf  # noqa: PLC0415  # the only need for the C core here
+    from pyrunc.kernel import bpf  # the only need for the C core here
 
     try:
         old = () if fresh else bpf.attached(directory)

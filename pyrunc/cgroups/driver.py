@@ -269,7 +269,7 @@ class Driver:
         self.close()
         left = [d for d in reversed(self.directories) if not _removed(d)]
         if left:
-            from pyrunc.cgroups import removal  # noqa: PLC0415  # most go at the first try
+            from pyrunc.cgroups import removal  # most go at the first try
 
             removal.remove(left, self._kill_again if self.owned else None)
 
@@ -385,7 +385,7 @@ class Driver:
                 tree.write(self._open(index), "cgroup.procs", str(pid))
             except OSError as error:
                 if error.errno == errno.EINVAL and left > 1:
-                    from time import sleep  # noqa: PLC0415
+                    from time import sleep
 
                     sleep(_ATTACH_PAUSE)
                     continue

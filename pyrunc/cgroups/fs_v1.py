@@ -38,7 +38,7 @@ class LegacyDriver(Driver):
         self._index = {n: i for i, h in enumerate(layout.hierarchies) for n in h.names}
 
     def check(self, resources: Resources | None, user_namespace: bool) -> None:
-        from pyrunc.cgroups import check  # noqa: PLC0415  # only `create` and `update` check
+        from pyrunc.cgroups import check  # only `create` and `update` check
 
         if not user_namespace:
             # runc has it so: without this hierarchy nothing would enforce the default rules.
@@ -48,7 +48,7 @@ class LegacyDriver(Driver):
             return
         check.refuse_later(resources)
         if resources.devices:
-            from pyrunc.cgroups import devices  # noqa: PLC0415
+            from pyrunc.cgroups import devices
 
             devices.policy(resources.devices)
         self.warnings += check.values(resources, v2=False)
@@ -108,13 +108,13 @@ class LegacyDriver(Driver):
         if resources is None:
             return
         if resources.pids:
-            from pyrunc.cgroups import pids  # noqa: PLC0415  # paid for by who asks for it
+            from pyrunc.cgroups import pids  # paid for by who asks for it
 
             self._put("pids", pids.limits(resources.pids))
         if resources.memory:
             self._put("memory", self._memory(resources.memory))
         if resources.cpu:
-            from pyrunc.cgroups import cpu, cpuset  # noqa: PLC0415
+            from pyrunc.cgroups import cpu, cpuset
 
             self._put("cpu", cpu.limits_v1(resources.cpu))
             self._put("cpuset", cpuset.limits(resources.cpu))
@@ -122,7 +122,7 @@ class LegacyDriver(Driver):
     def _put(self, controller: str, found: list[Limit]) -> None:
         if not found:
             return
-        from pyrunc.cgroups import limits  # noqa: PLC0415
+        from pyrunc.cgroups import limits
 
         if controller not in self._index:
             raise CgroupError(
@@ -137,7 +137,7 @@ class LegacyDriver(Driver):
         limits.write_all(self._open(index), self.directories[index], found)
 
     def _memory(self, asked: Memory) -> list[Limit]:
-        from pyrunc.cgroups import memory  # noqa: PLC0415
+        from pyrunc.cgroups import memory
 
         index = self._index.get("memory", -1)
         current, has_swap = None, True
@@ -156,7 +156,7 @@ class LegacyDriver(Driver):
         required: bool = True,
         own_devices: Sequence[str] = (),
     ) -> None:
-        from pyrunc.cgroups import devices  # noqa: PLC0415
+        from pyrunc.cgroups import devices
 
         policy = devices.policy(rules, own_devices)
         try:
@@ -186,7 +186,7 @@ class LegacyDriver(Driver):
 
     def freeze(self) -> None:
         freezer = self._freezer()
-        from time import sleep  # noqa: PLC0415
+        from time import sleep
 
         try:
             for attempt in range(1, _FREEZE_TRIES + 1):
@@ -213,7 +213,7 @@ class LegacyDriver(Driver):
         return self._index["freezer"]
 
     def kill(self) -> None:
-        from pyrunc.cgroups import signals  # noqa: PLC0415
+        from pyrunc.cgroups import signals
 
         unified = self._joined_by_spawn()
         counting = self._counting()

@@ -36,17 +36,17 @@ class UnifiedDriver(Driver):
     def check(self, resources: Resources | None, user_namespace: bool) -> None:
         if resources is None:
             return
-        from pyrunc.cgroups import check  # noqa: PLC0415  # only `create` and `update` check
+        from pyrunc.cgroups import check  # only `create` and `update` check
 
         check.refuse_later(resources)
         if resources.devices:
-            from pyrunc.cgroups import devices  # noqa: PLC0415
+            from pyrunc.cgroups import devices
 
             devices.policy(resources.devices)
         self.warnings += check.values(resources, v2=True)
         needed = check.wanted(resources)
         if resources.unified:
-            from pyrunc.cgroups import unified  # noqa: PLC0415
+            from pyrunc.cgroups import unified
 
             needed |= unified.controllers(resources.unified)
         if needed:
@@ -72,7 +72,7 @@ class UnifiedDriver(Driver):
             return
         found = self._limits(resources)
         if found:
-            from pyrunc.cgroups import limits  # noqa: PLC0415  # most containers have limits,
+            from pyrunc.cgroups import limits  # most containers have limits,
             # but `exec`, `state` and `delete` have not
 
             limits.write_all(self._open(0), self.directories[0], found)
@@ -81,11 +81,11 @@ class UnifiedDriver(Driver):
         """In runc's order (spec-map 4.2): pids, memory, cpu, cpuset, unified."""
         found: list[Limit] = []
         if resources.pids:
-            from pyrunc.cgroups import pids  # noqa: PLC0415
+            from pyrunc.cgroups import pids
 
             found += pids.limits(resources.pids)
         if resources.memory:
-            from pyrunc.cgroups import memory  # noqa: PLC0415
+            from pyrunc.cgroups import memory
 
             if resources.memory.checkBeforeUpdate:
                 usage = self._read(0, "memory.current")
@@ -93,12 +93,12 @@ class UnifiedDriver(Driver):
                     memory.refuse_below_usage(resources.memory, int(usage))
             found += memory.limits_v2(resources.memory)
         if resources.cpu:
-            from pyrunc.cgroups import cpu, cpuset  # noqa: PLC0415
+            from pyrunc.cgroups import cpu, cpuset
 
             found += cpu.limits_v2(resources.cpu)
             found += cpuset.limits(resources.cpu)
         if resources.unified:
-            from pyrunc.cgroups import unified  # noqa: PLC0415
+            from pyrunc.cgroups import unified
 
             # Last: it may override any of the others.
             found += unified.limits(resources.unified)
@@ -111,7 +111,7 @@ class UnifiedDriver(Driver):
         required: bool = True,
         own_devices: Sequence[str] = (),
     ) -> None:
-        from pyrunc.cgroups import device_bpf, devices  # noqa: PLC0415
+        from pyrunc.cgroups import device_bpf, devices
 
         policy = devices.policy(rules, own_devices)
         try:
@@ -133,7 +133,7 @@ class UnifiedDriver(Driver):
     def freeze(self) -> None:
         if not self._write(0, "cgroup.freeze", "1"):
             return
-        from time import sleep  # noqa: PLC0415
+        from time import sleep
 
         try:
             for _ in range(_FREEZE_TRIES):
@@ -157,7 +157,7 @@ class UnifiedDriver(Driver):
             # A threaded cgroup shares its processes with others and has no kill of its own.
             if error.errno != errno.EOPNOTSUPP:
                 raise
-        from pyrunc.cgroups import signals  # noqa: PLC0415
+        from pyrunc.cgroups import signals
 
         try:
             self.freeze()

@@ -46,7 +46,7 @@ class Limit:
 
     __slots__ = ("compare", "defer", "file", "optional", "pointer", "value")
 
-    def __init__(  # noqa: PLR0913  # a row of a table, always written with names
+    def __init__(  # a row of a table, always written with names
         self,
         file: str,
         value: str,

@@ -145,7 +145,7 @@ def _step(here: int, name: str, path: str, made: list[str] | None) -> tuple[int,
 def children(directory: int) -> list[str]:
     """The names of the sub-cgroups of a cgroup."""
     # A cgroup's link count is 2 plus its sub-cgroups: this spares reading some 40 entries.
-    if os.fstat(directory).st_nlink == 2:  # noqa: PLR2004
+    if os.fstat(directory).st_nlink == 2:
         return []
     with os.scandir(directory) as entries:
         return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]

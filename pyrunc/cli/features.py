@@ -18,5 +18,7 @@ if TYPE_CHECKING:
 
 def run(line: Line, log: Log) -> int:
     """Print what this runtime can do."""
-    sys.stdout.write(dumps_indented(features(seccomp.version(), version=pyrunc.__version__), "    ") + "\n")
+    sys.stdout.write(
+        dumps_indented(features(seccomp.version(), version=pyrunc.__version__), "    ") + "\n"
+    )
     return 0

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
-
 def main() -> NoReturn:
     """Run the command line of this process, and end it."""
     code = run(sys.argv[1:])

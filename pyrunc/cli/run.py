@@ -8,7 +8,6 @@ from pyrunc.container import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-
     from pyrunc.cli.log import Log
     from pyrunc.cli.parse import Line
 

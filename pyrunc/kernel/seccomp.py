@@ -86,7 +86,9 @@ def _add_architectures(context: Any, names: tuple[str, ...]) -> None:
         token = lib.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode())
         pointer = f"/linux/seccomp/architectures/{index}"
         if token == 0:
-            raise PyruncError(f'libseccomp does not know the architecture "{name}"', pointer=pointer)
+            raise PyruncError(
+                f'libseccomp does not know the architecture "{name}"', pointer=pointer
+            )
         result = lib.seccomp_arch_add(context, token)
         if result < 0 and -result != lib.EEXIST:
             raise KernelError("add the seccomp architecture", "", -result, name, pointer=pointer)
@@ -101,18 +103,14 @@ def _add_rule(context: Any, rule: Any, default: int, pointer: str) -> None:
         if number == lib.__NR_SCMP_ERROR:
             continue  # a system call that this libseccomp does not know cannot be made either
         for condition in _conditions(rule.args):
-            result = lib.seccomp_rule_add_array(
-                context, action, number, len(condition), condition
-            )
+            result = lib.seccomp_rule_add_array(context, action, number, len(condition), condition)
             if result < 0:
                 raise KernelError("add the seccomp rule for", "", -result, name, pointer=pointer)
 
 
 def _conditions(args: Any) -> list[Any]:
     """All conditions hold together, unless one argument is named twice: then each alone."""
-    compare = [
-        (a.index, getattr(lib, a.op), a.value, a.valueTwo or 0) for a in args
-    ]
+    compare = [(a.index, getattr(lib, a.op), a.value, a.valueTwo or 0) for a in args]
     if len({a.index for a in args}) == len(compare):
         return [ffi.new("struct scmp_arg_cmp[]", compare)]
     return [ffi.new("struct scmp_arg_cmp[]", [one]) for one in compare]

@@ -12,7 +12,7 @@ import stat
 import time
 
 from pyrunc import cgroups, jsontext
-from pyrunc.errors import KernelError, PyruncError, SpecError, UsageError
+from pyrunc.errors import KernelError, PyruncError, SpecError
 from pyrunc.host import facts as host_facts
 from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import hooks, store
@@ -223,9 +223,7 @@ class _Creation:
             opened.append(fd)
         return opened
 
-    def _with_entry(
-        self, entry: Entry, plan: compiler.Plan, joined: list[int]
-    ) -> tuple[int, int]:
+    def _with_entry(self, entry: Entry, plan: compiler.Plan, joined: list[int]) -> tuple[int, int]:
         child: Child | None = None
         try:
             entry.note(cgroup=self.cgroup.to_dict(), creator=os.getpid())
@@ -324,7 +322,9 @@ class _Creation:
         process = self.spec.process
         assert process is not None
         if process.oomScoreAdj is not None:
-            _write_proc(child.pid, "oom_score_adj", str(process.oomScoreAdj), "/process/oomScoreAdj")
+            _write_proc(
+                child.pid, "oom_score_adj", str(process.oomScoreAdj), "/process/oomScoreAdj"
+            )
         for index, limit in enumerate(process.rlimits):
             try:
                 kernel.prlimit(child.pid, limit.type, limit.soft, limit.hard)

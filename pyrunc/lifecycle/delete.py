@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyrunc.cgroups.driver import Driver
     from pyrunc.lifecycle.store import Entry
 
 _SIGKILL = 9
@@ -75,7 +76,7 @@ def _delete(entry: Entry, state: dict[str, Any], force: bool) -> list[str]:
     return poststop(state)
 
 
-def _kill(state: dict[str, Any], cgroup: cgroups.Driver) -> None:
+def _kill(state: dict[str, Any], cgroup: Driver) -> None:
     """End init and wait for it; its zombie, which is the caller's to reap, counts as gone."""
     pidfd = open_pidfd(state)
     if pidfd < 0:

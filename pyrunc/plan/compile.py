@@ -113,9 +113,7 @@ class Context:
         self.joined = namespaces.joined(self)
         self.passed = wire.FIRST_FREE + len(self.joined)
         self.mount_register = self.passed
-        self.early = facts.privileged and (
-            self.has_namespace("user") or self.joins("mount")
-        )
+        self.early = facts.privileged and (self.has_namespace("user") or self.joins("mount"))
         self._sources = self.mount_register + 1
         self.registers = self._sources + (len(spec.mounts) if self.early else 0) + 1
         self.read_only_later: list[tuple[str, str]] = []
@@ -157,9 +155,7 @@ def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
     """
     ctx = Context(spec, facts, options)
     made = tuple(order(ctx))
-    return Plan(
-        made, namespaces.spawn_flags(ctx), tuple(ctx.joined), ctx.registers, ctx.passed
-    )
+    return Plan(made, namespaces.spawn_flags(ctx), tuple(ctx.joined), ctx.registers, ctx.passed)
 
 
 def order(ctx: Context) -> list[Step]:
@@ -303,8 +299,8 @@ def _covered_paths(ctx: Context) -> list[Step]:
         for i, path in enumerate(linux.readonlyPaths)
     ]
     seen: set[str] = set()
-    for i, path in enumerate(linux.maskedPaths):
-        path = mounts.clean(path)
+    for i, masked in enumerate(linux.maskedPaths):
+        path = mounts.clean(masked)
         if path not in seen:
             made.append(steps.MaskPath(path=path, pointer=f"/linux/maskedPaths/{i}"))
         seen.add(path)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes `csrc/init/plan_wire.h` from `wire.py` and `steps.py`.
 
-    python -m pyrunc.plan.header > csrc/init/plan_wire.h
+python -m pyrunc.plan.header > csrc/init/plan_wire.h
 """
 
 from __future__ import annotations

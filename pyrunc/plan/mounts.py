@@ -70,7 +70,7 @@ ANYWHERE, PLAIN_DIRECTORY, LISTED_BELOW_PROC, PROCFS_ROOT = range(4)
 class Options:
     """The options of one mount, sorted by what they are."""
 
-    __slots__ = ("bind", "clear", "data", "propagation", "recursive", "rset", "rclear", "set")
+    __slots__ = ("bind", "clear", "data", "propagation", "rclear", "recursive", "rset", "set")
 
     def __init__(self) -> None:
         self.bind = False
@@ -395,9 +395,7 @@ def _attach(register: int, target: str, pointer: str) -> Step:
 
 
 def _slave(register: int, pointer: str) -> Step:
-    return steps.Propagation(
-        mount=register, whole=0, flag=k.MS_SLAVE, recursive=1, pointer=pointer
-    )
+    return steps.Propagation(mount=register, whole=0, flag=k.MS_SLAVE, recursive=1, pointer=pointer)
 
 
 def _recursive(register: int, options: Options, pointer: str) -> list[Step]:
@@ -417,8 +415,6 @@ def _recursive(register: int, options: Options, pointer: str) -> list[Step]:
 
 def _propagate(register: int, options: Options, pointer: str) -> list[Step]:
     return [
-        steps.Propagation(
-            mount=register, whole=0, flag=flag, recursive=recursive, pointer=pointer
-        )
+        steps.Propagation(mount=register, whole=0, flag=flag, recursive=recursive, pointer=pointer)
         for flag, recursive in options.propagation
     ]

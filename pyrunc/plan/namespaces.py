@@ -33,7 +33,7 @@ FILES = {kind: kind for kind in FLAGS} | {"mount": "mnt", "network": "net"}
 
 def joined(ctx: Context) -> list[tuple[int, str, str, str]]:
     """The namespaces to join: (register, path, type, pointer)."""
-    found = []
+    found: list[tuple[int, str, str, str]] = []
     namespaces = ctx.spec.linux.namespaces if ctx.spec.linux else ()
     for index, namespace in enumerate(namespaces):
         if namespace.path:

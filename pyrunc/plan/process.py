@@ -47,9 +47,7 @@ def console(ctx: Context) -> Step:
 def umask(ctx: Context) -> Step:
     process = ctx.spec.process
     mask = process.user.umask if process else None
-    return steps.Umask(
-        mask=_DEFAULT_UMASK if mask is None else mask, pointer="/process/user/umask"
-    )
+    return steps.Umask(mask=_DEFAULT_UMASK if mask is None else mask, pointer="/process/user/umask")
 
 
 def names(ctx: Context) -> list[Step]:
@@ -151,13 +149,11 @@ def drop_privileges(ctx: Context) -> list[Step]:
 
 
 def _seccomp(ctx: Context, program: bytes) -> Step:
-    return steps.Seccomp(
-        program=program, flags=ctx.options.seccomp_flags, pointer="/linux/seccomp"
-    )
+    return steps.Seccomp(program=program, flags=ctx.options.seccomp_flags, pointer="/linux/seccomp")
 
 
 def _chdir(process: Process, final: int) -> Step:
-    return steps.ChangeDirectory(path=process.cwd, final=final, pointer="/process/cwd")
+    return steps.ChangeDirectory(path=process.cwd or "/", final=final, pointer="/process/cwd")
 
 
 def _environment(ctx: Context, process: Process) -> Step:

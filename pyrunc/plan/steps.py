@@ -45,27 +45,25 @@ ALL: list[type[Step]] = []
 
 
 @dataclass_transform(kw_only_default=True)
-class Step:
-    """One thing that pyrunc-init does.
-
-    Args:
-        pointer: JSON pointer of the property that asked for it, "" where it is our own need.
-    """
+class _Fields:
+    """Gives each step class its fields, its number and its name, from its annotations."""
 
     FIELDS: ClassVar[tuple[tuple[str, str], ...]] = ()
     OPCODE: ClassVar[int] = 0
     NAME: ClassVar[str] = ""
 
-    pointer: str = ""
-
     def __init_subclass__(cls) -> None:
-        ALL.append(cls)
+        if cls.__name__ == "Step":
+            return
+        ALL.append(cls)  # type: ignore[arg-type]  # every subclass but Step is one of Step
         cls.OPCODE = len(ALL)
         cls.FIELDS = tuple((name, _KINDS[kind]) for name, kind in cls.__annotations__.items())
         cls.NAME = _snake(cls.__name__)
 
-    def __init__(self, **fields: Any) -> None:
-        self.__dict__ = fields
+    if not TYPE_CHECKING:  # the checker makes one from the annotations
+
+        def __init__(self, **fields: Any) -> None:
+            self.__dict__ = fields
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.__dict__ == other.__dict__
@@ -76,6 +74,16 @@ class Step:
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
         return f"{type(self).__name__}({fields})"
+
+
+class Step(_Fields):
+    """One thing that pyrunc-init does.
+
+    Args:
+        pointer: JSON pointer of the property that asked for it, "" where it is our own need.
+    """
+
+    pointer: str = ""
 
 
 def _snake(name: str) -> str:

@@ -9,7 +9,6 @@ such a part.
 """
 
 # Imports inside functions (PLC0415): a `create` pays only for what its document has.
-# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
@@ -64,7 +63,7 @@ def _check_version(version: str) -> None:
     # SemVer 2.0: the numbers end where a pre-release (-) or build (+) part starts.
     numbers = version.partition("+")[0].partition("-")[0].split(".")
     digits = "".join(numbers)
-    semver = len(numbers) == 3 and all(numbers) and digits.isascii() and digits.isdigit()  # noqa: PLR2004
+    semver = len(numbers) == 3 and all(numbers) and digits.isascii() and digits.isdigit()
     if not semver:
         raise SpecError(
             f'"{version}" is not a version of the specification',

@@ -6,7 +6,6 @@ host's own, needs a kernel and is not asked here.
 """
 
 # Imports inside functions (PLC0415): a `create` pays only for what its document has.
-# ruff: noqa: PLC0415
 
 from __future__ import annotations
 

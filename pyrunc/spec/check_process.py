@@ -124,7 +124,7 @@ def _check_scheduler(scheduler: Scheduler, base: str) -> None:
     if policy not in SCHED_POLICIES:
         raise SpecError(f'unknown scheduling policy "{policy}"', pointer=f"{base}/policy")
     nice = scheduler.nice or 0
-    if policy in ("SCHED_OTHER", "SCHED_BATCH") and not -20 <= nice <= 19:  # noqa: PLR2004
+    if policy in ("SCHED_OTHER", "SCHED_BATCH") and not -20 <= nice <= 19:
         raise SpecError(f"must be from -20 to 19, not {nice}", pointer=f"{base}/nice")
     if scheduler.priority and policy not in ("SCHED_FIFO", "SCHED_RR"):
         raise SpecError(
@@ -146,5 +146,5 @@ def _check_scheduler(scheduler: Scheduler, base: str) -> None:
 def _check_io_priority(priority: IOPriority, base: str) -> None:
     if priority.class_ not in IOPRIO_CLASSES:
         raise SpecError(f'unknown I/O class "{priority.class_}"', pointer=f"{base}/class")
-    if not 0 <= priority.priority <= 7:  # noqa: PLR2004
+    if not 0 <= priority.priority <= 7:
         raise SpecError(f"must be from 0 to 7, not {priority.priority}", pointer=f"{base}/priority")

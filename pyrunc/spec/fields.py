@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAX_ITEMS = 200_000
 
 
-class Wrong(Exception):  # noqa: N818  # never leaves the decoder: SpecError is what users see
+class Wrong(Exception):  # never leaves the decoder: SpecError is what users see
     """A value breaks its field's kind.
 
     Args:
@@ -60,7 +60,7 @@ class Field:
 
     __slots__ = ("absent", "attribute", "decode", "expected", "item", "make", "required")
 
-    def __init__(  # noqa: PLR0913  # one parameter a column
+    def __init__(  # one parameter a column
         self,
         decode: Callable[[Any], Any],
         expected: str,

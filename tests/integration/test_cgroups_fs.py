@@ -55,7 +55,7 @@ def test_the_same_in_a_v2_view() -> None:
     command = ["unshare", "-m", "--propagation", "private", "sh", "-c", VIEW, "sh"]
     command += [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
     env = {**os.environ, "PYRUNC_TEST_V2_VIEW": "1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -202,7 +202,7 @@ def test_kill_without_cgroup_kill(cgroup: Driver, monkeypatch: pytest.MonkeyPatc
 def test_a_failing_kill_does_not_leave_it_frozen(
     cgroup: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pyrunc.cgroups import signals  # noqa: PLC0415
+    from pyrunc.cgroups import signals
 
     def fail(_: Any) -> None:
         raise OSError(5, "injected")
@@ -315,7 +315,7 @@ def test_device_filter(cgroup: Driver, allow_all: bool, expected: int) -> None:
         pytest.importorskip("pyrunc.kernel._core")
     rules: list[Any] = []
     if allow_all:
-        from pyrunc.spec.model_resources import DeviceRule  # noqa: PLC0415
+        from pyrunc.spec.model_resources import DeviceRule
 
         rules = [make(DeviceRule, allow=True, access="rwm")]
     cgroup.filter_devices(rules)
@@ -334,7 +334,7 @@ def test_device_filter(cgroup: Driver, allow_all: bool, expected: int) -> None:
 
 @unified
 def test_an_allow_all_policy_detaches_the_program(cgroup: Driver) -> None:
-    from pyrunc.spec.model_resources import DeviceRule  # noqa: PLC0415
+    from pyrunc.spec.model_resources import DeviceRule
 
     cgroup.filter_devices(())
     again = cgroups.from_dict(cgroup.to_dict())

@@ -151,7 +151,7 @@ def test_what_state_and_kill_import(layout: Layout) -> None:
         "print(*[m for m in ('re', 'enum', 'json', 'typing', 'struct') if m in sys.modules])\n"
     )
     command = [sys.executable, "-S", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded, heavy = done.stdout.split("\n")[:2]
     assert loaded.split() == [
         f"pyrunc.cgroups.{name}" for name in ("driver", driver, "layout", "tree")

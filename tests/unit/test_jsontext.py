@@ -91,7 +91,7 @@ def test_nesting_near_the_recursion_limit_is_read_or_refused() -> None:
         try:
             jsontext.loads(b'["\\u0041",' + b"[" * depth + b"]" * depth + b"]")
         except SpecError as error:
-            assert error.message == "nested too deeply"  # noqa: PT017
+            assert error.message == "nested too deeply"
 
 
 @given(values)

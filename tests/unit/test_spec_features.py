@@ -12,7 +12,7 @@ def test_the_document_has_what_engines_read() -> None:
     found = features("2.5.4", version="0.1.0")
     assert (found["ociVersionMin"], found["ociVersionMax"]) == ("1.0.0", "1.3.0")
     assert found["hooks"][0] == "prestart"
-    assert len(found["linux"]["capabilities"]) == 41  # noqa: PLR2004
+    assert len(found["linux"]["capabilities"]) == 41
     assert found["linux"]["capabilities"][21] == "CAP_SYS_ADMIN"
     assert "user" in found["linux"]["namespaces"]
     assert found["annotations"] == {

@@ -41,7 +41,7 @@ print(*sorted(sys.modules))
 
 def modules(*arguments: str) -> set[str]:
     command = [sys.executable, "-I", "-S", "-c", SCRIPT, str(ROOT), *arguments]
-    found = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
     return set(found.stdout.split())
 
 
@@ -53,8 +53,8 @@ def test_importing_the_loader_imports_nothing_heavy_and_no_check() -> None:
 
 
 def test_parsing_a_document_imports_nothing_heavy(tmp_path: Path) -> None:
-    from pyrunc import jsontext  # noqa: PLC0415
-    from pyrunc.spec import template  # noqa: PLC0415
+    from pyrunc import jsontext
+    from pyrunc.spec import template
 
     path = tmp_path / "config.json"
     path.write_text(jsontext.dumps(template.default_spec(False, 0, 0, True)))
