@@ -53,6 +53,7 @@ class PyruncError(Exception):
 
     code = "error"
     exit_code = 1
+    stage = ""  # what the command line puts before the message of a failing create or run
 
     def __init__(self, message: str, *, pointer: str = "", hint: str = "") -> None:
         super().__init__(message)
@@ -175,6 +176,7 @@ class StartError(KernelError):
     """The container could not be made ready: a step inside it failed."""
 
     code = "start"
+    stage = "unable to start container process: "
 
 
 class ExecError(StartError):
@@ -205,6 +207,7 @@ class HookError(PyruncError):
     """
 
     code = "hook"
+    stage = StartError.stage
 
     def __init__(self, name: str, index: int, reason: str) -> None:
         self.name = name

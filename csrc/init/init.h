@@ -70,6 +70,7 @@ void reset_signals(void);
 STEP(parent_death);
 STEP(dumpable);
 STEP(sync);
+STEP(join_cgroups);
 STEP(join_namespace);
 STEP(unshare);
 STEP(fork);

@@ -23,6 +23,7 @@ static const step_function functions[PR_OP_COUNT] = {
     ENTRY(parent_death, PARENT_DEATH),
     ENTRY(dumpable, DUMPABLE),
     ENTRY(sync, SYNC),
+    ENTRY(join_cgroups, JOIN_CGROUPS),
     ENTRY(join_namespace, JOIN_NAMESPACE),
     ENTRY(unshare, UNSHARE),
     ENTRY(fork, FORK),

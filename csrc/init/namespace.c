@@ -34,6 +34,19 @@ STEP(sync)
     return await_go();
 }
 
+STEP(join_cgroups)
+{
+    for (uint64_t i = 0; i < s->count && s->first + i < init.plan.header->registers; i++) {
+        int tasks = reg(s->first + i);
+        if (tasks < 0) /* a hierarchy that this container has no cgroup in */
+            continue;
+        if (write(tasks, "0", 1) != 1)
+            return fail(PR_CALL_WRITE);
+        set_reg(s->first + i, -1);
+    }
+    return 0;
+}
+
 STEP(join_namespace)
 {
     if (setns(reg(s->ns), (int)s->flag) < 0)

@@ -46,7 +46,7 @@ def run(argv: list[str]) -> int:
         log = _log(line)
         return _dispatch(line, log)
     except PyruncError as error:
-        log.error(_prefix(line.command) + str(error))
+        log.error(_prefix(line.command, error.stage) + str(error))
         return error.exit_code
     except OSError as error:
         thing = f" {error.filename}" if error.filename else ""
@@ -57,8 +57,9 @@ def run(argv: list[str]) -> int:
         return 1
 
 
-def _prefix(command: str) -> str:
-    return f"runc {command} failed: " if command in ("create", "run") else ""
+def _prefix(command: str, stage: str = "") -> str:
+    """runc's own words: docker and containerd hand them to people, who search for them."""
+    return f"runc {command} failed: {stage}" if command in ("create", "run") else ""
 
 
 def _log(line: Line) -> Log:

@@ -181,7 +181,7 @@ class _Creation:
             bundle=self.request.bundle,
             rootfs=self.rootfs,
             cgroup_paths=self.cgroup.paths,
-            cgroup_join=self.layout.kind != "v2",
+            cgroup_joins=sum(1 for h in self.layout.hierarchies if h.names != ("",)),
             keyring=self.request.keyring,
             seccomp=seccomp,
             seccomp_flags=flags,
@@ -264,10 +264,11 @@ class _Creation:
         passed = [-1] * plan.passed
         passed[wire.PLAN], passed[wire.SYNC], passed[wire.FIFO] = memory, theirs_fd, fifo
         passed[wire.HOOK_OUTPUT], passed[wire.CONSOLE] = writer, self.request.console_socket
-        passed[wire.FIRST_FREE :] = joined
         cgroup = self.cgroup.spawn_fd()
         if cgroup >= 0:
             self._keep(cgroup)
+        joins = [self._keep(fd) for fd in self.cgroup.join_fds()]
+        passed[wire.FIRST_FREE :] = [*joined, *joins]
         try:
             pid, pidfd = kernel.spawn(
                 exe=exe,
@@ -298,7 +299,6 @@ class _Creation:
     def _serve(self, child: Child) -> None:
         child.until_parked(
             {
-                "cgroup": lambda: self.cgroup.attach(child.pid),
                 "maps": lambda: _write_maps(self.spec, child.pid),
                 "hooks": lambda: self._runtime_hooks(child.pid),
             },

@@ -3,8 +3,6 @@
 
     parent                                 pyrunc-init
       │ spawn ────────────────────────────────►│
-      │◄──────────────────────────── cgroup ───┤  only where hierarchies are left to join
-      ├─ join them ─ go ──────────────────────►│
       │◄────────────────────────────── maps ───┤  only with a new user namespace
       ├─ write uid_map, gid_map ─ go ─────────►│
       │◄─────────────────── forked (pidfd) ────┤  only where a fork is needed; this stage ends

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Step class -> (what was done, which of its fields it was done to).
 _VERBS: dict[str, tuple[str, str]] = {
+    "join_cgroups": ("join the cgroup", ""),
     "join_namespace": ("join namespace", "kind"),
     "unshare": ("make namespaces", ""),
     "fork": ("fork into the namespaces", ""),

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from pyrunc.plan.steps import Step
     from pyrunc.spec.model import Spec
 
-CGROUP, MAPS, FORKED, HOOKS, PARKED = (
-    wire.MESSAGES.index(name) for name in ("cgroup", "maps", "forked", "hooks", "parked")
-)
+HOOKS = wire.MESSAGES.index("hooks")
 _SIGKILL = 9
 
 
@@ -29,7 +27,7 @@ class Options:
         bundle: absolute path of the bundle.
         rootfs: absolute path of the root filesystem.
         cgroup_paths: controller -> directory; "" is the unified hierarchy.
-        cgroup_join: the parent has hierarchies to join the process to after it is spawned.
+        cgroup_joins: how many hierarchies the process has to join by itself.
         keyring: whether to join a session keyring of the container's own.
         seccomp: the compiled filter, or None.
         seccomp_flags: for seccomp(2).
@@ -40,7 +38,7 @@ class Options:
     """
 
     __slots__ = (
-        "bundle", "cgroup_join", "cgroup_paths", "console", "container_id", "environment",
+        "bundle", "cgroup_joins", "cgroup_paths", "console", "container_id", "environment",
         "hook_state", "keyring", "rootfs", "seccomp", "seccomp_flags", "started_state",
     )  # fmt: skip
 
@@ -51,7 +49,7 @@ class Options:
         bundle: str,
         rootfs: str,
         cgroup_paths: dict[str, str] | None = None,
-        cgroup_join: bool = False,
+        cgroup_joins: int = 0,
         keyring: bool = True,
         seccomp: bytes | None = None,
         seccomp_flags: int = 0,
@@ -64,7 +62,7 @@ class Options:
         self.bundle = bundle
         self.rootfs = rootfs
         self.cgroup_paths = cgroup_paths or {}
-        self.cgroup_join = cgroup_join
+        self.cgroup_joins = cgroup_joins
         self.keyring = keyring
         self.seccomp = seccomp
         self.seccomp_flags = seccomp_flags
@@ -111,7 +109,8 @@ class Context:
         self.options = options
         self.namespaces = {ns.type: ns for ns in (spec.linux.namespaces if spec.linux else ())}
         self.joined = namespaces.joined(self)
-        self.passed = wire.FIRST_FREE + len(self.joined)
+        self.cgroup_register = wire.FIRST_FREE + len(self.joined)
+        self.passed = self.cgroup_register + options.cgroup_joins
         self.mount_register = self.passed
         self.early = facts.privileged and (self.has_namespace("user") or self.joins("mount"))
         self._sources = self.mount_register + 1
@@ -169,10 +168,10 @@ def order(ctx: Context) -> list[Step]:
         # Before the first namespace is joined: a process in there could trace us, or open our
         # descriptors, while we still hold the host's (CVE-2016-9962).
         made.append(steps.Dumpable(value=0))
-    if options.cgroup_join:
+    if options.cgroup_joins:
         # Before any namespace: nothing may run outside the cgroup, and the root of a new cgroup
         # namespace is the cgroup its maker is in.
-        made.append(steps.Sync(message=CGROUP))
+        made.append(steps.JoinCgroups(first=ctx.cgroup_register, count=options.cgroup_joins))
     if ctx.early:
         # While the host's paths are still reachable with the host's rights.
         made += [_root_source(ctx), *mounts.early_sources(ctx)]

@@ -111,6 +111,18 @@ class Sync(Step):
     message: Number
 
 
+class JoinCgroups(Step):
+    """Write "0" into the open `tasks` files of `count` registers: join cgroup v1 hierarchies.
+
+    By itself and while it has one thread a process joins without the host-wide lock that
+    `cgroup.procs` takes, which waits for an RCU grace period: 0.3 ms instead of 12 for nine
+    hierarchies on a quiet host.
+    """
+
+    first: Register
+    count: Number
+
+
 class JoinNamespace(Step):
     """Enter the namespace behind a descriptor that the parent opened."""
 

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for the tests that make containers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import support
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    if reason := support.needs_root():
+        pytest.skip(reason)
+    return support.Bundle(tmp_path / "bundle", support.default_config())
+
+
+@pytest.fixture
+def runtime(tmp_path):
+    """pyrunc with a state root of its own; all its containers are removed at the end."""
+    if reason := support.needs_root():
+        pytest.skip(reason)
+    made = support.Runtime(support.PYRUNC, tmp_path / "state")
+    yield made
+    made.clean()
+    left = [path for name in made.ids for path in support.cgroups_named(name)]
+    assert not left, "cgroups left behind"

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bundles and runtimes for the tests that ask the real kernel."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+PYRUNC = str(Path(sys.prefix) / "bin" / "pyrunc")
+APPLETS = (
+    "sh", "cat", "echo", "env", "false", "grep", "head", "hostname", "id", "kill", "ls", "mkdir",
+    "mknod", "mount", "nproc", "ps", "pwd", "readlink", "rm", "sleep", "sort", "stat", "stty",
+    "touch", "true", "tty", "umount", "umask", "wc", "dd", "chmod", "ln", "seq", "sed", "awk",
+)  # fmt: skip
+
+
+def needs_root() -> str:
+    """Why the kernel cannot be asked here, or ""."""
+    if os.geteuid() != 0:
+        return "needs root: it makes real containers"
+    if not shutil.which("busybox"):
+        return "needs busybox-static (make installs it)"
+    return ""
+
+
+class Bundle:
+    """A busybox bundle in a directory of its own."""
+
+    def __init__(self, path: Path, template: dict[str, Any]) -> None:
+        self.path = path
+        self.rootfs = path / "rootfs"
+        bin_dir = self.rootfs / "bin"
+        bin_dir.mkdir(parents=True)
+        shutil.copy(str(shutil.which("busybox")), bin_dir / "busybox")
+        for applet in APPLETS:
+            (bin_dir / applet).symlink_to("busybox")
+        self.config = copy.deepcopy(template)
+        self.config["process"]["terminal"] = False
+        self.args("/bin/true")
+
+    def args(self, *args: str) -> Bundle:
+        self.config["process"]["args"] = list(args)
+        return self.write()
+
+    def shell(self, script: str) -> Bundle:
+        return self.args("/bin/sh", "-c", script)
+
+    def write(self) -> Bundle:
+        (self.path / "config.json").write_text(json.dumps(self.config))
+        return self
+
+    def raw(self, text: str | bytes) -> Bundle:
+        data = text.encode() if isinstance(text, str) else text
+        (self.path / "config.json").write_bytes(data)
+        return self
+
+
+class Runtime:
+    """A runtime's command line with a state root of its own."""
+
+    def __init__(self, program: str, root: Path) -> None:
+        self.program = program
+        self.root = root
+        self._count = 0
+        self.ids: list[str] = []
+
+    def new_id(self) -> str:
+        self._count += 1
+        name = f"pyrunc-test-{os.getpid()}-{self.root.parent.name}-{self._count}"
+        self.ids.append(name)
+        return name
+
+    def __call__(
+        self, *args: str, check: bool = True, timeout: float = 60, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        options.setdefault("stdin", subprocess.DEVNULL)
+        done = subprocess.run(
+            [self.program, "--root", str(self.root), *args],
+            check=False, capture_output=True, text=True, timeout=timeout, **options,
+        )  # fmt: skip
+        if check and done.returncode != 0:
+            raise AssertionError(f"{args}: exit {done.returncode}: {done.stderr or done.stdout}")
+        return done
+
+    def create(self, bundle: Bundle, container_id: str | None = None, *options: str) -> str:
+        """Create with stdio on /dev/null: the container would hold a captured pipe open."""
+        name = container_id or self.new_id()
+        with open(os.devnull, "r+b") as null:
+            subprocess.run(
+                [self.program, "--root", str(self.root), "create", *options, "-b",
+                 str(bundle.path), name],
+                check=True, stdin=null, stdout=null, stderr=null, timeout=60,
+            )  # fmt: skip
+        return name
+
+    def run(self, bundle: Bundle, **options: Any) -> subprocess.CompletedProcess[str]:
+        options.setdefault("check", False)
+        return self("run", "-b", str(bundle.path), self.new_id(), **options)
+
+    def state(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self("state", name).stdout)
+        return found
+
+    def until(self, name: str, status: str, seconds: float = 10) -> None:
+        deadline = time.monotonic() + seconds
+        while self.state(name)["status"] != status:
+            assert time.monotonic() < deadline, f"{name} did not become {status}"
+            time.sleep(0.01)
+
+    def clean(self) -> None:
+        for name in self.ids:
+            self("delete", "--force", name, check=False)
+
+
+def cgroups_named(part: str) -> list[str]:
+    """All cgroup directories of this host whose name holds `part`."""
+    found = []
+    for base, names, _ in os.walk("/sys/fs/cgroup"):
+        found += [f"{base}/{name}" for name in names if part in name]
+    return found
+
+
+def default_config() -> dict[str, Any]:
+    """What `pyrunc spec` writes on this host."""
+    from pyrunc import cgroups
+    from pyrunc.spec.template import default_spec
+
+    return default_spec(False, 0, 0, cgroups.detect().kind == "v2")
