@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar
 
 MAX_BYTES = 16 << 20
+MAX_DEPTH = 64
 
 
 class _Refused(ValueError):
@@ -43,18 +44,26 @@ def _constant(name: str) -> Any:
     raise _Refused(f"{name} is not JSON")
 
 
+def _float(text: str) -> float:
+    value = float(text)
+    if value in (_INFINITY, -_INFINITY):
+        raise _Refused(f"{text} is more than a number can hold")
+    return value
+
+
 class _Context:
     """What `_json.make_scanner` reads its settings from."""
 
     strict = True
     object_hook = None
     object_pairs_hook = staticmethod(_pairs)
-    parse_float = float
+    parse_float = staticmethod(_float)
     parse_int = int
     parse_constant = staticmethod(_constant)
     memo: ClassVar[dict[str, str]] = {}
 
 
+_INFINITY = float("inf")
 _SPACE = " \t\n\r"
 _SCAN: Callable[[str, int], tuple[Any, int]] = _json.make_scanner(_Context)  # type: ignore[arg-type]  # any object with these attributes does
 
@@ -93,6 +102,8 @@ def loads(data: bytes, document: str = "config.json") -> Any:
     if text[end:].strip(_SPACE):
         end += len(text[end:]) - len(text[end:].lstrip(_SPACE))
         raise SpecError(_place(text, end, "more text after the document"), document=document)
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deep(value):
+        raise SpecError("nested too deeply", document=document)
     if "\\u" in text:
         _refuse_hidden(value, document)
     return value
@@ -106,7 +117,27 @@ def _explain(text: str, document: str) -> SpecError:
         json.loads(text)
     except json.JSONDecodeError as error:
         return SpecError(f"not valid JSON: {_place(text, error.pos, error.msg)}", document=document)
+    except ValueError:
+        # The interpreter's own limit (sys.set_int_max_str_digits), far above any field's.
+        return SpecError("a number has too many digits", document=document)
+    except RecursionError:
+        return SpecError("nested too deeply", document=document)
     return SpecError("not valid JSON", document=document)
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether containers lie in more than MAX_DEPTH levels; one pass a level, not recursive."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            member
+            for container in level
+            for member in (container.values() if type(container) is dict else container)
+            if type(member) in _CONTAINERS
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _place(text: str, position: int, what: str) -> str:

@@ -44,7 +44,8 @@ enum pr_message_kind {
     PR_MSG_MAPS = 1,
     PR_MSG_FORKED = 2,
     PR_MSG_HOOKS = 3,
-    PR_MSG_PARKED = 4,
+    PR_MSG_LIMITS = 4,
+    PR_MSG_PARKED = 5,
 };
 
 enum pr_call {

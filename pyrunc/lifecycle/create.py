@@ -220,8 +220,17 @@ class _Creation:
                 ) from None
             if kernel.namespace_type(fd) != namespaces.FLAGS[kind]:
                 raise SpecError(f'"{path}" is not a {kind} namespace', pointer=pointer)
+            if kind == "network":
+                self._refuse_host_network(fd, pointer)
             opened.append(fd)
         return opened
+
+    def _refuse_host_network(self, fd: int, pointer: str) -> None:
+        """A net.* sysctl in the host's own network namespace would change the host."""
+        ours, theirs = os.stat("/proc/self/ns/net"), os.fstat(fd)
+        keys = self.spec.linux.sysctl if self.spec.linux else {}
+        if ours.st_ino == theirs.st_ino and any(key.startswith("net") for key in keys):
+            raise SpecError("a net.* sysctl needs a network namespace of its own", pointer=pointer)
 
     def _with_entry(self, entry: Entry, plan: compiler.Plan, joined: list[int]) -> tuple[int, int]:
         child: Child | None = None
@@ -301,6 +310,7 @@ class _Creation:
             {
                 "maps": lambda: _write_maps(self.spec, child.pid),
                 "hooks": lambda: self._runtime_hooks(child.pid),
+                "limits": lambda: self._limit(child.pid),
             },
             self._why_dead,
         )
@@ -317,20 +327,20 @@ class _Creation:
         hooks.run_hooks("prestart", wanted.prestart, document)
         hooks.run_hooks("createRuntime", wanted.createRuntime, document)
 
-    def _commit(self, entry: Entry, child: Child) -> None:
-        """Limits that are set from outside, then the state: from here on it can be started."""
+    def _limit(self, pid: int) -> None:
         process = self.spec.process
         assert process is not None
         if process.oomScoreAdj is not None:
-            _write_proc(
-                child.pid, "oom_score_adj", str(process.oomScoreAdj), "/process/oomScoreAdj"
-            )
+            _write_proc(pid, "oom_score_adj", str(process.oomScoreAdj), "/process/oomScoreAdj")
         for index, limit in enumerate(process.rlimits):
             try:
-                kernel.prlimit(child.pid, limit.type, limit.soft, limit.hard)
+                kernel.prlimit(pid, limit.type, limit.soft, limit.hard)
             except KernelError as error:
                 error.pointer = f"/process/rlimits/{index}"
                 raise
+
+    def _commit(self, entry: Entry, child: Child) -> None:
+        """Save the state: from here on the container exists and can be started."""
         found = process_stat(child.pid)
         if found is None:
             raise PyruncError(self._why_dead())

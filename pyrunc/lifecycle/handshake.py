@@ -9,6 +9,8 @@
       ├─ reap it ─ go ────────────────────────►│
       │◄───────────────────────────── hooks ───┤  only with prestart or createRuntime hooks
       ├─ run them ─ go ───────────────────────►│
+      │◄──────────────────────────── limits ───┤  only with rlimits or oomScoreAdj
+      ├─ set them ─ go ───────────────────────►│
       │◄──────────────────────────── parked ───┤  all is done, the program is found
       ├─ save the state ─ go ─────────────────►│  waits for `start`
 

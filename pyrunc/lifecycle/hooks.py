@@ -26,10 +26,12 @@ def oci_state(state: dict[str, Any], status: str, pid: int) -> dict[str, Any]:
     document = {
         "ociVersion": state["ociVersion"],
         "id": state["id"],
-        "pid": pid,
         "status": status,
+        "pid": pid,
         "bundle": state["bundle"],
     }
+    if status == "stopped":
+        del document["pid"]  # there is none
     if state["annotations"]:
         document["annotations"] = state["annotations"]
     return document

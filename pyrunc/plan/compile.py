@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from pyrunc.errors import UnsupportedError
 from pyrunc.kernel import constants as k
 from pyrunc.plan import devices, mounts, namespaces, process, steps, wire
 
@@ -151,7 +152,14 @@ def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
 
     Raises:
         SpecError: something in the configuration cannot be carried out; with its pointer.
+        UnsupportedError: there is no mount namespace.
     """
+    if not any(ns.type == "mount" for ns in (spec.linux.namespaces if spec.linux else ())):
+        # Every mount below would be the host's own.
+        raise UnsupportedError(
+            "a container without a mount namespace is not supported by this version of pyrunc yet",
+            pointer="/linux/namespaces",
+        )
     ctx = Context(spec, facts, options)
     made = tuple(order(ctx))
     return Plan(made, namespaces.spawn_flags(ctx), tuple(ctx.joined), ctx.registers, ctx.passed)

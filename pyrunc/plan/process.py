@@ -108,6 +108,10 @@ def drop_privileges(ctx: Context) -> list[Step]:
     program = ctx.options.seccomp
     confined = process.noNewPrivileges
     made: list[Step] = []
+    if process.rlimits or process.oomScoreAdj is not None:
+        # Set from outside, where the right to raise them is; after all that a small limit could
+        # hinder, and before the ids change: the kernel asks for the same uid, or CAP_SYS_RESOURCE.
+        made.append(steps.Sync(message=wire.MESSAGES.index("limits"), pointer="/process/rlimits"))
     if confined:
         made.append(steps.NoNewPrivileges(pointer="/process/noNewPrivileges"))
     if program is not None and not confined:

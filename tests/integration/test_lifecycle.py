@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of containers, by command line and by library, on the real kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import support
+
+import pyrunc
+
+
+def test_a_life(runtime, bundle):
+    name = runtime.create(bundle.args("/bin/sleep", "100"))
+    state = runtime.state(name)
+    assert state["status"] == "created"
+    assert state["bundle"] == str(bundle.path)
+    assert os.path.exists(f"/proc/{state['pid']}")
+    runtime("start", name)
+    assert runtime.state(name)["status"] == "running"
+    refused = runtime("delete", name, check=False)
+    assert refused.returncode == 1
+    assert f"cannot delete container {name} that is not stopped: running" in refused.stderr
+    again = runtime("start", name, check=False)
+    assert "cannot start an already running container" in again.stderr
+    runtime("kill", name, "KILL")
+    runtime.until(name, "stopped")
+    assert runtime.state(name)["pid"] == 0
+    late = runtime("kill", name, check=False)
+    assert late.returncode == 1
+    assert "container not running" in late.stderr
+    assert "cannot start a container that has stopped" in runtime("start", name, check=False).stderr
+    runtime("delete", name)
+    for command in ("state", "start", "kill", "delete"):
+        gone = runtime(command, name, check=False)
+        assert gone.returncode == 1
+        assert "container does not exist" in gone.stderr
+    assert runtime("delete", "--force", name).stderr == ""
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", 137), ("true", 0)])
+def test_exit_codes_of_run(runtime, bundle, script, code):
+    # `kill -9 $$` of pid 1 needs a pid namespace in which the shell is not init.
+    bundle.config["linux"]["namespaces"] = [
+        ns for ns in bundle.config["linux"]["namespaces"] if ns["type"] != "pid"
+    ]
+    done = runtime.run(bundle.shell(script))
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_run_leaves_nothing_and_keep_leaves_the_stopped_container(runtime, bundle):
+    runtime.run(bundle, check=True)
+    assert runtime("list", "-q").stdout == ""
+    name = runtime.new_id()
+    runtime("run", "--keep", "-b", str(bundle.path), name)
+    assert runtime.state(name)["status"] == "stopped"
+    assert support.cgroups_named(name)
+    runtime("delete", name)
+    assert not support.cgroups_named(name)
+
+
+def test_fifty_of_different_ids(runtime, bundle):
+    names = [runtime.new_id() for _ in range(50)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda name: runtime.create(bundle, name), names))
+    listed = json.loads(runtime("list", "-f", "json").stdout)
+    assert {row["id"] for row in listed} == set(names)
+    assert {row["status"] for row in listed} == {"created"}
+
+
+def test_fifty_of_one_id(runtime, bundle):
+    name = runtime.new_id()
+    barrier = threading.Barrier(10)
+
+    def attempt(_):
+        if barrier.n_waiting < 10:
+            barrier.wait(timeout=30)
+        command = [runtime.program, "--root", str(runtime.root), "create", "-b"]
+        with open(os.devnull, "r+b") as null:
+            return subprocess.run(
+                [*command, str(bundle.path), name], stdin=null, stdout=null,
+                stderr=subprocess.PIPE if _ < 0 else null, check=False,
+            ).returncode  # fmt: skip
+
+    with ThreadPoolExecutor(10) as pool:
+        codes = list(pool.map(attempt, range(50)))
+    assert sorted(codes) == [0] + [1] * 49
+    assert runtime.state(name)["status"] == "created"
+    loser = runtime("create", "-b", str(bundle.path), name, check=False)
+    assert "container with given ID already exists" in loser.stderr
+    runtime("start", name)
+    runtime.until(name, "stopped")
+
+
+def test_two_starts_at_once(runtime, bundle):
+    name = runtime.create(bundle.args("/bin/sleep", "100"))
+    with ThreadPoolExecutor(8) as pool:
+        codes = list(pool.map(lambda _: runtime("start", name, check=False).returncode, range(8)))
+    assert sorted(codes) == [0] + [1] * 7
+
+
+def test_command_line_forms(runtime, bundle):
+    name = runtime.create(bundle)
+    root = str(runtime.root)
+    for words in (
+        [f"-root={root}", "state", name],
+        ["--root", root, "state", name],
+        [f"--root={root}", "state", name],
+        ["-root", root, "state", name],
+    ):
+        done = subprocess.run([runtime.program, *words], capture_output=True, check=False, env={})
+        assert json.loads(done.stdout)["id"] == name
+    runtime("delete", name, "--force")
+    unknown = runtime("--nosuch", check=False)
+    assert unknown.returncode == 1
+    assert "flag provided but not defined: -nosuch" in unknown.stderr
+    assert "flag needs an argument: -pid-file" in runtime("create", "-pid-file", check=False).stderr
+    assert runtime("nosuch", check=False).returncode == 3
+    assert "requires exactly 1 argument(s)" in runtime("state", check=False).stderr
+
+
+def test_pid_file_and_log(runtime, bundle, tmp_path):
+    pid_file, log = tmp_path / "pid", tmp_path / "log.json"
+    pid_file.touch()
+    name = runtime.create(bundle, None, "--pid-file", str(pid_file))
+    assert pid_file.read_text() == str(runtime.state(name)["pid"])
+    options = ["--log", str(log), "--log-format", "json"]
+    done = runtime(*options, "state", "nosuch", check=False)
+    assert done.stderr == "container does not exist\n"
+    record = json.loads(log.read_text())
+    assert list(record) == ["level", "msg", "time"]
+    assert (record["level"], record["msg"]) == ("error", "container does not exist")
+
+
+def test_init_is_reparented_and_nothing_else_holds_the_pipes(runtime, bundle):
+    """cli-contract 7.1: the caller reads the pipes to their end."""
+    reader, writer = os.pipe()
+    name = runtime.new_id()
+    command = [runtime.program, "--root", str(runtime.root), "create", "-b", str(bundle.path), name]
+    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer, check=True)
+    os.close(writer)
+    runtime.until(name, "created")
+    runtime("delete", "--force", name)
+    assert os.read(reader, 100) == b""
+    os.close(reader)
+
+
+def test_descriptors_of_the_caller_do_not_get_in(runtime, bundle):
+    """CVE-2024-21626."""
+    held = [os.open("/", os.O_RDONLY) for _ in range(20)]
+    try:
+        name = runtime.new_id()
+        command = [runtime.program, "--root", str(runtime.root), "run", "-b", str(bundle.path)]
+        bundle.shell(
+            "ls /proc/self/fd | wc -l; for i in 3 4 5 6 7 8 9; do "
+            "ls /proc/self/fd/$i/etc 2>/dev/null; done; true"
+        )
+        done = subprocess.run(
+            [*command, name], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            pass_fds=held, check=True,
+        )  # fmt: skip
+        assert done.stdout.split() == ["4"]  # 0, 1, 2, and the directory that ls reads
+        for fd in (3, held[0], held[-1]):
+            bundle.config["process"]["cwd"] = f"/proc/self/fd/{fd}"
+            bundle.write()
+            bad = subprocess.run(
+                [*command, runtime.new_id()], stdin=subprocess.DEVNULL, capture_output=True,
+                text=True, pass_fds=held, check=False,
+            )  # fmt: skip
+            assert bad.returncode == 1
+            assert bad.stdout == ""
+    finally:
+        for fd in held:
+            os.close(fd)
+
+
+def test_preserved_descriptors(runtime, bundle):
+    reader, writer = os.pipe()
+    os.dup2(writer, 3)
+    bundle.shell("echo kept >&3; ls /proc/self/fd | wc -l")
+    command = [runtime.program, "--root", str(runtime.root), "run", "--preserve-fds", "1", "-b"]
+    done = subprocess.run(
+        [*command, str(bundle.path), runtime.new_id()], stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, pass_fds=[3], check=False,
+    )  # fmt: skip
+    for fd in (3, writer):
+        os.close(fd)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert os.read(reader, 100) == b"kept\n"
+    os.close(reader)
+    missing = runtime.run(bundle, check=False)
+    assert missing.returncode != 0 or missing.stdout
+
+
+def test_signals_reach_the_program(runtime, bundle):
+    bundle.shell("trap 'echo got; exit 3' TERM; echo ready; while :; do sleep 0.05; done")
+    command = [runtime.program, "--root", str(runtime.root), "run", "-b", str(bundle.path)]
+    with subprocess.Popen([*command, runtime.new_id()], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+        run.send_signal(signal.SIGTERM)
+        assert run.stdout.readline() == "got\n"
+        assert run.wait(10) == 3
+
+
+def test_an_execve_that_fails_after_start(runtime, bundle):
+    """cli-contract 7.8: create and start succeed, the container's stderr has one line."""
+    script = bundle.rootfs / "bad"
+    script.write_text("#!/nosuch\n")
+    script.chmod(0o755)
+    done = runtime.run(bundle.args("/bad"))
+    assert done.returncode == 255
+    assert done.stderr == "exec /bad: no such file or directory\n"
+
+
+def test_library(runtime, bundle, tmp_path):
+    bundle.shell("exit 5")
+    root = str(runtime.root)
+    with pyrunc.Container.create(str(bundle.path), runtime.new_id(), root=root) as box:
+        assert box.status == "created"
+        box.start()
+        ended = box.wait(timeout=10)
+        assert (ended.code, ended.signal) == (5, 0)
+        assert box.status == "stopped"
+    with pytest.raises(pyrunc.ContainerNotFound, match="does not exist"):
+        pyrunc.Container.load(box.id, root=root)
+    bundle.args("nosuch")
+    with pytest.raises(pyrunc.StartError, match="executable file not found") as caught:
+        pyrunc.Container.create(str(bundle.path), runtime.new_id(), root=root)
+    assert caught.value.errno == 2
+
+
+def test_library_in_many_threads(runtime, bundle):
+    bundle.args("/bin/sh", "-c", "exit 9")
+    fds = len(os.listdir("/proc/self/fd"))
+
+    def life(name):
+        with pyrunc.Container.create(str(bundle.path), name, root=str(runtime.root)) as box:
+            box.start()
+            return box.wait(timeout=30).code
+
+    with ThreadPoolExecutor(12) as pool:
+        codes = list(pool.map(life, [runtime.new_id() for _ in range(60)]))
+    assert codes == [9] * 60
+    assert len(os.listdir("/proc/self/fd")) == fds
