@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 64
+_INFINITY = float("inf")
+_CONTAINERS = (dict, list)
 
 
 class _Refused(ValueError):
@@ -63,7 +65,6 @@ class _Context:
     memo: ClassVar[dict[str, str]] = {}
 
 
-_INFINITY = float("inf")
 _SPACE = " \t\n\r"
 _SCAN: Callable[[str, int], tuple[Any, int]] = _json.make_scanner(_Context)  # type: ignore[arg-type]  # any object with these attributes does
 
@@ -127,8 +128,8 @@ def _explain(text: str, document: str) -> SpecError:
 
 def _is_deep(value: Any) -> bool:
     """Whether containers lie in more than MAX_DEPTH levels; one pass a level, not recursive."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    level = [value] if type(value) in _CONTAINERS else []
+    for _ in range(MAX_DEPTH):
         level = [
             member
             for container in level

@@ -69,6 +69,7 @@ class Runtime:
     def __init__(self, program: str, root: Path) -> None:
         self.program = program
         self.root = root
+        self.prefix: tuple[str, ...] = ()  # a command that the runtime runs under
         self._count = 0
         self.ids: list[str] = []
 
@@ -83,7 +84,7 @@ class Runtime:
     ) -> subprocess.CompletedProcess[str]:
         options.setdefault("stdin", subprocess.DEVNULL)
         done = subprocess.run(
-            [self.program, "--root", str(self.root), *args],
+            [*self.prefix, self.program, "--root", str(self.root), *args],
             check=False, capture_output=True, text=True, timeout=timeout, **options,
         )  # fmt: skip
         if check and done.returncode != 0:
@@ -95,7 +96,7 @@ class Runtime:
         name = container_id or self.new_id()
         with open(os.devnull, "r+b") as null:
             subprocess.run(
-                [self.program, "--root", str(self.root), "create", *options, "-b",
+                [*self.prefix, self.program, "--root", str(self.root), "create", *options, "-b",
                  str(bundle.path), name],
                 check=True, stdin=null, stdout=null, stderr=null, timeout=60,
             )  # fmt: skip

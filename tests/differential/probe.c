@@ -55,11 +55,15 @@ static const char *kind(mode_t mode)
     }
 }
 
-static const char *result(long value) { return value < 0 ? strerrorname_np(errno) : "ok"; }
+static const char *result(long value)
+{
+    return value < 0 ? strerrorname_np(errno) : "ok";
+}
 
 static void namespaces(void)
 {
-    static const char *const names[] = {"cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"};
+    static const char *const names[] = {"cgroup", "ipc",  "mnt",  "net",
+                                        "pid",    "time", "user", "uts"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[64], target[64] = "";
         snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
@@ -98,10 +102,12 @@ static const char *relative(pid_t pid)
 static void process(void)
 {
     static const char *const keys[] = {
-        "Umask:", "Uid:", "Gid:", "Groups:", "CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:",
-        "NoNewPrivs:", "Seccomp:", "Seccomp_filters:", "SigBlk:", "SigIgn:", "SigCgt:", "SigPnd:",
-        "ShdPnd:", "Threads:", "Cpus_allowed:", "Mems_allowed:", "Speculation_", "THP_enabled:",
-        "CoreDumping:", NULL};
+        "Umask:",       "Uid:",         "Gid:",          "Groups:",
+        "CapInh:",      "CapPrm:",      "CapEff:",       "CapBnd:",
+        "CapAmb:",      "NoNewPrivs:",  "Seccomp:",      "Seccomp_filters:",
+        "SigBlk:",      "SigIgn:",      "SigCgt:",       "SigPnd:",
+        "ShdPnd:",      "Threads:",     "Cpus_allowed:", "Mems_allowed:",
+        "Speculation_", "THP_enabled:", "CoreDumping:",  NULL};
     char text[PATH_MAX];
     lines("status", "/proc/self/status", keys);
     fprintf(out, "process: pid %s ppid %s sid %s pgrp %s\n", getpid() == 1 ? "1" : "other",
@@ -191,7 +197,10 @@ static void one_entry(const char *section, const char *path)
     fputc('\n', out);
 }
 
-static int not_dots(const struct dirent *e) { return strcmp(e->d_name, ".") && strcmp(e->d_name, ".."); }
+static int not_dots(const struct dirent *e)
+{
+    return strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
+}
 
 static void listing(const char *section, const char *path)
 {

@@ -55,6 +55,7 @@ def test_sigkill_after_every_system_call_of_create(runtime, bundle, tmp_path):
     log = str(tmp_path / "log")
     bundle.config["linux"]["resources"]["pids"] = {"limit": 100}
     bundle.write()
+    runtime.create(bundle)  # makes the state root, which later runs find
     assert traced(runtime, bundle, runtime.new_id(), [], log) == 0
     with open(log) as file:
         lines = [line for line in file if "(" in line and not line.startswith(("-", "+"))]

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole plans, step by step, for documents and hosts of every kind.
+
+The files in golden/ are made by this test itself, and reviewed as what they are: the order in
+which a container comes to be. After a wanted change:
+
+    PYRUNC_REGOLD=1 .venv/bin/pytest tests/unit/test_plan_golden.py; git diff tests/unit/golden
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import plan_specs
+import pytest
+
+from pyrunc.plan import header, steps, wire
+
+HERE = Path(__file__).resolve().parent
+GOLDEN = HERE / "golden"
+CASES = plan_specs.cases()
+
+
+def described(case: plan_specs.Case) -> str:
+    plan = case.plan()
+    head = (
+        f"# clone3 flags {plan.spawn_flags:#x}, {plan.registers} registers,"
+        f" {plan.passed} of them passed\n"
+    )
+    joined = [f"# joined: {entry!r}\n" for entry in plan.joined]
+    return head + "".join(joined) + "".join(f"{step!r}\n" for step in plan.steps)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_plan_is_the_one_that_was_reviewed(name: str) -> None:
+    made = described(CASES[name])
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("PYRUNC_REGOLD"):
+        path.write_text(made)
+        pytest.skip(f"wrote {path}")
+    assert made.splitlines() == path.read_text().splitlines()
+
+
+def test_every_golden_file_has_its_case() -> None:
+    assert sorted(path.stem for path in GOLDEN.iterdir()) == sorted(CASES)
+
+
+def test_the_golden_plans_hold_every_step() -> None:
+    held = {type(step) for case in CASES.values() for step in case.plan().steps}
+    assert [step.NAME for step in steps.ALL if step not in held] == []
+
+
+def test_the_generated_c_header_is_up_to_date() -> None:
+    path = HERE.parent.parent / "csrc" / "init" / "plan_wire.h"
+    assert header.header() == path.read_text(), "python -m pyrunc.plan.header > " + str(path)
+
+
+def test_every_step_has_a_function_and_a_number_of_its_own() -> None:
+    assert [step.OPCODE for step in steps.ALL] == list(range(1, len(steps.ALL) + 1))
+    assert len({step.NAME for step in steps.ALL}) == len(steps.ALL)
+    table = (HERE.parent.parent / "csrc" / "init" / "main.c").read_text()
+    for step in steps.ALL:
+        assert f"ENTRY({step.NAME}, {step.NAME.upper()})," in table
+    assert wire.CALLS[0] == wire.REASONS[0] == "none"

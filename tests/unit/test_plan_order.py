@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the order of the steps must hold, whatever the document and the host.
+
+The golden plans say what the order is; these say which of it is safety.
+"""
+
+from __future__ import annotations
+
+import plan_specs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from plan_specs import HOST, Case, random_cases
+
+from pyrunc.errors import SpecError
+from pyrunc.kernel import constants as k
+from pyrunc.plan import steps as s
+from pyrunc.plan import wire
+from pyrunc.plan.compile import Plan
+from pyrunc.plan.steps import Step
+
+# Everything that changes what some mount namespace shows. OpenTree and MakeFilesystem make
+# detached trees; attaching them is what counts.
+CHANGES_MOUNTS = (
+    s.Propagation, s.AttachRoot, s.MountAttributes, s.Attach, s.MakeDirectory, s.MakeNode,
+    s.Symlink, s.Pivot, s.Console, s.ReadOnlyMount, s.ReadOnlyPath, s.MaskPath,
+)  # fmt: skip
+NAMES_HOST_PATHS = (s.OpenTree,)
+# Registers that a step uses without naming them: csrc/init.
+IMPLIED = {
+    s.Sync: (wire.SYNC,),
+    s.WaitStart: (wire.FIFO,),
+    s.AttachRoot: (wire.ROOT,),
+    s.Sysctl: (wire.PROCFS,),
+}
+RESULTS = {"result"}
+
+checked = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+def compiled(case: Case) -> Plan | None:
+    """The plan, or None for a document that the compiler refuses: with its own error only."""
+    try:
+        return case.plan()
+    except SpecError as error:
+        assert error.pointer
+        return None
+
+
+def places(plan: Plan, *kinds: type[Step]) -> list[int]:
+    return [i for i, step in enumerate(plan.steps) if isinstance(step, kinds)]
+
+
+def place(plan: Plan, kind: type[Step]) -> int:
+    found = places(plan, kind)
+    assert len(found) == 1, f"{kind.__name__}: {len(found)} times"
+    return found[0]
+
+
+def message(step: Step) -> str:
+    return wire.MESSAGES[step.__dict__["message"]]
+
+
+def parked(plan: Plan) -> int:
+    found = [i for i in places(plan, s.Sync) if message(plan.steps[i]) == "parked"]
+    assert len(found) == 1
+    return found[0]
+
+
+def no_host_path_after_pivot(plan: Plan) -> None:
+    pivot = place(plan, s.Pivot)
+    assert max(places(plan, *NAMES_HOST_PATHS)) < pivot
+    for step in plan.steps[pivot:]:
+        # Only hooks are named by the host's paths: startContainer's are the container's own.
+        if not isinstance(step, s.RunHook):
+            assert HOST not in repr({**step.__dict__, "variables": ()}), step
+    runtime_hooks = [i for i in places(plan, s.RunHook) if i < pivot]
+    assert all(plan.steps[i].__dict__["name"] == "createContainer" for i in runtime_hooks)
+
+
+def filter_is_loaded_where_it_may_be(plan: Plan) -> None:
+    filters, confined = places(plan, s.Seccomp), places(plan, s.NoNewPrivileges)
+    assert len(filters) <= 1
+    assert len(confined) <= 1
+    if filters and confined:
+        assert confined[0] < filters[0]
+        assert filters[0] > place(plan, s.CloseDescriptors)
+    elif filters:
+        drops = places(plan, s.DropBounding, s.SetIds, s.SetCapabilities)
+        assert filters[0] < min(drops)
+        assert filters[0] > place(plan, s.Pivot)
+    assert all(i < parked(plan) for i in (*filters, *confined))
+
+
+def privileges_go_after_the_last_mount(plan: Plan) -> None:
+    last = max(places(plan, *CHANGES_MOUNTS))
+    drops = places(plan, s.DropBounding, s.SetIds, s.SetCapabilities, s.AmbientCapabilities)
+    assert last < min(drops)
+    bounding, capabilities = places(plan, s.DropBounding), places(plan, s.SetCapabilities)
+    assert len(bounding) == len(capabilities) == len(places(plan, s.AmbientCapabilities))
+    if bounding:
+        ids = place(plan, s.SetIds)
+        assert bounding[0] < ids < capabilities[0] < place(plan, s.AmbientCapabilities)
+    assert place(plan, s.ChownStdio) < place(plan, s.SetIds)
+
+
+def the_end_is_parked_then_start_then_execute(plan: Plan) -> None:
+    assert place(plan, s.CloseDescriptors) < parked(plan)
+    assert place(plan, s.FindProgram) < place(plan, s.CloseDescriptors)
+    wait, execute = place(plan, s.WaitStart), place(plan, s.Execute)
+    assert wait == parked(plan) + 1
+    assert execute == len(plan.steps) - 1
+    between = plan.steps[wait + 1 : execute]
+    assert all(isinstance(step, s.RunHook) for step in between)
+    assert all(step.__dict__["name"] == "startContainer" for step in between)
+
+
+def mounts_begin_by_leaving_the_hosts_peers(plan: Plan, case: Case) -> None:
+    changes = places(plan, *CHANGES_MOUNTS)
+    first = plan.steps[changes[0]]
+    assert isinstance(first, s.Propagation)
+    makes = any(
+        entry["type"] == "mount" and "path" not in entry
+        for entry in case.config["linux"]["namespaces"]
+    )
+    whole = [i for i in places(plan, s.Propagation) if plan.steps[i].__dict__["whole"]]
+    if makes:
+        assert first == s.Propagation(mount=wire.ROOT, whole=1, flag=k.MS_SLAVE, recursive=1)
+        assert place(plan, s.AttachRoot) > changes[0]
+    # The only other one is the container's own root, after the pivot.
+    assert all(i == changes[0] or i > place(plan, s.Pivot) for i in whole)
+    # And no clone of a host's mount is attached while it is a peer of it.
+    attached = place(plan, s.AttachRoot)
+    assert any(
+        plan.steps[i].__dict__["mount"] == wire.ROOT and not plan.steps[i].__dict__["whole"]
+        for i in places(plan, s.Propagation)
+        if i < attached
+    )
+
+
+def dies_with_its_creator_until_it_is_parked(plan: Plan) -> None:
+    signals = [(i, plan.steps[i].__dict__["signal"]) for i in places(plan, s.ParentDeath)]
+    assert [signal for _, signal in signals] == [9, 9, 0]
+    (first, _), (again, _), (off, _) = signals
+    assert first == 0
+    assert again == place(plan, s.SetIds) + 1
+    assert place(plan, s.CloseDescriptors) < off < parked(plan)
+
+
+def namespaces_are_entered_untraceable_and_in_order(plan: Plan) -> None:
+    joins, guard = places(plan, s.JoinNamespace), places(plan, s.Dumpable)
+    assert len(joins) == len(plan.joined)
+    if joins:
+        assert plan.steps[guard[0]] == s.Dumpable(value=0)
+        assert guard[0] < joins[0]
+    cgroups = places(plan, s.JoinCgroups)
+    entered = places(plan, s.JoinNamespace, s.Unshare, s.Fork)
+    assert not cgroups or not entered or max(cgroups) < min(entered)
+    assert not entered or max(entered) < min(places(plan, *CHANGES_MOUNTS))
+    maps = [i for i in places(plan, s.Sync) if message(plan.steps[i]) == "maps"]
+    made_user = [
+        i for i in places(plan, s.Unshare) if plan.steps[i].__dict__["flags"] & k.CLONE_NEWUSER
+    ]
+    assert [i - 1 for i in maps] == made_user, "a user namespace is mapped as soon as it is made"
+    if places(plan, s.Fork):
+        assert place(plan, s.Fork) == max(entered)
+        assert plan.spawn_flags == 0
+    assert place(plan, s.NewSession) > max(entered, default=0)
+
+
+def every_namespace_is_entered_once(plan: Plan, case: Case) -> None:
+    flags = [plan.spawn_flags] if plan.spawn_flags else []
+    for i in places(plan, s.Unshare):
+        flags.append(plan.steps[i].__dict__["flags"])
+    for i in places(plan, s.JoinNamespace):
+        flags.append(plan.steps[i].__dict__["flag"])
+    total = 0
+    for flag in flags:
+        assert total & flag == 0, "twice"
+        total |= flag
+    assert total.bit_count() == len(case.config["linux"]["namespaces"])
+
+
+def registers_are_filled_before_they_are_used(plan: Plan, case: Case) -> None:
+    filled = {wire.PLAN, wire.SYNC, wire.FIFO}
+    if case.config["process"].get("terminal"):
+        filled.add(wire.CONSOLE)
+    filled |= set(range(wire.FIRST_FREE, plan.passed))
+    assert {register for register, *_ in plan.joined} <= filled
+    allowed = set(range(plan.registers))
+    assert plan.passed <= plan.registers <= wire.MAX_REGISTERS
+    for step in plan.steps:
+        if isinstance(step, s.CloseDescriptors):
+            filled = {wire.SYNC, wire.FIFO}
+        used = set(IMPLIED.get(type(step), ()))
+        made: set[int] = set()
+        for name, kind in step.FIELDS:
+            if kind == wire.REGISTER:
+                (made if name in RESULTS else used).add(step.__dict__[name])
+        if isinstance(step, s.Propagation) and step.__dict__["whole"]:
+            used = set()  # it means "/" of the namespace
+        if isinstance(step, s.JoinCgroups):
+            first, count = step.__dict__["first"], step.__dict__["count"]
+            used = set(range(first, first + count))
+        assert used <= filled, step
+        assert used | made <= allowed
+        filled |= made
+
+
+@checked
+@given(random_cases())
+def test_the_order_is_safe_for_every_document(case: Case) -> None:
+    plan = compiled(case)
+    if plan is None:
+        return
+    check_all(plan, case)
+
+
+@pytest.mark.parametrize("name", plan_specs.cases())
+def test_the_order_is_safe_in_the_golden_plans(name: str) -> None:
+    case = plan_specs.cases()[name]
+    check_all(case.plan(), case)
+
+
+def check_all(plan: Plan, case: Case) -> None:
+    no_host_path_after_pivot(plan)
+    filter_is_loaded_where_it_may_be(plan)
+    privileges_go_after_the_last_mount(plan)
+    the_end_is_parked_then_start_then_execute(plan)
+    mounts_begin_by_leaving_the_hosts_peers(plan, case)
+    dies_with_its_creator_until_it_is_parked(plan)
+    namespaces_are_entered_untraceable_and_in_order(plan)
+    every_namespace_is_entered_once(plan, case)
+    registers_are_filled_before_they_are_used(plan, case)
+
+
+@checked
+@given(random_cases())
+def test_the_same_inputs_give_the_same_plan_and_bytes(case: Case) -> None:
+    first = compiled(case)
+    if first is None:
+        return
+    again = case.plan()
+    assert first.steps == again.steps
+    assert first.joined == again.joined
+    assert case.bytes() == case.bytes()
+
+
+def test_the_random_documents_reach_what_the_invariants_are_about() -> None:
+    """Otherwise the tests above could hold for want of an example."""
+    held: set[type[Step]] = set()
+    outcomes = {"plan": 0, "refused": 0}
+
+    @settings(checked, max_examples=300, database=None, derandomize=True)
+    @given(random_cases())
+    def collect(case: Case) -> None:
+        plan = compiled(case)
+        outcomes["refused" if plan is None else "plan"] += 1
+        held.update(type(step) for step in (plan.steps if plan else ()))
+
+    collect()
+    assert outcomes["plan"] > outcomes["refused"]
+    assert [step.NAME for step in s.ALL if step not in held] == []
+
+
+def test_the_invariants_notice_a_wrong_order() -> None:
+    """Each pair of neighbours that matters, exchanged, is noticed by some invariant."""
+    case = plan_specs.cases()["filter-before-privileges"]
+    plan = case.plan()
+    for kind in (s.Execute, s.SetIds, s.CloseDescriptors, s.WaitStart, s.AttachRoot):
+        at = place(plan, kind)
+        wrong = list(plan.steps)
+        wrong[at - 1], wrong[at] = wrong[at], wrong[at - 1]
+        broken = Plan(tuple(wrong), plan.spawn_flags, plan.joined, plan.registers, plan.passed)
+        with pytest.raises(AssertionError):
+            check_all(broken, case)
