@@ -10,7 +10,6 @@ else.
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 import shutil
@@ -117,9 +116,19 @@ class Pair:
     def box(self) -> Box:
         """A pristine bundle."""
         self._no_mounts()
+        self.sweep()
         self.boxes += 1
         shutil.rmtree(self.path / "bundle", ignore_errors=True)
         return Box(self, self._probe)
+
+    def cgroups(self) -> list[str]:
+        """The cgroup directories that are left below one with this pair's name."""
+        return [path for path in support.cgroups_named("") if f"/{self.path.name}" in path]
+
+    def sweep(self) -> None:
+        """Remove the parents that a cgroupsPath has made; neither runtime does."""
+        for path in sorted(self.cgroups(), reverse=True):
+            os.rmdir(path)
 
     def _no_mounts(self) -> None:
         left = [m for m in Path("/proc/self/mountinfo").read_text().splitlines()
@@ -157,6 +166,7 @@ class Pair:
             started.wait()
         self._no_mounts()
         shutil.rmtree(self.path)
+        self.sweep()
         left = support.cgroups_named(f"-{self.path.name}-")
         assert not left, f"cgroups left behind: {left}"
 
@@ -247,7 +257,7 @@ def cgroup_files(pid: int) -> list[str]:
     return made
 
 
-_VOLATILE = re.compile(r"usage|stat|pressure|\.procs|tasks|peak|events|current|fail|sched_delay")
+_VOLATILE = re.compile(r"usage|stat|threads|pressure|\.procs|tasks|peak|events|current|fail|sched_delay")
 
 
 def _read(file: Path) -> list[str]:
@@ -255,7 +265,3 @@ def _read(file: Path) -> list[str]:
         return sorted(file.read_text().splitlines())
     except OSError as error:
         return [error.strerror]
-
-
-def as_json(text: str) -> Any:
-    return json.loads(text)

@@ -78,7 +78,13 @@ DIFFERENCES = (
     ),
     Difference(
         "a path that is listed twice is masked once",
-        r"^mount: /null /masked/file \S+ - .* \(on /masked/file, .*\n",
+        r"^(mount: /null /masked/file \S+ - .* \(on /masked/file, .*\n)\1",
+        r"\1",
+        cases=("masked_paths",),
+    ),
+    Difference(
+        "a path that is listed twice is masked once",
+        r"^mount: / /masked/dir .* \(on /masked/dir, .*\n",
         "",
         cases=("masked_paths",),
     ),
@@ -125,8 +131,26 @@ DIFFERENCES = (
         cases=("root_propagation_shared",),
     ),
     Difference(
-        "see above: all mounts are shared, and the same mount is a peer of itself",
-        r"^(mount: \S+ /\S* [^-]*\S) - (.*device of (/\S+)\))",
+        "see above: what came from the host is its slave",
+        r"^(mount: \S+ /sys/fs/cgroup/.* shared:)(\S+) - ",
+        r"\1\2 master:\2 - ",
+        cases=("root_propagation_rshared",),
+    ),
+    Difference(
+        "see above",
+        r"^(mount: \S+ /mnt/rslave \S+) - ",
+        r"\1 shared:/mnt/rslave master:/ - ",
+        cases=("root_propagation_rshared",),
+    ),
+    Difference(
+        "see above: the two mounts of the masking tmpfs are not each other's peers",
+        r"^(mount: / /sys/firmware \S+) - ",
+        r"\1 shared:/sys/firmware - ",
+        cases=("root_propagation_rshared",),
+    ),
+    Difference(
+        "see above: all mounts are shared; those of one file system here are peers",
+        r"^(mount: \S+ /\S* [^-: ]+) - (.*device of (/\S*)\))",
         r"\1 shared:\3 - \2",
         cases=("root_propagation_rshared",),
     ),
@@ -147,6 +171,12 @@ DIFFERENCES = (
         r"^(dev: /dev/mqueue dir 1777) \d+:65534",
         r"\1 0:0",
         cases=MAPPED_ROOT,
+    ),
+    Difference(
+        "runc 1.1 gives the tmpfs the mode of the directory in sysfs that it covers",
+        r"^(path: /sys/fs/cgroup dir) 555 0:0 filled mkdir EACCES",
+        r"\1 755 0:0 filled mkdir ok",
+        cases=("cgroup_mount_rw",),
     ),
     Difference(
         "runc 1.1 makes the root unbindable before it has to bind it",
