@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from pyrunc.errors import ContainerNotRunning, KernelError, PyruncError, UsageError
+from pyrunc.errors import ContainerNotRunning, KernelError, PyruncError, UsageError, one_line
 from pyrunc.lifecycle import store
 
 TYPE_CHECKING = False
@@ -45,6 +45,7 @@ class Container:
     Attributes:
         id: its id.
         root: the directory where its state is.
+        warnings: what `create` found odd in config.json, and went on.
     """
 
     def __init__(self, root: str, container_id: str, pid: int = 0, pidfd: int = -1) -> None:
@@ -54,6 +55,7 @@ class Container:
         self._pidfd = pidfd
         self._exit: Exit | None = None
         self._has_terminal = False
+        self.warnings: builtins.list[str] = []
 
     @classmethod
     def create(
@@ -125,6 +127,7 @@ class Container:
                 os.close(socket)
         container = cls(root, container_id, pid, pidfd)
         container._has_terminal = terminal
+        container.warnings = [one_line(text) for text in spec.warnings]
         container._announce(pid_file, pidfd_socket)
         return container
 

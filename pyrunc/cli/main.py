@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Run the command line of this process, and end it."""
+    sys.excepthook = _unexpected
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -24,6 +25,13 @@ def main() -> NoReturn:
         code = code or 1
     # Not sys.exit: tearing the interpreter down takes longer than `state` does.
     os._exit(code)
+
+
+def _unexpected(kind: type[BaseException], error: BaseException, trace: object) -> None:
+    """A defect of ours, or an interrupt: one line all the same."""
+    what = "interrupted" if kind is KeyboardInterrupt else f"internal error: {kind.__name__}"
+    Log().error(f"{what}: {error}" if str(error) else what)
+    os._exit(1)
 
 
 def run(argv: list[str]) -> int:

@@ -252,8 +252,8 @@ class _Creation:
             pidfd, child.pidfd = child.pidfd, -1
             child.close()
             return child.pid, pidfd
-        except BaseException:
-            self._undo(entry, child)
+        except BaseException as error:
+            self._undo(entry, child, error)
             raise
 
     def _spawn(self, entry: Entry, plan: compiler.Plan, joined: list[int]) -> Child:
@@ -353,16 +353,21 @@ class _Creation:
         entry.save(self.state)
         child.go()
 
-    def _undo(self, entry: Entry, child: Child | None) -> None:
-        """In reverse. What fails here is left to `delete --force`, which has the journal."""
+    def _undo(self, entry: Entry, child: Child | None, error: BaseException) -> None:
+        """In reverse. The first error is the one to tell; what cannot be undone is left to
+        `delete --force`, which has the journal."""
         from pyrunc.lifecycle.delete import poststop
 
         entry.unlink(store.STATE)
         if child is not None:
             child.kill()
             child.close()
-        self.cgroup.destroy()
-        entry.remove()
+        try:
+            self.cgroup.destroy()
+            entry.remove()
+        except (PyruncError, OSError) as second:
+            if isinstance(error, PyruncError):
+                error.hint = f"cleaning up failed too: {second}; pyrunc delete --force"
         poststop(self.state)
 
 

@@ -122,9 +122,12 @@ class Child:
     def _receive(self, died: Callable[[], str]) -> tuple[Report, int]:
         if self.hook_output >= 0:
             self._await_message()
-        data, ancillary, _, _ = self.sync.recvmsg(
-            _MESSAGE.size, _SPACE_FOR_ONE_FD, _MSG_CMSG_CLOEXEC
-        )
+        try:
+            data, ancillary, _, _ = self.sync.recvmsg(
+                _MESSAGE.size, _SPACE_FOR_ONE_FD, _MSG_CMSG_CLOEXEC
+            )
+        except ConnectionError:
+            raise PyruncError(died()) from None
         fd = -1
         for level, kind, payload in ancillary:
             if (level, kind, len(payload)) == (_SOL_SOCKET, _SCM_RIGHTS, 4):

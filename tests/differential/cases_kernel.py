@@ -14,8 +14,22 @@ from differ import Box
 DOCKER_SECCOMP = Path("/usr/share/containers/seccomp.json")
 DOCKER_CAPABILITIES = [
     "CAP_" + name
-    for name in "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP "
-    "NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE".split()
+    for name in [
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FSETID",
+        "FOWNER",
+        "MKNOD",
+        "NET_RAW",
+        "SETGID",
+        "SETUID",
+        "SETFCAP",
+        "SETPCAP",
+        "NET_BIND_SERVICE",
+        "SYS_CHROOT",
+        "KILL",
+        "AUDIT_WRITE",
+    ]
 ]
 DOCKER_MASKED = [
     "/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
@@ -87,9 +101,7 @@ def docker(box: Box) -> None:
         "user": {"uid": 0, "gid": 0, "additionalGids": [0, 1, 2, 3, 4, 6, 10, 11]},
         "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                 "HOSTNAME=0123456789ab"],
-        "capabilities": {
-            name: DOCKER_CAPABILITIES for name in ("bounding", "effective", "permitted")
-        },
+        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), DOCKER_CAPABILITIES),
         "oomScoreAdj": 0,
     }  # fmt: skip
     del box.process["rlimits"], box.process["noNewPrivileges"]
@@ -98,8 +110,7 @@ def docker(box: Box) -> None:
     box.linux |= {
         "cgroupsPath": f"/docker/{box.pair.path.name}",
         "namespaces": [{"type": n} for n in ("mount", "network", "uts", "pid", "ipc")],
-        "resources": {"devices": docker_devices(), "memory": {}, "cpu": {},
-                      "blockIO": {}},
+        "resources": {"devices": docker_devices(), "memory": {}, "cpu": {}},
         "maskedPaths": DOCKER_MASKED,
         "readonlyPaths": DOCKER_READONLY,
         "seccomp": docker_seccomp(),
@@ -113,8 +124,14 @@ def docker(box: Box) -> None:
 
 @case()
 def block_io_that_asks_for_nothing(box: Box) -> None:
-    """As engines write it: docker {}, older ones a zero weight."""
-    box.linux["resources"] |= {"blockIO": {"weight": 0}, "hugepageLimits": [], "network": {}}
+    """As docker 26 writes it."""
+    box.linux["resources"] |= {"blockIO": {}, "hugepageLimits": [], "network": {}}
+
+
+@case()
+def block_io_weight_zero(box: Box) -> None:
+    """As older engines write it."""
+    box.linux["resources"] |= {"blockIO": {"weight": 0}, "cpu": {"shares": 0, "quota": 0}}
 
 
 @case()
@@ -299,6 +316,50 @@ def devices_that_are_default(box: Box) -> None:
         {"path": "/dev/tty", "type": "c", "major": 5, "minor": 0, "fileMode": 0o622, "gid": 5},
     ]
     box.linux["resources"]["devices"].append({"allow": True, "type": "c", "access": "rwm"})
+
+
+@case()
+def device_rules(box: Box) -> None:
+    """What may be opened and made, not only what is listed."""
+    box.linux["devices"] = [
+        {"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666},
+        {"path": "/dev/loop", "type": "b", "major": 7, "minor": 0, "fileMode": 0o666},
+        {"path": "/dev/mem", "type": "c", "major": 1, "minor": 1, "fileMode": 0o666},
+    ]
+    box.linux["resources"]["devices"] += [
+        {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "rw"},
+        {"allow": True, "type": "b", "major": 7, "access": "r"},
+        {"allow": True, "type": "c", "major": 1, "minor": 5, "access": "rwm"},
+        {"allow": False, "type": "c", "major": 1, "minor": 5, "access": "w"},
+    ]
+    names = ("kmsg", "loop", "mem", "zero", "null", "full", "pts/ptmx", "random", "tty")
+    box.probe(*(f"path=/dev/{name}" for name in names))
+
+
+V2 = ("unshare", "--mount", "--propagation", "private", "--", "sh", "-c",
+      'umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh")  # fmt: skip
+
+
+@case(prefix=V2)
+def v2_default(box: Box) -> None:
+    box.namespace("cgroup")
+    box.probe("path=/sys/fs/cgroup", "path=/sys/fs/cgroup/cgroup.procs")
+
+
+@case(prefix=V2)
+def v2_without_a_cgroup_namespace(box: Box) -> None:
+    box.probe("path=/sys/fs/cgroup", "path=/sys/fs/cgroup/cgroup.procs")
+
+
+@case(prefix=V2)
+def v2_device_rules(box: Box) -> None:
+    device_rules(box)
+
+
+@case(prefix=V2)
+def v2_user_namespace(box: Box) -> None:
+    user_namespace(box)
+    box.namespace("cgroup")
 
 
 @case()

@@ -256,3 +256,73 @@ def mqueue_and_named_proc_options(box: Box) -> None:
     box.mount("/mnt/mq", "mqueue", "mqueue", "noexec")
     box.mount("/mnt/pts", "devpts", "devpts", "newinstance", "mode=0600", "ptmxmode=0666")
     box.probe("list=/mnt")
+
+
+@case()
+def odd_destinations(box: Box) -> None:
+    box.file("source/file")
+    source = str(box.path / "source")
+    for name in ("/mnt/../up", "//double//slash/", "/dot/./inside", "/../../top"):
+        box.mount(name, "bind", source, "bind")
+    box.probe("list=/up", "list=/double", "list=/top")
+
+
+@case()
+def relative_destination(box: Box) -> None:
+    box.mount("mnt/relative", "tmpfs", "tmpfs", "size=1m")
+    box.probe("list=/mnt")
+
+
+@case()
+def the_last_option_wins(box: Box) -> None:
+    box.file("source/file")
+    source = str(box.path / "source")
+    box.mount("/mnt/a", "bind", source, "bind", "ro", "rw")
+    box.mount("/mnt/b", "bind", source, "bind", "rw", "ro", "nosuid", "suid", "nodev", "dev")
+    box.mount("/mnt/c", "bind", source, "bind", "noexec", "exec", "noatime", "atime")
+    box.mount("/mnt/d", "tmpfs", "tmpfs", "defaults", "ro", "rw", "noatime", "strictatime")
+
+
+@case()
+def bind_by_type_alone(box: Box) -> None:
+    box.file("source/file")
+    box.mount("/mnt", "bind", str(box.path / "source"))
+
+
+@case(status=1)
+def option_that_the_file_system_refuses(box: Box) -> None:
+    box.mount("/mnt", "tmpfs", "tmpfs", "nosuchoption=1")
+
+
+@case(status=1)
+def type_that_does_not_exist(box: Box) -> None:
+    box.mount("/mnt", "nosuchfs", "none")
+
+
+@case(status=1)
+def destination_under_a_file(box: Box) -> None:
+    box.file("rootfs/file")
+    box.mount("/file/inner", "tmpfs", "tmpfs")
+
+
+@case(status=1)
+def directory_over_a_file(box: Box) -> None:
+    box.file("rootfs/file")
+    box.mount("/file", "bind", "/proc", "bind")
+
+
+@case()
+def whole_host(box: Box) -> None:
+    box.mount("/host", "bind", "/", "rbind", "ro", "rslave")
+
+
+@case()
+def root_path_absolute_through_a_link(box: Box) -> None:
+    (box.path / "link").symlink_to("rootfs")
+    box.config["root"]["path"] = str(box.path / "link")
+
+
+@case()
+def passwd_outside_the_root(box: Box) -> None:
+    (box.rootfs / "etc").mkdir()
+    (box.rootfs / "etc/passwd").symlink_to("../../../../../../etc/passwd")

@@ -139,7 +139,7 @@ def capabilities_empty_lists(box: Box) -> None:
 
 @case()
 def capabilities_all_sets(box: Box) -> None:
-    box.process["capabilities"] = {name: SOME for name in CAPABILITY_SETS}
+    box.process["capabilities"] = dict.fromkeys(CAPABILITY_SETS, SOME)
 
 
 @case()
@@ -155,7 +155,7 @@ def capabilities_differing_sets(box: Box) -> None:
 
 @case()
 def capabilities_ambient_uid_1000(box: Box) -> None:
-    box.process["capabilities"] = {name: SOME for name in CAPABILITY_SETS}
+    box.process["capabilities"] = dict.fromkeys(CAPABILITY_SETS, SOME)
     box.process["user"] = {"uid": 1000, "gid": 1000}
 
 

@@ -25,7 +25,10 @@ import support
 HERE = Path(__file__).resolve().parent
 CACHE = Path(tempfile.gettempdir()) / f"pyrunc-differential-{os.getuid()}"
 PROGRAMS = {"runc": "runc", "pyrunc": support.PYRUNC}
-ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C",
+}
 SLEEP = ("/bin/probe", "sleep")
 
 
@@ -107,8 +110,7 @@ class Pair:
         self.joined: dict[str, str] = {}
         self._holders: dict[tuple[str, ...], tuple[subprocess.Popen[bytes], int]] = {}
         self.runtimes = {
-            name: support.Runtime(program, self.path / name)
-            for name, program in PROGRAMS.items()
+            name: support.Runtime(program, self.path / name) for name, program in PROGRAMS.items()
         }
         for runtime in self.runtimes.values():
             runtime.root.mkdir()
@@ -257,7 +259,9 @@ def cgroup_files(pid: int) -> list[str]:
     return made
 
 
-_VOLATILE = re.compile(r"usage|stat|threads|pressure|\.procs|tasks|peak|events|current|fail|sched_delay")
+_VOLATILE = re.compile(
+    r"usage|stat|threads|pressure|\.procs|tasks|peak|events|current|fail|sched_delay"
+)
 
 
 def _read(file: Path) -> list[str]:

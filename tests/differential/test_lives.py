@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import differ
+import known
 import pytest
 
 MIB = 1 << 20
@@ -47,6 +48,11 @@ LIMITS = {
 CGROUP_PATHS = {"absolute": "/{}/absolute", "relative": "{}/relative", "deep": "/{}/a/b/c"}
 
 
+def same(runc, pyrunc):
+    found = differ.differences(runc, pyrunc)
+    assert not found, "\n".join(found)
+
+
 def both(pair, change, ask):
     """What `ask(runtime, container id, box)` finds with each runtime, on a pristine bundle."""
     found = {}
@@ -61,6 +67,10 @@ def both(pair, change, ask):
             runtime("delete", "--force", container_id)
         found[name] += [f"cgroup left: {path}" for path in pair.cgroups()]
     return found["runc"], found["pyrunc"]
+
+
+def sleeps(box):
+    box.process["args"] = list(differ.SLEEP)
 
 
 def cgroup_of(runtime, container_id, _box):
@@ -79,8 +89,7 @@ def test_limits(pair, name):
     runc, pyrunc = both(pair, change, cgroup_of)
     assert len(runc) > 60
     assert any("<id>" in line for line in runc)
-    found = differ.differences(runc, pyrunc)
-    assert not found, "\n".join(found)
+    same(runc, pyrunc)
 
 
 def test_limits_differ_from_none(pair):
@@ -111,8 +120,7 @@ def test_cgroups_path(pair, kind):
 
     runc, pyrunc = both(pair, change, cgroup_of)
     assert any(path in line for line in runc)
-    found = differ.differences(runc, pyrunc)
-    assert not found, "\n".join(found)
+    same(runc, pyrunc)
     left = [line for line in runc if line.startswith("cgroup left: ")]
     assert all(f"/{pair.path.name}" in line for line in left)
     assert not any(line.endswith(path) for line in left)
@@ -124,7 +132,9 @@ def states(runtime, container_id, box):
     def ask():
         text = runtime("state", container_id).stdout
         text = re.sub(r'"pid": [1-9]\d*', '"pid": "<pid>"', text)
-        text = re.sub(r'"created": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"', '"created": "<t>"', text)
+        text = re.sub(
+            r'"created": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"', '"created": "<t>"', text
+        )
         return text.replace(container_id, "<id>").splitlines()
 
     made = ask()
@@ -143,17 +153,13 @@ def test_state(pair):
     runc, pyrunc = both(pair, change, states)
     assert '  "status": "running",' in runc
     assert '  "pid": 0,' in runc
-    found = differ.differences(runc, pyrunc)
-    assert not found, "\n".join(found)
+    runc = known.expected(runc, "annotations")
+    same(known.expected(runc, "state"), pyrunc)
 
 
 def test_state_without_annotations(pair):
-    def change(box):
-        box.process["args"] = list(differ.SLEEP)
-
-    runc, pyrunc = both(pair, change, states)
-    found = differ.differences(runc, pyrunc)
-    assert not found, "\n".join(found)
+    runc, pyrunc = both(pair, sleeps, states)
+    same(known.expected(runc, "state"), pyrunc)
 
 
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
@@ -202,28 +208,32 @@ def hooks_seen(pair, name):
         if line.startswith("state: "):
             state = json.loads(line.removeprefix("state: "))
             state["pid"] = "<pid>" if state.get("pid") else state.get("pid", "missing")
-            line = "state: " + json.dumps(state, sort_keys=True)
-        made.append(line)
+            made.append("state: " + json.dumps(state, sort_keys=True))
+        else:
+            made.append(line)
     order = [line.removeprefix("hook: ") for line in made if line.startswith("hook: ")]
     blocks = "\n".join(pair.normalise(made, container_id)).split("hook: ")[1:]
     return order, [f"{block.split()[0]}: {line}" for block in sorted(blocks)
                    for line in block.splitlines()]  # fmt: skip
 
 
-# What differs between the hooks of the two: (reason, pattern in runc's, what stands in pyrunc's).
-HOOK_DIFFERENCES = ()
-
-
 def test_hooks(pair):
     (_, runc), (order, pyrunc) = hooks_seen(pair, "runc"), hooks_seen(pair, "pyrunc")
     # runc's poststart hooks race with its startContainer hooks.
     assert order == [f"{name}-{number}" for name in HOOKS for number in (1, 2)]
-    text = "\n".join(runc)
-    for reason, pattern, replacement in HOOK_DIFFERENCES:
-        text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
-        assert count, reason
-    found = differ.differences(text.splitlines(), pyrunc)
-    assert not found, "\n".join(found)
+    # Where they run is the next test's.
+    runc, pyrunc = ([line for line in lines if ": cwd " not in line] for lines in (runc, pyrunc))
+    assert len(runc) > 12 * 40
+    same(known.expected(runc, "hooks"), pyrunc)
+
+
+@pytest.mark.xfail(strict=True, reason=known.BUGS["hooks_cwd"])
+def test_hooks_cwd(pair):
+    runc, pyrunc = (
+        [line for line in hooks_seen(pair, name)[1] if ": cwd " in line] for name in pair.runtimes
+    )
+    assert len(runc) == 12
+    same(runc, pyrunc)
 
 
 def terminal_session(pair, name, change):
@@ -276,13 +286,11 @@ TERMINALS = {
 
 @pytest.mark.parametrize("kind", TERMINALS)
 def test_terminal(pair, kind):
-    from test_bundles import expected
-
     runc = terminal_session(pair, "runc", TERMINALS[kind])
     pyrunc = terminal_session(pair, "pyrunc", TERMINALS[kind])
     assert "exit: 5" in runc
     assert any(line.startswith("tty: /dev/pts/0 size") for line in runc)
-    assert not differ.differences(expected(runc, "terminal"), pyrunc)
+    same(known.expected(runc, "terminal"), pyrunc)
 
 
 ENDS = {
@@ -300,7 +308,9 @@ def end(pair, name, script, signal):
     """The exit code of a foreground run, whose container gets a signal once it is set up."""
     runtime = pair.runtimes[name]
     box = pair.box()
-    box.shell(f"touch /ready; {script}" if not signal else script.replace(";", "; touch /ready;", 1))
+    box.shell(
+        f"touch /ready; {script}" if not signal else script.replace(";", "; touch /ready;", 1)
+    )
     box.config["root"]["readonly"] = False
     box.write()
     container_id = runtime.new_id()
@@ -368,9 +378,6 @@ def replies(runtime, container_id, box, commands):
 def test_replies(pair, kind):
     """Exit codes and messages of commands at the wrong time."""
 
-    def change(box):
-        box.process["args"] = list(differ.SLEEP)
-
-    runc, pyrunc = both(pair, change, lambda *a: replies(*a, ERRORS[kind]))
+    runc, pyrunc = both(pair, sleeps, lambda *a: replies(*a, ERRORS[kind]))
     assert len(runc) == len([c for c in ERRORS[kind] if c != "wait"])
     assert runc == pyrunc

@@ -18,7 +18,8 @@ import pytest
 
 def receive(listener):
     connection, _ = listener.accept()
-    data, control, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(4))
+    with connection:
+        data, control, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(4))
     assert 1 <= len(data) < 4096
     [(level, kind, payload)] = control
     assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)

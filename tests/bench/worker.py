@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process that runs one runtime's commands and measures them.
+
+One for each runtime, so that crun can have another root directory: chroot happens once, not in
+each measured command. posix_spawn has vfork's speed, and stdio is /dev/null: what is measured
+is the command, not the harness.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+_PR_SET_CHILD_SUBREAPER = 36
+# What an engine gives its runtime, and little more.
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+_MILLI = 1e3
+
+
+class Refused(Exception):
+    """A command of the runtime failed."""
+
+
+class Worker:
+    """The harness's side: calls are carried out in the worker's process."""
+
+    def __init__(self, name: str, program: str, root: str, scratch: Path) -> None:
+        self.name = name
+        to_worker, ours = os.pipe(), os.pipe()
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(to_worker[1])
+            os.close(ours[0])
+            _serve(_Commands(name, program, root, scratch), to_worker[0], ours[1])
+        os.close(to_worker[0])
+        os.close(ours[1])
+        self._send = os.fdopen(to_worker[1], "wb")
+        self._receive = os.fdopen(ours[0], "rb")
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """Run one method of the worker."""
+        pickle.dump((name, arguments), self._send)
+        self._send.flush()
+        failed, value = pickle.load(self._receive)
+        if failed:
+            raise Refused(value)
+        return value
+
+    def version(self) -> str:
+        return str(self.call("version"))
+
+    def close(self) -> None:
+        self._send.close()
+        self._receive.close()
+        os.waitpid(self.pid, 0)
+
+
+def _serve(commands: _Commands, receive: int, send: int) -> None:
+    code = 1
+    try:
+        _loop(commands, os.fdopen(receive, "rb"), os.fdopen(send, "wb"))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _loop(commands: _Commands, receive: BinaryIO, send: BinaryIO) -> None:
+    while True:
+        try:
+            name, arguments = pickle.load(receive)
+        except EOFError:
+            return
+        try:
+            answer = (False, getattr(commands, name)(*arguments))
+        except Refused as error:
+            answer = (True, str(error))
+        pickle.dump(answer, send)
+        send.flush()
+
+
+class _Commands:
+    """The worker's side."""
+
+    def __init__(self, name: str, program: str, root: str, scratch: Path) -> None:
+        # A container's init comes to us when `create` has ended, and is reaped here.
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self.program = program
+        self.scratch = scratch
+        self.state = str(scratch / f"state-{name}")
+        self.prefix = f"pyrunc-bench-{os.getpid()}"
+        self.count = 0
+        self.library: Any = None
+        if name == "pyrunc":
+            import pyrunc
+            import pyrunc.lifecycle.create
+            import pyrunc.lifecycle.delete
+
+            self.library = pyrunc.Container
+        if root != "/":
+            os.chroot(root)
+            os.chdir("/")
+
+    def version(self) -> str:
+        done = subprocess.run([self.program, "--version"], capture_output=True, text=True)
+        return done.stdout.splitlines()[0]
+
+    def _spawn(self, *line: str) -> int:
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in range(3)]
+        try:
+            return os.posix_spawn(line[0], line, _ENVIRONMENT, file_actions=actions)
+        finally:
+            os.close(null)
+
+    def _timed(self, *arguments: str) -> float:
+        """Milliseconds that one command takes."""
+        line = (self.program, "--root", self.state, *arguments)
+        begin = time.perf_counter()
+        _, status = os.waitpid(self._spawn(*line), 0)
+        passed = (time.perf_counter() - begin) * _MILLI
+        if status != 0:
+            again = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            raise Refused(f"{arguments[0]}: {again.stderr.strip().splitlines()[-1:]}")
+        return passed
+
+    def _name(self) -> str:
+        self.count += 1
+        return f"{self.prefix}-{self.count}"
+
+    def _bundle(self, kind: str) -> str:
+        return str(self.scratch / kind)
+
+    def _pid(self) -> int:
+        return int((self.scratch / "pid").read_text())
+
+    def _create(self, kind: str, name: str) -> float:
+        pid_file = str(self.scratch / "pid")
+        return self._timed("create", "--pid-file", pid_file, "-b", self._bundle(kind), name)
+
+    def steps(self) -> dict[str, float]:
+        """Each command by itself, on a container that would run for long."""
+        name = self._name()
+        passed = {"create": self._create("sleep", name)}
+        parked = _private_kb(self._pid())
+        passed["start"] = self._timed("start", name)
+        passed["state"] = self._timed("state", name)
+        passed["kill"] = self._timed("kill", name, "KILL")
+        os.waitpid(self._pid(), 0)
+        passed["delete"] = self._timed("delete", name)
+        return passed | {"parked": parked}
+
+    def cycle(self) -> dict[str, float]:
+        """create, start and delete of a container that ends by itself."""
+        name = self._name()
+        passed = self._create("true", name)
+        passed += self._timed("start", name)
+        os.waitpid(self._pid(), 0)
+        return {"cycle": passed + self._timed("delete", name)}
+
+    def run(self) -> dict[str, float]:
+        return {"run": self._timed("run", "-b", self._bundle("true"), self._name())}
+
+    def in_process(self) -> dict[str, float]:
+        """The library: create, start, wait and delete without any command."""
+        if self.library is None:
+            return {}
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        begin = time.perf_counter()
+        container = self.library.create(
+            self._bundle("true"), self._name(), root=self.state, stdio=(null, null, null)
+        )
+        container.start()
+        code = container.wait().code
+        container.delete()
+        passed = (time.perf_counter() - begin) * _MILLI
+        os.close(null)
+        if code != 0:
+            raise Refused(f"the library's container ended with {code}")
+        return {"library": passed}
+
+    def peak(self) -> dict[str, float]:
+        """Peak memory of `create` in KB.
+
+        Through a small program: the kernel counts the memory of who called vfork to the child,
+        so wait4 here would tell the size of this Python.
+        """
+        name = self._name()
+        out = self.scratch / "peak"
+        command = (self.program, "--root", self.state, "create", "--pid-file")
+        arguments = (str(self.scratch / "pid"), "-b", self._bundle("sleep"), name)
+        measured = ("time", "-f", "%M", "-o", str(out), *command, *arguments)
+        pid = self._spawn(str(self.scratch / "busybox"), *measured)
+        if os.waitpid(pid, 0)[1] != 0:
+            raise Refused("create under time failed")
+        self._timed("kill", name, "KILL")
+        os.waitpid(self._pid(), 0)
+        self._timed("delete", name)
+        return {"peak": float(out.read_text().split()[-1])}
+
+
+def _private_kb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return float(
+        sum(int(x.split()[1]) for x in lines if x.startswith("Private_") and "Huge" not in x)
+    )

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may differ between runc 1.1 and pyrunc: the one list, with reasons.
+
+A row rewrites what runc's probe said; the result has to be what pyrunc's said. A row that
+changes nothing where it should is stale, and fails.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import cases_kernel  # noqa: F401
+import cases_mounts  # noqa: F401
+from cases_process import CASES
+
+# Names of rows for tests outside CASES.
+OTHERS = ("hooks", "hooks_cwd", "state", "annotations", "terminal")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One known difference.
+
+    Attributes:
+        reason: why it is right that pyrunc differs.
+        runc: a pattern over the lines of runc's probe, or over its message when it refuses.
+        pyrunc: what stands there in pyrunc's.
+        cases: names of CASES or OTHERS where it shows; () is everywhere where runc's lines match.
+        unless: where it does not, although they match.
+        refused: runc refuses the bundle; pyrunc runs it.
+    """
+
+    reason: str
+    runc: str
+    pyrunc: str = ""
+    cases: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+    refused: bool = False
+
+
+USERNS = tuple(name for name in CASES if name.startswith(("user_namespace", "joined_user")))
+MAPPED_ROOT = tuple(name for name in USERNS if name != "user_namespace_of_the_same_ids")
+DIFFERENCES = (
+    Difference(
+        "with a read-only cgroup mount, its own tmpfs is read-only as well",
+        r"^(mount: / /sys/fs/cgroup )rw(,nosuid,nodev,noexec,relatime.* - tmpfs tmpfs )",
+        r"\1ro\2",
+        unless=("cgroup_mount_rw",),
+    ),
+    Difference(
+        "the tmpfs that masks directories is tiny: nothing can be kept in it",
+        r"^(mount: / \S+ ro,relatime - tmpfs tmpfs ro)((?:,uid=100000,gid=100000)? )",
+        r"\1,size=4k,nr_inodes=1\2",
+    ),
+    Difference(
+        "one tmpfs masks all directories: a mount less to make for each",
+        r"^(mount: / /sys/firmware ro.*device of )/sys/firmware",
+        r"\1/proc/acpi",
+    ),
+    Difference(
+        "a bug of csrc/init/namespace.c: the owner may write too (0x3f130000 is the kernel's)",
+        r"^(keyring: keyring;\d+;\d+;3f1)[3b]00",
+        r"\1f00",
+    ),
+    Difference(
+        "group lists are passed on as they are; doubles give no rights",
+        r"^(status: Groups:\t6) 7 1000 ",
+        r"\1 7 7 1000 ",
+        cases=("additional_gids",),
+    ),
+    Difference(
+        "runc 1.1 knows no domainname; the specification has it since 1.1",
+        r"^(uts: a-host|sysctl: kernel.domainname:) \(none\)",
+        r"\1 a-domain",
+        cases=("hostname_and_domainname",),
+    ),
+    Difference(
+        "a path that is listed twice is masked once",
+        r"^(mount: /null /masked/file \S+ - .* \(on /masked/file, .*\n)\1",
+        r"\1",
+        cases=("masked_paths",),
+    ),
+    Difference(
+        "a path that is listed twice is masked once",
+        r"^mount: / /masked/dir .* \(on /masked/dir, .*\n",
+        "",
+        cases=("masked_paths",),
+    ),
+    Difference(
+        "a mount point made for a file needs no x bit",
+        r"^(left: \S+/(?:missing|socket|resolv.conf|hosts|hostname)) -rwxr-xr-x",
+        r"\1 -rw-r--r--",
+        cases=("bind_of_a_file", "bind_of_a_socket_and_a_device"),
+    ),
+    Difference(
+        "the mode of the directory below is given to mount, not set afterwards",
+        r"^(mount: / (?:/mnt|/a/b/inner) r.* - tmpfs tmpfs rw) ",
+        r"\1,mode=755 ",
+        cases=("bind_over_the_same_place", "order_of_nested_mounts"),
+    ),
+    Difference(
+        "the mode of the directory below is given to mount, not set afterwards",
+        r"^(mount: / /private .*size=1024k) ",
+        r"\1,mode=700 ",
+        cases=("tmpfs_over_a_directory",),
+    ),
+    Difference(
+        "a mode that is asked for wins over the directory's, as in runc 1.2",
+        r"^(list: /moded dir) 700",
+        r"\1 755",
+        cases=("tmpfs_over_a_directory",),
+    ),
+    Difference(
+        "the bind mounts of v1 cgroups take no part in the host's propagation",
+        r"^(mount: \S+ /sys/fs/cgroup/.*)shared:",
+        r"\1master:",
+        cases=("root_propagation_private", "root_propagation_slave"),
+    ),
+    Difference(
+        "runc 1.1 forgets rootfsPropagation after pivot_root; later versions do as pyrunc",
+        r"^(mount: \S+/rootfs / ro,relatime) ",
+        r"\1 shared:/ master:/ ",
+        cases=("root_propagation_shared", "root_propagation_rshared"),
+    ),
+    Difference(
+        "see above; and the bind mounts of v1 cgroups are slaves of the host's",
+        r"^(mount: \S+ /sys/fs/cgroup/.*)shared:",
+        r"\1master:",
+        cases=("root_propagation_shared",),
+    ),
+    Difference(
+        "see above: what came from the host is its slave",
+        r"^(mount: \S+ /sys/fs/cgroup/.* shared:)(\S+) - ",
+        r"\1\2 master:\2 - ",
+        cases=("root_propagation_rshared",),
+    ),
+    Difference(
+        "see above",
+        r"^(mount: \S+ /mnt/rslave \S+) - ",
+        r"\1 shared:/mnt/rslave master:/ - ",
+        cases=("root_propagation_rshared",),
+    ),
+    Difference(
+        "see above: the two mounts of the masking tmpfs are not each other's peers",
+        r"^(mount: / /sys/firmware \S+) - ",
+        r"\1 shared:/sys/firmware - ",
+        cases=("root_propagation_rshared",),
+    ),
+    Difference(
+        "see above: all mounts are shared; those of one file system here are peers",
+        r"^(mount: \S+ /\S* [^-: ]+) - (.*device of (/\S*)\))",
+        r"\1 shared:\3 - \2",
+        cases=("root_propagation_rshared",),
+    ),
+    Difference(
+        "in a new cgroup namespace the named hierarchy is mounted like the others",
+        r"^(mount: / /sys/fs/cgroup/systemd .* - cgroup) systemd ",
+        r"\1 cgroup ",
+        cases=("cgroup_namespace", "joined_cgroup"),
+    ),
+    Difference(
+        "runc run copies between pipes of its own, made for the mapped root; pyrunc passes its own",
+        r"^(fd: [0-2] fifo access .* owner) \d+:0 ",
+        r"\1 65534:65534 ",
+        cases=MAPPED_ROOT,
+    ),
+    Difference(
+        "the IPC namespace is made by the mapped root, so mqueue's directory is its",
+        r"^(dev: /dev/mqueue dir 1777) \d+:65534",
+        r"\1 0:0",
+        cases=MAPPED_ROOT,
+    ),
+    Difference(
+        "runc 1.1 gives the tmpfs the mode of the directory in sysfs that it covers",
+        r"^(path: /sys/fs/cgroup dir) 555 0:0 filled mkdir EACCES",
+        r"\1 755 0:0 filled mkdir ok",
+        cases=("cgroup_mount_rw",),
+    ),
+    Difference(
+        "runc 1.1 makes the root unbindable before it has to bind it",
+        "invalid argument",
+        cases=("root_propagation_unbindable",),
+        refused=True,
+    ),
+    Difference(
+        "runc looks for the container's /dev/null even if nobody needs it",
+        "stat /dev/null: no such file",
+        cases=("own_dev_without_null",),
+        refused=True,
+    ),
+    Difference(
+        "the version of the specification that each follows",
+        r'("ociVersion": )"1.0.2-dev"',
+        r'\1"1.3.0"',
+        cases=("hooks", "state"),
+    ),
+    Difference(
+        "Go sorts the keys of annotations; pyrunc keeps config.json's order",
+        r'^(    "a": .*\n)(    "b": .*\n)',
+        r"\2\1",
+        cases=("annotations",),
+    ),
+    Difference(
+        "hooks read the state from a memfd: a hook that reads nothing cannot block us",
+        r"^((?:prestart|create\w+|post\w+)-\d: fd: 0) fifo access 0 (.*) mode 600",
+        r"\1 file access 2 \2 mode 777",
+        cases=("hooks",),
+    ),
+    Difference(
+        "the same; and hooks inside have the container's output instead of a pipe of runc's",
+        r"^(startContainer-\d: fd: )0 fifo access 0 (.*) mode 600\n\S+ fd: 1 .*\n\S+ fd: 2 .*",
+        r"\g<1>0 file access 2 \2 mode 777\n"
+        r"\g<1>1 char 1:3 access 2 \2 mode 666\n\g<1>2 char 1:3 access 2 \2 mode 666",
+        cases=("hooks",),
+    ),
+    Difference(
+        "hooks have a session of their own: a timeout kills all of it",
+        r"^(\w+-\d: process: pid other ppid \S+ sid) \S+ pgrp \S+",
+        r"\1 self pgrp self",
+        cases=("hooks",),
+    ),
+    Difference(
+        "glibc's posix_spawn ignores its own two signals in a child; harmless",
+        r"^((?:prestart|createRuntime|post\w+)-\d: status: SigIgn:\t)0{16}",
+        r"\g<1>0000000180000000",
+        cases=("hooks",),
+    ),
+    Difference(
+        "runc leaks three descriptors of its init to createContainer hooks",
+        r"^createContainer-\d: fd: [345] .*\n",
+        "",
+        cases=("hooks",),
+    ),
+    Difference(
+        "poststart hooks run when the process has started, so it is running",
+        r'^(poststart-\d: state: .*"status": )"created"',
+        r'\1"running"',
+        cases=("hooks",),
+    ),
+)
+BUGS = {
+    "capabilities_missing": "without process.capabilities all capabilities are kept",
+    "capabilities_missing_uid_1000": "without process.capabilities the bounding set is full",
+    "block_io_weight_zero": "a blockIO that asks for nothing is refused",
+    "block_io_that_asks_for_nothing": "a blockIO that asks for nothing is refused",
+    "tmpfs_copied_up": "tmpcopyup is not supported yet",
+    "root_propagation_rprivate": "rootfsPropagation undoes the propagation options of mounts",
+    "hooks_cwd": "createContainer and poststart hooks run elsewhere",
+    "cgroup_covered_by_sysfs": "read-only is set by path later, not on the mount itself",
+}
+
+
+def rewritten(lines, name):
+    """runc's lines with the known differences of a case in them; and the rows that applied."""
+    text, used = "\n".join(lines) + "\n", []
+    for row in DIFFERENCES:
+        if row.refused or (row.cases and name not in row.cases) or name in row.unless:
+            continue
+        text, count = re.subn(row.runc, row.pyrunc, text, flags=re.MULTILINE)
+        if count:
+            used.append(row)
+        assert count or not row.cases, f"listed, but not there: {row.reason}"
+    return text.splitlines(), used
+
+
+def expected(lines, name):
+    return rewritten(lines, name)[0]
