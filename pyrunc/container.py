@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 
-from pyrunc.errors import ContainerNotRunning, KernelError, PyruncError, UsageError, one_line
-from pyrunc.lifecycle import store
+from pyrunc.errors import ContainerNotRunning, UsageError, one_line
+from pyrunc.lifecycle import handover, store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,15 +100,16 @@ class Container:
             PyruncError: anything else; nothing is left of the container.
         """
         from pyrunc.lifecycle import create as creation
+        from pyrunc.lifecycle.bundle import read_spec
 
-        root = _root(root)
+        root = handover.state_root(root)
         store.check_id(container_id)
-        bundle = _bundle(bundle)
-        spec = creation.read_spec(bundle)
+        bundle = handover.bundle_directory(bundle)
+        spec = read_spec(bundle)
         terminal = bool(spec.process and spec.process.terminal)
-        _check_terminal(terminal, console_socket is not None, detached)
-        _check_preserved(preserve_fds)
-        socket = -1 if console_socket is None else _connected(console_socket, "console")
+        handover.check_terminal(terminal, console_socket is not None, detached)
+        handover.check_preserved(preserve_fds)
+        socket = -1 if console_socket is None else handover.connected(console_socket, "console")
         try:
             request = creation.Request(
                 root=root,
@@ -188,7 +189,7 @@ class Container:
         Raises:
             ContainerNotFound: there is none of that id.
         """
-        container = cls(_root(root), store.check_id(container_id))
+        container = cls(handover.state_root(root), store.check_id(container_id))
         container._read()
         return container
 
@@ -196,16 +197,16 @@ class Container:
     def list(cls, *, root: str | None = None) -> builtins.list[str]:
         """The ids below a state root."""
         try:
-            return [*store.ids(_root(root))]
+            return [*store.ids(handover.state_root(root))]
         except FileNotFoundError:
             return []
 
     def _announce(self, pid_file: str | None, pidfd_socket: str | None) -> None:
         try:
             if pidfd_socket is not None:
-                _send_pidfd(pidfd_socket, self._pidfd)
+                handover.send_pidfd(pidfd_socket, self._pidfd)
             if pid_file is not None:
-                _write_pid_file(pid_file, self._pid)
+                handover.write_pid_file(pid_file, self._pid)
         except BaseException:
             self.delete(force=True)
             raise
@@ -354,89 +355,6 @@ class Container:
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
-
-
-def _root(root: str | None) -> str:
-    path = os.path.abspath(root or store.default_root(os.environ))
-    if path == "/":
-        raise UsageError("Option --root argument should not be set to /")
-    return path
-
-
-def _bundle(bundle: str) -> str:
-    path = os.path.abspath(bundle)
-    if not os.path.isdir(path):
-        raise PyruncError(f"chdir {bundle}: no such file or directory")
-    return path
-
-
-def _check_terminal(terminal: bool, has_socket: bool, detached: bool) -> None:
-    if terminal and not has_socket:
-        raise UsageError(
-            "cannot allocate tty if runc will detach without setting console socket",
-            hint="pass --console-socket, or set process.terminal to false",
-        )
-    if has_socket and detached and not terminal:
-        raise UsageError("cannot use console socket if runc will not detach or allocate tty")
-
-
-def _check_preserved(count: int) -> None:
-    for i in range(count):
-        try:
-            os.fstat(3 + i)
-        except OSError as error:
-            raise KernelError(
-                f"unable to stat preserved-fd {i + 1} (of {count})", "fstat", error.errno or 0
-            ) from None
-
-
-def _connected(socket: str | int, what: str) -> int:
-    """A stream socket connected to a path; a descriptor is taken as it is."""
-    if isinstance(socket, int):
-        return socket
-    from _socket import AF_UNIX, SOCK_STREAM
-    from _socket import socket as make
-
-    connection = make(AF_UNIX, SOCK_STREAM)
-    connection.settimeout(10)
-    try:
-        connection.connect(socket)
-    except OSError as error:
-        connection.close()
-        raise KernelError(
-            f"connect to the {what} socket", "connect", error.errno or 110, socket
-        ) from None
-    connection.settimeout(None)
-    return connection.detach()
-
-
-def _send_pidfd(path: str, pidfd: int) -> None:
-    """One message, "standard" with the pidfd, as runc sends it for a container's init."""
-    from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET
-    from _socket import socket as make
-
-    connection = make(AF_UNIX, SOCK_STREAM, 0, _connected(path, "pidfd"))
-    try:
-        data = pidfd.to_bytes(4, "little")
-        connection.sendmsg([b"standard"], [(SOL_SOCKET, SCM_RIGHTS, data)])
-    finally:
-        connection.close()
-
-
-def _write_pid_file(path: str, pid: int) -> None:
-    """Temporary file and rename: a reader sees the whole number or the old file."""
-    directory, name = os.path.split(path)
-    temporary = os.path.join(directory, f".{name}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        fd = os.open(temporary, flags, 0o666)
-        try:
-            os.write(fd, str(pid).encode())
-        finally:
-            os.close(fd)
-        os.rename(temporary, path)
-    except OSError as error:
-        raise KernelError("write the pid file", "open", error.errno or 0, path) from None
 
 
 def _readable(fd: int, timeout: float | None) -> bool:

@@ -8,21 +8,19 @@ is noted in the journal before it happens; what fails after that is undone in re
 from __future__ import annotations
 
 import os
-import stat
 import time
 
 from pyrunc import cgroups, jsontext
 from pyrunc.errors import KernelError, PyruncError, SpecError
 from pyrunc.host import facts as host_facts
 from pyrunc.kernel import process as kernel
-from pyrunc.lifecycle import hooks, store
+from pyrunc.lifecycle import hooks, outside, store
+from pyrunc.lifecycle.bundle import root_directory
 from pyrunc.lifecycle.handshake import Child
 from pyrunc.lifecycle.status import process_stat
 from pyrunc.plan import compile as compiler
 from pyrunc.plan import namespaces, wire
 from pyrunc.plan.encode import encode
-from pyrunc.spec import load
-from pyrunc.spec.unsupported import refuse_unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,9 +30,7 @@ if TYPE_CHECKING:
     from pyrunc.lifecycle.store import Entry
     from pyrunc.spec.model import Spec
 
-CONFIG = "config.json"
 STATE_VERSION = 1
-_MAX_PRESERVED = 4096
 
 
 class Request:
@@ -81,39 +77,12 @@ class Request:
         self.cgroup_manager = cgroup_manager
 
 
-def read_spec(bundle: str) -> Spec:
-    """Read and check a bundle's config.json.
-
-    Raises:
-        SpecError: it is missing or wrong.
-        UnsupportedError: it asks for what this version does not do.
-    """
-    try:
-        fd = os.open(f"{bundle}/{CONFIG}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
-        raise PyruncError(f"JSON specification file {CONFIG} not found") from None
-    except OSError as error:
-        raise KernelError("open", "open", error.errno or 0, f"{bundle}/{CONFIG}") from None
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise PyruncError(f"{CONFIG} is not a regular file")
-        data = b""
-        # One byte past the limit is enough for the parser to say so.
-        while len(data) <= jsontext.MAX_BYTES and (chunk := os.read(fd, 1 << 20)):
-            data += chunk
-    finally:
-        os.close(fd)
-    spec = load.parse(data)
-    refuse_unsupported(spec)
-    return spec
-
-
 def create(request: Request, spec: Spec) -> tuple[int, int]:
     """Create a container and leave it waiting for `start`.
 
     Args:
         request: what the caller wants.
-        spec: from `read_spec`.
+        spec: from `bundle.read_spec`.
 
     Returns:
         The pid of its init and a pidfd that the caller owns.
@@ -131,7 +100,7 @@ class _Creation:
         self.request = request
         self.spec = spec
         self.fds: list[int] = []
-        self.rootfs = _root_directory(request.bundle, spec)
+        self.rootfs = root_directory(request.bundle, spec)
         self.layout = cgroups.detect()
         self.cgroup: Driver = cgroups.new(
             self.layout,
@@ -306,11 +275,13 @@ class _Creation:
         return reader, self._keep(writer)
 
     def _serve(self, child: Child) -> None:
+        process = self.spec.process
+        assert process is not None
         child.until_parked(
             {
-                "maps": lambda: _write_maps(self.spec, child.pid),
+                "maps": lambda: outside.write_maps(self.spec, child.pid),
                 "hooks": lambda: self._runtime_hooks(child.pid),
-                "limits": lambda: self._limit(child.pid),
+                "limits": lambda: outside.set_limits(process, child.pid),
             },
             self._why_dead,
         )
@@ -326,18 +297,6 @@ class _Creation:
         document = hooks.oci_state(self.state, "creating", pid)
         hooks.run_hooks("prestart", wanted.prestart, document)
         hooks.run_hooks("createRuntime", wanted.createRuntime, document)
-
-    def _limit(self, pid: int) -> None:
-        process = self.spec.process
-        assert process is not None
-        if process.oomScoreAdj is not None:
-            _write_proc(pid, "oom_score_adj", str(process.oomScoreAdj), "/process/oomScoreAdj")
-        for index, limit in enumerate(process.rlimits):
-            try:
-                kernel.prlimit(pid, limit.type, limit.soft, limit.hard)
-            except KernelError as error:
-                error.pointer = f"/process/rlimits/{index}"
-                raise
 
     def _commit(self, entry: Entry, child: Child) -> None:
         """Save the state: from here on the container exists and can be started."""
@@ -378,47 +337,6 @@ def _program() -> bytes:
         return os.read(fd, os.fstat(fd).st_size)
     finally:
         os.close(fd)
-
-
-def _root_directory(bundle: str, spec: Spec) -> str:
-    assert spec.root is not None
-    path = spec.root.path if spec.root.path.startswith("/") else f"{bundle}/{spec.root.path}"
-    path = os.path.normpath(path)
-    try:
-        mode = os.stat(path).st_mode
-    except OSError as error:
-        raise KernelError("use", "stat", error.errno or 0, path, pointer="/root/path") from None
-    if not stat.S_ISDIR(mode):
-        raise SpecError(f'"{path}" is not a directory', pointer="/root/path")
-    return os.path.realpath(path)
-
-
-def _write_maps(spec: Spec, pid: int) -> None:
-    assert spec.linux is not None
-    if os.geteuid() != 0:
-        # The kernel wants this of an unprivileged writer of gid_map (user_namespaces(7)).
-        _write_proc(pid, "setgroups", "deny", "/linux/gidMappings")
-    for name, maps, pointer in (
-        ("gid_map", spec.linux.gidMappings, "/linux/gidMappings"),
-        ("uid_map", spec.linux.uidMappings, "/linux/uidMappings"),
-    ):
-        text = "".join(f"{m.containerID} {m.hostID} {m.size}\n" for m in maps)
-        if text:
-            _write_proc(pid, name, text, pointer)
-
-
-def _write_proc(pid: int, name: str, text: str, pointer: str) -> None:
-    path = f"/proc/{pid}/{name}"
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, text.encode())
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise KernelError(
-            f"write {text.strip()!r} to", "write", error.errno or 0, path, pointer=pointer
-        ) from None
 
 
 def timestamp(nanoseconds: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pyrunc.errors import UnsupportedError
 from pyrunc.kernel import constants as k
 from pyrunc.plan import devices, mounts, namespaces, process, steps, wire
+from pyrunc.plan.mount_options import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -204,9 +205,7 @@ def order(ctx: Context) -> list[Step]:
     if spec.process and spec.process.cwd:
         # Before the root may become read-only.
         made.append(
-            steps.MakeDirectory(
-                path=mounts.clean(spec.process.cwd), mode=0o755, pointer="/process/cwd"
-            )
+            steps.MakeDirectory(path=clean(spec.process.cwd), mode=0o755, pointer="/process/cwd")
         )
     if options.console:
         # Needs the container's devpts; binds /dev/console, so before /dev becomes read-only.
@@ -302,12 +301,12 @@ def _covered_paths(ctx: Context) -> list[Step]:
     if not linux:
         return []
     made: list[Step] = [
-        steps.ReadOnlyPath(path=mounts.clean(path), pointer=f"/linux/readonlyPaths/{i}")
+        steps.ReadOnlyPath(path=clean(path), pointer=f"/linux/readonlyPaths/{i}")
         for i, path in enumerate(linux.readonlyPaths)
     ]
     seen: set[str] = set()
     for i, masked in enumerate(linux.maskedPaths):
-        path = mounts.clean(masked)
+        path = clean(masked)
         if path not in seen:
             made.append(steps.MaskPath(path=path, pointer=f"/linux/maskedPaths/{i}"))
         seen.add(path)

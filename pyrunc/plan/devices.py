@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps
-from pyrunc.plan.mounts import ANYWHERE, clean
+from pyrunc.plan.mount_options import clean
+from pyrunc.plan.mounts import ANYWHERE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

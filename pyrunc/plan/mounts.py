@@ -3,50 +3,19 @@
 
 from __future__ import annotations
 
-from pyrunc.errors import SpecError, UnsupportedError
+from pyrunc.errors import SpecError
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps
+from pyrunc.plan.cgroup_mounts import compile_cgroup
+from pyrunc.plan.mount_options import clean, parse_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.plan.compile import Context
+    from pyrunc.plan.mount_options import Options
     from pyrunc.plan.steps import Step
     from pyrunc.spec.model import Mount
 
-# A mount's own flags: option -> (bits to set, bits to clear). The access-time bits are one
-# field of four values, so that setting one of them clears the field first (mount_setattr(2)).
-_ATTRIBUTES: dict[str, tuple[int, int]] = {
-    "ro": (k.MOUNT_ATTR_RDONLY, 0),
-    "rw": (0, k.MOUNT_ATTR_RDONLY),
-    "nosuid": (k.MOUNT_ATTR_NOSUID, 0),
-    "suid": (0, k.MOUNT_ATTR_NOSUID),
-    "nodev": (k.MOUNT_ATTR_NODEV, 0),
-    "dev": (0, k.MOUNT_ATTR_NODEV),
-    "noexec": (k.MOUNT_ATTR_NOEXEC, 0),
-    "exec": (0, k.MOUNT_ATTR_NOEXEC),
-    "nodiratime": (k.MOUNT_ATTR_NODIRATIME, 0),
-    "diratime": (0, k.MOUNT_ATTR_NODIRATIME),
-    "nosymfollow": (k.MOUNT_ATTR_NOSYMFOLLOW, 0),
-    "symfollow": (0, k.MOUNT_ATTR_NOSYMFOLLOW),
-    "noatime": (k.MOUNT_ATTR_NOATIME, k.MOUNT_ATTR_ATIME),
-    "atime": (0, k.MOUNT_ATTR_ATIME),
-    "relatime": (k.MOUNT_ATTR_RELATIME, k.MOUNT_ATTR_ATIME),
-    "norelatime": (0, k.MOUNT_ATTR_ATIME),
-    "strictatime": (k.MOUNT_ATTR_STRICTATIME, k.MOUNT_ATTR_ATIME),
-    "nostrictatime": (0, k.MOUNT_ATTR_ATIME),
-}
-# A filesystem's own flags: option -> what fsconfig is told ("" nothing).
-_SUPERBLOCK = {
-    "sync": "sync", "async": "async", "dirsync": "dirsync", "lazytime": "lazytime",
-    "nolazytime": "nolazytime", "mand": "mand", "nomand": "nomand", "iversion": "iversion",
-    "noiversion": "noiversion", "silent": "", "loud": "", "defaults": "",
-}  # fmt: skip
-_PROPAGATION = {
-    "private": k.MS_PRIVATE,
-    "slave": k.MS_SLAVE,
-    "shared": k.MS_SHARED,
-    "unbindable": k.MS_UNBINDABLE,
-}
 _LXCFS = frozenset(
     "/proc/" + name
     for name in (
@@ -65,73 +34,6 @@ _REPLACED = (
 )
 
 ANYWHERE, PLAIN_DIRECTORY, LISTED_BELOW_PROC, PROCFS_ROOT = range(4)
-
-
-class Options:
-    """The options of one mount, sorted by what they are."""
-
-    __slots__ = ("bind", "clear", "data", "propagation", "rclear", "recursive", "rset", "set")
-
-    def __init__(self) -> None:
-        self.bind = False
-        self.recursive = False
-        self.set = 0
-        self.clear = 0
-        self.rset = 0
-        self.rclear = 0
-        self.propagation: list[tuple[int, bool]] = []
-        self.data: list[str] = []
-
-
-def parse_options(options: tuple[str, ...], pointer: str) -> Options:
-    """Sort a mount's options; what no table knows is the filesystem's own.
-
-    Args:
-        options: as in config.json.
-        pointer: of the mount, for messages.
-
-    Raises:
-        UnsupportedError: `remount`.
-    """
-    found = Options()
-    for option in options:
-        if option in _ATTRIBUTES:
-            bits, cleared = _ATTRIBUTES[option]
-            found.set = found.set & ~cleared | bits
-            found.clear = found.clear & ~bits | cleared
-        elif option in ("bind", "rbind"):
-            found.bind = True
-            found.recursive = found.recursive or option == "rbind"
-        elif option in _PROPAGATION:
-            found.propagation.append((_PROPAGATION[option], False))
-        elif option[:1] == "r" and option[1:] in _PROPAGATION:
-            found.propagation.append((_PROPAGATION[option[1:]], True))
-        elif option[:1] == "r" and option[1:] in _ATTRIBUTES:
-            bits, cleared = _ATTRIBUTES[option[1:]]
-            found.rset = found.rset & ~cleared | bits
-            found.rclear = found.rclear & ~bits | cleared
-        elif option in _SUPERBLOCK:
-            if _SUPERBLOCK[option]:
-                found.data.append(_SUPERBLOCK[option])
-        elif option == "remount":
-            raise UnsupportedError(
-                'the option "remount" is not supported by this version of pyrunc yet',
-                pointer=pointer + "/options",
-            )
-        elif option:
-            found.data += [word for word in option.split(",") if word]
-    return found
-
-
-def clean(path: str) -> str:
-    """An absolute path without "." and "..", as seen from the container's root."""
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part and part != ".":
-            parts.append(part)
-    return "/" + "/".join(parts)
 
 
 def host_path(path: str, bundle: str) -> str:
@@ -171,7 +73,7 @@ def compile_mounts(ctx: Context) -> list[Step]:
         if options.bind:
             made += _bind(ctx, mount, index, options)
         elif mount.type == "cgroup":
-            made += _cgroup(ctx, mount, options, pointer)
+            made += compile_cgroup(ctx, mount, options, pointer)
         else:
             made += _filesystem(ctx, mount, options, pointer)
     return made
@@ -278,120 +180,6 @@ def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> l
         )
     )
     return made + _propagate(register, options, pointer)
-
-
-def _cgroup(ctx: Context, mount: Mount, options: Options, pointer: str) -> list[Step]:
-    """`type: cgroup`: the unified hierarchy, or a tmpfs with one directory a v1 hierarchy."""
-    register = ctx.mount_register
-    destination = clean(mount.destination)
-    private = ctx.has_namespace("cgroup")
-    if ctx.facts.cgroup_kind == "v2":
-        path = ctx.options.cgroup_paths.get("", "")
-        source = _cgroup_v2(ctx, options, private, path, pointer)
-        return [*source, _attach(register, destination, pointer)]
-    base = options.set & ~k.MOUNT_ATTR_RDONLY
-    made: list[Step] = [
-        steps.MakeFilesystem(
-            result=register,
-            fstype="tmpfs",
-            source="tmpfs",
-            options=("mode=755",),
-            attributes=base,
-            mode_of=None,
-            pointer=pointer,
-        ),
-        _attach(register, destination, pointer),
-    ]
-    for directory, controllers in ctx.hierarchies():
-        made += _cgroup_v1(ctx, directory, controllers, options, pointer, destination)
-    if options.set & k.MOUNT_ATTR_RDONLY:
-        ctx.read_only_later.append((destination, pointer))
-    return made
-
-
-def _cgroup_v2(
-    ctx: Context, options: Options, private: bool, path: str, pointer: str
-) -> list[Step]:
-    register = ctx.mount_register
-    if private or not ctx.facts.privileged:
-        return [
-            steps.MakeFilesystem(
-                result=register,
-                fstype="cgroup2",
-                source="cgroup",
-                options=(),
-                attributes=options.set,
-                mode_of=None,
-                pointer=pointer,
-            )
-        ]
-    # Without a namespace of its own the container would see the host's whole tree, writable.
-    return [
-        steps.OpenTree(result=register, path=path, recursive=0, pointer=pointer),
-        steps.MountAttributes(
-            mount=register,
-            set=options.set,
-            clear=0,
-            fallback=0,
-            recursive=0,
-            pointer=pointer,
-        ),
-    ]
-
-
-def _cgroup_v1(
-    ctx: Context,
-    directory: str,
-    controllers: tuple[str, ...],
-    options: Options,
-    pointer: str,
-    destination: str,
-) -> list[Step]:
-    register = ctx.mount_register
-    target = f"{destination}/{directory}"
-    made: list[Step] = []
-    if ctx.has_namespace("cgroup"):
-        made.append(
-            steps.MakeFilesystem(
-                result=register,
-                fstype="cgroup",
-                source="cgroup",
-                options=controllers,
-                attributes=options.set,
-                mode_of=None,
-                pointer=pointer,
-            )
-        )
-    else:
-        path = ctx.options.cgroup_paths.get(controllers[0].removeprefix("name="), "")
-        path = path or ctx.options.cgroup_paths.get(controllers[0], "")
-        if not path:
-            return []
-        made += [
-            steps.OpenTree(result=register, path=path, recursive=1, pointer=pointer),
-            steps.MountAttributes(
-                mount=register,
-                set=options.set,
-                clear=0,
-                fallback=0,
-                recursive=0,
-                pointer=pointer,
-            ),
-        ]
-    made.append(_attach(register, target, pointer))
-    if len(controllers) > 1:
-        made += [
-            steps.Symlink(
-                path=f"{destination}/{name}", target=directory, replace=0, pointer=pointer
-            )
-            for name in controllers
-            if name != directory
-        ]
-    return made
-
-
-def _attach(register: int, target: str, pointer: str) -> Step:
-    return steps.Attach(mount=register, target=target, rule=ANYWHERE, pointer=pointer)
 
 
 def _slave(register: int, pointer: str) -> Step:

@@ -13,24 +13,10 @@ from differ import Box
 
 DOCKER_SECCOMP = Path("/usr/share/containers/seccomp.json")
 DOCKER_CAPABILITIES = [
-    "CAP_" + name
-    for name in [
-        "CHOWN",
-        "DAC_OVERRIDE",
-        "FSETID",
-        "FOWNER",
-        "MKNOD",
-        "NET_RAW",
-        "SETGID",
-        "SETUID",
-        "SETFCAP",
-        "SETPCAP",
-        "NET_BIND_SERVICE",
-        "SYS_CHROOT",
-        "KILL",
-        "AUDIT_WRITE",
-    ]
-]
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW",
+    "CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE",
+    "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE",
+]  # fmt: skip
 DOCKER_MASKED = [
     "/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
     "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
@@ -336,8 +322,11 @@ def device_rules(box: Box) -> None:
     box.probe(*(f"path=/dev/{name}" for name in names))
 
 
-V2 = ("unshare", "--mount", "--propagation", "private", "--", "sh", "-c",
-      'umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh")  # fmt: skip
+V2 = (
+    *("unshare", "--mount", "--propagation", "private", "--", "sh", "-c"),
+    'umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec "$@"',
+    "sh",
+)
 
 
 @case(prefix=V2)
@@ -354,6 +343,7 @@ def v2_without_a_cgroup_namespace(box: Box) -> None:
 @case(prefix=V2)
 def v2_device_rules(box: Box) -> None:
     device_rules(box)
+    box.namespace("cgroup")
 
 
 @case(prefix=V2)

@@ -280,10 +280,10 @@ def the_last_option_wins(box: Box) -> None:
     box.mount("/mnt/a", "bind", source, "bind", "ro", "rw")
     box.mount("/mnt/b", "bind", source, "bind", "rw", "ro", "nosuid", "suid", "nodev", "dev")
     box.mount("/mnt/c", "bind", source, "bind", "noexec", "exec", "noatime", "atime")
-    box.mount("/mnt/d", "tmpfs", "tmpfs", "defaults", "ro", "rw", "noatime", "strictatime")
+    box.mount("/mnt/d", "tmpfs", "tmpfs", "ro", "rw", "noatime", "strictatime")
 
 
-@case()
+@case(status=1)
 def bind_by_type_alone(box: Box) -> None:
     box.file("source/file")
     box.mount("/mnt", "bind", str(box.path / "source"))
@@ -314,6 +314,8 @@ def directory_over_a_file(box: Box) -> None:
 @case()
 def whole_host(box: Box) -> None:
     box.mount("/host", "bind", "/", "rbind", "ro", "rslave")
+    box.probe("path=/host/bin/probe", "path=/host/sys/kernel", "path=/host/proc/1/status",
+              f"path=/host{box.path}", "path=/host/lib")  # fmt: skip
 
 
 @case()

@@ -39,7 +39,7 @@ class Difference:
     refused: bool = False
 
 
-USERNS = tuple(name for name in CASES if name.startswith(("user_namespace", "joined_user")))
+USERNS = tuple(name for name in CASES if "user_namespace" in name or "joined_user" in name)
 MAPPED_ROOT = tuple(name for name in USERNS if name != "user_namespace_of_the_same_ids")
 DIFFERENCES = (
     Difference(
@@ -91,7 +91,7 @@ DIFFERENCES = (
         "a mount point made for a file needs no x bit",
         r"^(left: \S+/(?:missing|socket|resolv.conf|hosts|hostname)) -rwxr-xr-x",
         r"\1 -rw-r--r--",
-        cases=("bind_of_a_file", "bind_of_a_socket_and_a_device"),
+        cases=("docker", "bind_of_a_file", "bind_of_a_socket_and_a_device"),
     ),
     Difference(
         "the mode of the directory below is given to mount, not set afterwards",
@@ -178,6 +178,22 @@ DIFFERENCES = (
         cases=("cgroup_mount_rw",),
     ),
     Difference(
+        "a file system is made before its mount point, so nothing is left if that fails",
+        r"^left: rootfs/mnt .*\n",
+        "",
+        cases=(
+            "bind_by_type_alone",
+            "option_that_the_file_system_refuses",
+            "type_that_does_not_exist",
+        ),
+    ),
+    Difference(
+        "runc refuses a root path with a link in it; pyrunc resolves it once",
+        "symlink",
+        cases=("root_path_absolute_through_a_link",),
+        refused=True,
+    ),
+    Difference(
         "runc 1.1 makes the root unbindable before it has to bind it",
         "invalid argument",
         cases=("root_propagation_unbindable",),
@@ -243,6 +259,9 @@ BUGS = {
     "capabilities_missing": "without process.capabilities all capabilities are kept",
     "capabilities_missing_uid_1000": "without process.capabilities the bounding set is full",
     "block_io_weight_zero": "a blockIO that asks for nothing is refused",
+    "whole_host": "a recursive bind of / shows the container's own root",
+    "v2_without_a_cgroup_namespace": "only the container's cgroup is at /sys/fs/cgroup, "
+    "not the hierarchy in which /proc/self/cgroup names it",
     "block_io_that_asks_for_nothing": "a blockIO that asks for nothing is refused",
     "tmpfs_copied_up": "tmpcopyup is not supported yet",
     "root_propagation_rprivate": "rootfsPropagation undoes the propagation options of mounts",

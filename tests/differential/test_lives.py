@@ -241,7 +241,8 @@ def terminal_session(pair, name, change):
     runtime = pair.runtimes[name]
     box = pair.box()
     box.process["terminal"] = True
-    box.probe("list=/dev/pts", "exit=5")
+    # runc sets the size once the process runs already.
+    box.shell("sleep 0.4; exec /bin/probe list=/dev/pts exit=5")
     change(box)
     box.write()
     container_id = runtime.new_id()

@@ -182,20 +182,24 @@ def test_descriptors_of_the_caller_do_not_get_in(runtime, bundle):
 
 def test_preserved_descriptors(runtime, bundle):
     reader, writer = os.pipe()
-    os.dup2(writer, 3)
     bundle.shell("echo kept >&3; ls /proc/self/fd | wc -l")
-    command = [runtime.program, "--root", str(runtime.root), "run", "--preserve-fds", "1", "-b"]
+    words = ["--root", str(runtime.root), "run", "--preserve-fds", "1", "-b", str(bundle.path)]
+    # Through a shell: descriptor 3 of this process is the test runner's.
+    script = ["sh", "-c", f'exec "$0" "$@" 3>/proc/self/fd/{writer}', runtime.program, *words]
     done = subprocess.run(
-        [*command, str(bundle.path), runtime.new_id()], stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, pass_fds=[3], check=False,
+        [*script, runtime.new_id()], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        pass_fds=[writer], check=False,
     )  # fmt: skip
-    for fd in (3, writer):
-        os.close(fd)
-    assert (done.returncode, done.stderr) == (0, "")
+    os.close(writer)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "5\n", "")
     assert os.read(reader, 100) == b"kept\n"
     os.close(reader)
-    missing = runtime.run(bundle, check=False)
-    assert missing.returncode != 0 or missing.stdout
+    missing = subprocess.run(
+        [runtime.program, *words, runtime.new_id()], stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert missing.returncode == 1
+    assert "unable to stat preserved-fd 1 (of 1)" in missing.stderr
 
 
 def test_signals_reach_the_program(runtime, bundle):

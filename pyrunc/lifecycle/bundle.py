@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads a bundle: its configuration, and where its root filesystem is. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pyrunc import jsontext
+from pyrunc.errors import KernelError, PyruncError, SpecError
+from pyrunc.spec import load
+from pyrunc.spec.unsupported import refuse_unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.spec.model import Spec
+
+CONFIG = "config.json"
+
+
+def read_spec(bundle: str) -> Spec:
+    """Read and check a bundle's config.json.
+
+    Raises:
+        SpecError: it is missing or wrong.
+        UnsupportedError: it asks for what this version does not do.
+    """
+    try:
+        fd = os.open(f"{bundle}/{CONFIG}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise PyruncError(f"JSON specification file {CONFIG} not found") from None
+    except OSError as error:
+        raise KernelError("open", "open", error.errno or 0, f"{bundle}/{CONFIG}") from None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise PyruncError(f"{CONFIG} is not a regular file")
+        data = b""
+        # One byte past the limit is enough for the parser to say so.
+        while len(data) <= jsontext.MAX_BYTES and (chunk := os.read(fd, 1 << 20)):
+            data += chunk
+    finally:
+        os.close(fd)
+    spec = load.parse(data)
+    refuse_unsupported(spec)
+    return spec
+
+
+def root_directory(bundle: str, spec: Spec) -> str:
+    assert spec.root is not None
+    path = spec.root.path if spec.root.path.startswith("/") else f"{bundle}/{spec.root.path}"
+    path = os.path.normpath(path)
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise KernelError("use", "stat", error.errno or 0, path, pointer="/root/path") from None
+    if not stat.S_ISDIR(mode):
+        raise SpecError(f'"{path}" is not a directory', pointer="/root/path")
+    return os.path.realpath(path)

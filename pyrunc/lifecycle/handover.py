@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a caller gives to `create`, checked, and what it gets back: sockets and the pid file."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.errors import KernelError, PyruncError, UsageError
+from pyrunc.lifecycle import store
+
+
+def state_root(root: str | None) -> str:
+    path = os.path.abspath(root or store.default_root(os.environ))
+    if path == "/":
+        raise UsageError("Option --root argument should not be set to /")
+    return path
+
+
+def bundle_directory(bundle: str) -> str:
+    path = os.path.abspath(bundle)
+    if not os.path.isdir(path):
+        raise PyruncError(f"chdir {bundle}: no such file or directory")
+    return path
+
+
+def check_terminal(terminal: bool, has_socket: bool, detached: bool) -> None:
+    if terminal and not has_socket:
+        raise UsageError(
+            "cannot allocate tty if runc will detach without setting console socket",
+            hint="pass --console-socket, or set process.terminal to false",
+        )
+    if has_socket and detached and not terminal:
+        raise UsageError("cannot use console socket if runc will not detach or allocate tty")
+
+
+def check_preserved(count: int) -> None:
+    for i in range(count):
+        try:
+            os.fstat(3 + i)
+        except OSError as error:
+            raise KernelError(
+                f"unable to stat preserved-fd {i + 1} (of {count})", "fstat", error.errno or 0
+            ) from None
+
+
+def connected(socket: str | int, what: str) -> int:
+    """A stream socket connected to a path; a descriptor is taken as it is."""
+    if isinstance(socket, int):
+        return socket
+    from _socket import AF_UNIX, SOCK_STREAM
+    from _socket import socket as make
+
+    connection = make(AF_UNIX, SOCK_STREAM)
+    connection.settimeout(10)
+    try:
+        connection.connect(socket)
+    except OSError as error:
+        connection.close()
+        raise KernelError(
+            f"connect to the {what} socket", "connect", error.errno or 110, socket
+        ) from None
+    connection.settimeout(None)
+    return connection.detach()
+
+
+def send_pidfd(path: str, pidfd: int) -> None:
+    """One message, "standard" with the pidfd, as runc sends it for a container's init."""
+    from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET
+    from _socket import socket as make
+
+    connection = make(AF_UNIX, SOCK_STREAM, 0, connected(path, "pidfd"))
+    try:
+        data = pidfd.to_bytes(4, "little")
+        connection.sendmsg([b"standard"], [(SOL_SOCKET, SCM_RIGHTS, data)])
+    finally:
+        connection.close()
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """Temporary file and rename: a reader sees the whole number or the old file."""
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory, f".{name}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(temporary, flags, 0o666)
+        try:
+            os.write(fd, str(pid).encode())
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except OSError as error:
+        raise KernelError("write the pid file", "open", error.errno or 0, path) from None

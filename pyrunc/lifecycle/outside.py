@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is set from outside on a process that makes itself ready: id maps, limits."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.errors import KernelError
+from pyrunc.kernel import process as kernel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.spec.model import Process, Spec
+
+
+def write_maps(spec: Spec, pid: int) -> None:
+    assert spec.linux is not None
+    if os.geteuid() != 0:
+        # The kernel wants this of an unprivileged writer of gid_map (user_namespaces(7)).
+        _write_proc(pid, "setgroups", "deny", "/linux/gidMappings")
+    for name, maps, pointer in (
+        ("gid_map", spec.linux.gidMappings, "/linux/gidMappings"),
+        ("uid_map", spec.linux.uidMappings, "/linux/uidMappings"),
+    ):
+        text = "".join(f"{m.containerID} {m.hostID} {m.size}\n" for m in maps)
+        if text:
+            _write_proc(pid, name, text, pointer)
+
+
+def _write_proc(pid: int, name: str, text: str, pointer: str) -> None:
+    path = f"/proc/{pid}/{name}"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise KernelError(
+            f"write {text.strip()!r} to", "write", error.errno or 0, path, pointer=pointer
+        ) from None
+
+
+def set_limits(process: Process, pid: int) -> None:
+    """oom_score_adj, and the resource limits."""
+    if process.oomScoreAdj is not None:
+        _write_proc(pid, "oom_score_adj", str(process.oomScoreAdj), "/process/oomScoreAdj")
+    for index, limit in enumerate(process.rlimits):
+        try:
+            kernel.prlimit(pid, limit.type, limit.soft, limit.hard)
+        except KernelError as error:
+            error.pointer = f"/process/rlimits/{index}"
+            raise

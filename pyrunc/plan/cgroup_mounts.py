@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mounts of type cgroup as steps; pure."""
+
+from __future__ import annotations
+
+from pyrunc.kernel import constants as k
+from pyrunc.plan import steps
+from pyrunc.plan.mount_options import clean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.plan.compile import Context
+    from pyrunc.plan.mount_options import Options
+    from pyrunc.plan.steps import Step
+    from pyrunc.spec.model import Mount
+
+_ANYWHERE = 0  # the rule of `Attach`
+
+
+def compile_cgroup(ctx: Context, mount: Mount, options: Options, pointer: str) -> list[Step]:
+    """`type: cgroup`: the unified hierarchy, or a tmpfs with one directory a v1 hierarchy."""
+    register = ctx.mount_register
+    destination = clean(mount.destination)
+    private = ctx.has_namespace("cgroup")
+    if ctx.facts.cgroup_kind == "v2":
+        path = ctx.options.cgroup_paths.get("", "")
+        source = _cgroup_v2(ctx, options, private, path, pointer)
+        return [*source, _attach(register, destination, pointer)]
+    base = options.set & ~k.MOUNT_ATTR_RDONLY
+    made: list[Step] = [
+        steps.MakeFilesystem(
+            result=register,
+            fstype="tmpfs",
+            source="tmpfs",
+            options=("mode=755",),
+            attributes=base,
+            mode_of=None,
+            pointer=pointer,
+        ),
+        _attach(register, destination, pointer),
+    ]
+    for directory, controllers in ctx.hierarchies():
+        made += _cgroup_v1(ctx, directory, controllers, options, pointer, destination)
+    if options.set & k.MOUNT_ATTR_RDONLY:
+        ctx.read_only_later.append((destination, pointer))
+    return made
+
+
+def _cgroup_v2(
+    ctx: Context, options: Options, private: bool, path: str, pointer: str
+) -> list[Step]:
+    register = ctx.mount_register
+    if private or not ctx.facts.privileged:
+        return [
+            steps.MakeFilesystem(
+                result=register,
+                fstype="cgroup2",
+                source="cgroup",
+                options=(),
+                attributes=options.set,
+                mode_of=None,
+                pointer=pointer,
+            )
+        ]
+    # Without a namespace of its own the container would see the host's whole tree, writable.
+    return [
+        steps.OpenTree(result=register, path=path, recursive=0, pointer=pointer),
+        steps.MountAttributes(
+            mount=register,
+            set=options.set,
+            clear=0,
+            fallback=0,
+            recursive=0,
+            pointer=pointer,
+        ),
+    ]
+
+
+def _cgroup_v1(
+    ctx: Context,
+    directory: str,
+    controllers: tuple[str, ...],
+    options: Options,
+    pointer: str,
+    destination: str,
+) -> list[Step]:
+    register = ctx.mount_register
+    target = f"{destination}/{directory}"
+    made: list[Step] = []
+    if ctx.has_namespace("cgroup"):
+        made.append(
+            steps.MakeFilesystem(
+                result=register,
+                fstype="cgroup",
+                source="cgroup",
+                options=controllers,
+                attributes=options.set,
+                mode_of=None,
+                pointer=pointer,
+            )
+        )
+    else:
+        path = ctx.options.cgroup_paths.get(controllers[0].removeprefix("name="), "")
+        path = path or ctx.options.cgroup_paths.get(controllers[0], "")
+        if not path:
+            return []
+        made += [
+            steps.OpenTree(result=register, path=path, recursive=1, pointer=pointer),
+            steps.MountAttributes(
+                mount=register,
+                set=options.set,
+                clear=0,
+                fallback=0,
+                recursive=0,
+                pointer=pointer,
+            ),
+        ]
+    made.append(_attach(register, target, pointer))
+    if len(controllers) > 1:
+        made += [
+            steps.Symlink(
+                path=f"{destination}/{name}", target=directory, replace=0, pointer=pointer
+            )
+            for name in controllers
+            if name != directory
+        ]
+    return made
+
+
+def _attach(register: int, target: str, pointer: str) -> Step:
+    return steps.Attach(mount=register, target=target, rule=_ANYWHERE, pointer=pointer)

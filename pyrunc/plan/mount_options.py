@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of a mount, by what they mean; pure."""
+
+from __future__ import annotations
+
+from pyrunc.errors import UnsupportedError
+from pyrunc.kernel import constants as k
+
+# A mount's own flags: option -> (bits to set, bits to clear). The access-time bits are one
+# field of four values, so that setting one of them clears the field first (mount_setattr(2)).
+_ATTRIBUTES: dict[str, tuple[int, int]] = {
+    "ro": (k.MOUNT_ATTR_RDONLY, 0),
+    "rw": (0, k.MOUNT_ATTR_RDONLY),
+    "nosuid": (k.MOUNT_ATTR_NOSUID, 0),
+    "suid": (0, k.MOUNT_ATTR_NOSUID),
+    "nodev": (k.MOUNT_ATTR_NODEV, 0),
+    "dev": (0, k.MOUNT_ATTR_NODEV),
+    "noexec": (k.MOUNT_ATTR_NOEXEC, 0),
+    "exec": (0, k.MOUNT_ATTR_NOEXEC),
+    "nodiratime": (k.MOUNT_ATTR_NODIRATIME, 0),
+    "diratime": (0, k.MOUNT_ATTR_NODIRATIME),
+    "nosymfollow": (k.MOUNT_ATTR_NOSYMFOLLOW, 0),
+    "symfollow": (0, k.MOUNT_ATTR_NOSYMFOLLOW),
+    "noatime": (k.MOUNT_ATTR_NOATIME, k.MOUNT_ATTR_ATIME),
+    "atime": (0, k.MOUNT_ATTR_ATIME),
+    "relatime": (k.MOUNT_ATTR_RELATIME, k.MOUNT_ATTR_ATIME),
+    "norelatime": (0, k.MOUNT_ATTR_ATIME),
+    "strictatime": (k.MOUNT_ATTR_STRICTATIME, k.MOUNT_ATTR_ATIME),
+    "nostrictatime": (0, k.MOUNT_ATTR_ATIME),
+}
+# A filesystem's own flags: option -> what fsconfig is told ("" nothing).
+_SUPERBLOCK = {
+    "sync": "sync", "async": "async", "dirsync": "dirsync", "lazytime": "lazytime",
+    "nolazytime": "nolazytime", "mand": "mand", "nomand": "nomand", "iversion": "iversion",
+    "noiversion": "noiversion", "silent": "", "loud": "", "defaults": "",
+}  # fmt: skip
+_PROPAGATION = {
+    "private": k.MS_PRIVATE,
+    "slave": k.MS_SLAVE,
+    "shared": k.MS_SHARED,
+    "unbindable": k.MS_UNBINDABLE,
+}
+
+
+class Options:
+    """The options of one mount, sorted by what they are."""
+
+    __slots__ = ("bind", "clear", "data", "propagation", "rclear", "recursive", "rset", "set")
+
+    def __init__(self) -> None:
+        self.bind = False
+        self.recursive = False
+        self.set = 0
+        self.clear = 0
+        self.rset = 0
+        self.rclear = 0
+        self.propagation: list[tuple[int, bool]] = []
+        self.data: list[str] = []
+
+
+def parse_options(options: tuple[str, ...], pointer: str) -> Options:
+    """Sort a mount's options; what no table knows is the filesystem's own.
+
+    Args:
+        options: as in config.json.
+        pointer: of the mount, for messages.
+
+    Raises:
+        UnsupportedError: `remount`.
+    """
+    found = Options()
+    for option in options:
+        if option in _ATTRIBUTES:
+            bits, cleared = _ATTRIBUTES[option]
+            found.set = found.set & ~cleared | bits
+            found.clear = found.clear & ~bits | cleared
+        elif option in ("bind", "rbind"):
+            found.bind = True
+            found.recursive = found.recursive or option == "rbind"
+        elif option in _PROPAGATION:
+            found.propagation.append((_PROPAGATION[option], False))
+        elif option[:1] == "r" and option[1:] in _PROPAGATION:
+            found.propagation.append((_PROPAGATION[option[1:]], True))
+        elif option[:1] == "r" and option[1:] in _ATTRIBUTES:
+            bits, cleared = _ATTRIBUTES[option[1:]]
+            found.rset = found.rset & ~cleared | bits
+            found.rclear = found.rclear & ~bits | cleared
+        elif option in _SUPERBLOCK:
+            if _SUPERBLOCK[option]:
+                found.data.append(_SUPERBLOCK[option])
+        elif option == "remount":
+            raise UnsupportedError(
+                'the option "remount" is not supported by this version of pyrunc yet',
+                pointer=pointer + "/options",
+            )
+        elif option:
+            found.data += [word for word in option.split(",") if word]
+    return found
+
+
+def clean(path: str) -> str:
+    """An absolute path without "." and "..", as seen from the container's root."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part and part != ".":
+            parts.append(part)
+    return "/" + "/".join(parts)
