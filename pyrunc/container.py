@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import builtins
     from typing import Any
 
+    from pyrunc.lifecycle.create import Request
+
 
 class Exit:
     """How a container's program ended.
@@ -99,37 +101,43 @@ class Container:
             ContainerExists: the id is taken.
             PyruncError: anything else; nothing is left of the container.
         """
-        from pyrunc.lifecycle import create as creation
-        from pyrunc.lifecycle.bundle import read_spec
+        from pyrunc.lifecycle.create import Request
 
-        root = handover.state_root(root)
-        store.check_id(container_id)
-        bundle = handover.bundle_directory(bundle)
-        spec = read_spec(bundle)
+        handover.check_preserved(preserve_fds)
+        request = Request(
+            root=handover.state_root(root),
+            container_id=container_id,
+            bundle=handover.bundle_directory(bundle),
+            stdio=stdio,
+            preserve_fds=preserve_fds,
+            environment=environment,
+            keyring=new_keyring,
+            cgroup_manager="systemd" if systemd_cgroup else "fs",
+        )
+        container = cls._create(request, console_socket, detached)
+        container._announce(pid_file, pidfd_socket)
+        return container
+
+    @classmethod
+    def _create(
+        cls, request: Request, console_socket: str | int | None, detached: bool
+    ) -> Container:
+        from pyrunc.lifecycle.bundle import read_spec
+        from pyrunc.lifecycle.create import create
+
+        spec = read_spec(request.bundle)
         terminal = bool(spec.process and spec.process.terminal)
         handover.check_terminal(terminal, console_socket is not None, detached)
-        handover.check_preserved(preserve_fds)
-        socket = -1 if console_socket is None else handover.connected(console_socket, "console")
+        if console_socket is not None:
+            request.console_socket = handover.connected(console_socket, "console")
         try:
-            request = creation.Request(
-                root=root,
-                container_id=container_id,
-                bundle=bundle,
-                stdio=stdio,
-                console_socket=socket,
-                preserve_fds=preserve_fds,
-                environment=environment,
-                keyring=new_keyring,
-                cgroup_manager="systemd" if systemd_cgroup else "fs",
-            )
-            pid, pidfd = creation.create(request, spec)
+            pid, pidfd = create(request, spec)
         finally:
             if isinstance(console_socket, str):
-                os.close(socket)
-        container = cls(root, container_id, pid, pidfd)
+                os.close(request.console_socket)
+        container = cls(request.root, request.container_id, pid, pidfd)
         container._has_terminal = terminal
         container.warnings = [one_line(text) for text in spec.warnings]
-        container._announce(pid_file, pidfd_socket)
         return container
 
     @classmethod
@@ -157,6 +165,9 @@ class Container:
 
         from pyrunc.lifecycle.foreground import Signals, Terminal, attend, receive_master
 
+        # Before anything of ours is opened: it could take the number of one that is missing,
+        # and be passed on in its stead.
+        handover.check_preserved(options.get("preserve_fds", 0))
         terminal = None
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         if options.get("console_socket"):
