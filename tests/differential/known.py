@@ -15,7 +15,7 @@ import cases_mounts  # noqa: F401
 from cases_process import CASES
 
 # Names of rows for tests outside CASES.
-OTHERS = ("hooks", "hooks_cwd", "state", "annotations", "terminal")
+OTHERS = ("hooks", "hooks_cwd", "hooks_mount", "state", "annotations", "terminal")
 
 
 @dataclass(frozen=True)
@@ -265,6 +265,7 @@ BUGS = {
     "block_io_that_asks_for_nothing": "a blockIO that asks for nothing is refused",
     "tmpfs_copied_up": "tmpcopyup is not supported yet",
     "root_propagation_rprivate": "rootfsPropagation undoes the propagation options of mounts",
+    "hooks_mount": "before the pivot the container's root is not at root.path in its namespace",
     "hooks_cwd": "createContainer and poststart hooks run elsewhere",
     "cgroup_covered_by_sysfs": "read-only is set by path later, not on the mount itself",
 }

@@ -236,6 +236,41 @@ def test_hooks_cwd(pair):
     same(runc, pyrunc)
 
 
+PID = 'pid=$(sed "s/.*\\"pid\\": *\\([0-9]*\\).*/\\1/") && exec nsenter -t $pid -m '
+MOUNTING = {
+    # As nvidia's hooks do: into the container's root, before the pivot, by its path on the host.
+    "createContainer": "exec ",
+    "createRuntime": PID,
+    "prestart": PID,
+}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.xfail(strict=True, reason=known.BUGS["hooks_mount"]))
+        for kind in MOUNTING
+    ],
+)
+def test_hooks_that_mount(pair, kind):
+    """A mount that a hook makes below root.path is the container's."""
+    found = {}
+    for name, runtime in pair.runtimes.items():
+        box = pair.box()
+        (box.rootfs / "hooked").mkdir()
+        mount = f"{MOUNTING[kind]}mount -t tmpfs -o size=64k hooked {box.rootfs}/hooked"
+        path = "PATH=" + differ.ENVIRONMENT["PATH"]
+        box.config["hooks"] = {
+            kind: [{"path": "/bin/sh", "args": ["sh", "-c", mount], "env": [path]}]
+        }
+        box.process["args"] = ["/bin/grep", "hooked", "/proc/mounts"]
+        box.write()
+        done = runtime.run(box, env=differ.ENVIRONMENT)
+        found[name] = [f"exit {done.returncode}", *done.stdout.splitlines()]
+    assert found["runc"] == ["exit 0", "hooked /hooked tmpfs rw,relatime,size=64k 0 0"]
+    same(found["runc"], found["pyrunc"])
+
+
 def terminal_session(pair, name, change):
     """`run` of a terminal container under a pseudo-terminal of 33 rows and 111 columns."""
     runtime = pair.runtimes[name]
