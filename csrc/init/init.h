@@ -91,7 +91,6 @@ STEP(symlink);
 STEP(pivot);
 STEP(null_stdio);
 STEP(console);
-STEP(read_only_mount);
 STEP(read_only_path);
 STEP(mask_path);
 STEP(hostname);

@@ -44,7 +44,6 @@ static const step_function functions[PR_OP_COUNT] = {
     ENTRY(pivot, PIVOT),
     ENTRY(null_stdio, NULL_STDIO),
     ENTRY(console, CONSOLE),
-    ENTRY(read_only_mount, READ_ONLY_MOUNT),
     ENTRY(read_only_path, READ_ONLY_PATH),
     ENTRY(mask_path, MASK_PATH),
     ENTRY(hostname, HOSTNAME),

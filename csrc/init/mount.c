@@ -67,10 +67,12 @@ STEP(open_tree)
 
 STEP(attach_root)
 {
-    (void)s;
-    if (syscall(SYS_move_mount, reg(PR_REG_ROOT), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-        return fail(PR_CALL_MOVE_MOUNT);
-    return 0;
+    const char *places[] = {TEXT(s, path), "/"};
+    for (size_t i = 0; i < 2; i++)
+        if (syscall(SYS_move_mount, reg(PR_REG_ROOT), "", AT_FDCWD, places[i],
+                    MOVE_MOUNT_F_EMPTY_PATH) == 0)
+            return 0;
+    return fail(PR_CALL_MOVE_MOUNT);
 }
 
 static int configure(int context, const char *option, int index)
@@ -264,17 +266,6 @@ STEP(pivot)
         return refuse(PR_WHY_ON_ROOTFS, 0);
     set_reg(PR_REG_ROOT, now);
     return 0;
-}
-
-STEP(read_only_mount)
-{
-    struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
-    int mount = open_in_root(TEXT(s, path), O_PATH, 0);
-    if (mount < 0)
-        return fail(PR_CALL_OPENAT2);
-    int done = set_attributes(mount, &attr, 0) < 0 ? fail(PR_CALL_MOUNT_SETATTR) : 0;
-    close(mount);
-    return done;
 }
 
 STEP(read_only_path)

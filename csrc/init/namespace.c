@@ -104,7 +104,7 @@ STEP(session_keyring)
     long ring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, TEXT(s, name));
     if (ring < 0) /* a kernel without keyrings has none to share either */
         return errno == ENOSYS ? 0 : fail(PR_CALL_KEYCTL);
-    uint64_t standard = 0x3f1f0000; /* possessor: all; owner: all but setattr: as joined */
+    uint64_t standard = 0x3f130000; /* as the kernel has made it; only search is added */
     if (syscall(SYS_keyctl, KEYCTL_SETPERM, ring, standard | s->permissions) < 0)
         return fail(PR_CALL_KEYCTL);
     return 0;

@@ -145,28 +145,27 @@ enum pr_op {
     PR_OP_PIVOT = 22,
     PR_OP_NULL_STDIO = 23,
     PR_OP_CONSOLE = 24,
-    PR_OP_READ_ONLY_MOUNT = 25,
-    PR_OP_READ_ONLY_PATH = 26,
-    PR_OP_MASK_PATH = 27,
-    PR_OP_HOSTNAME = 28,
-    PR_OP_DOMAINNAME = 29,
-    PR_OP_SYSCTL = 30,
-    PR_OP_UMASK = 31,
-    PR_OP_NO_NEW_PRIVILEGES = 32,
-    PR_OP_SECCOMP = 33,
-    PR_OP_DROP_BOUNDING = 34,
-    PR_OP_CHOWN_STDIO = 35,
-    PR_OP_CHANGE_DIRECTORY = 36,
-    PR_OP_SET_IDS = 37,
-    PR_OP_SET_CAPABILITIES = 38,
-    PR_OP_AMBIENT_CAPABILITIES = 39,
-    PR_OP_ENVIRONMENT = 40,
-    PR_OP_FIND_PROGRAM = 41,
-    PR_OP_RUN_HOOK = 42,
-    PR_OP_CLOSE_DESCRIPTORS = 43,
-    PR_OP_WAIT_START = 44,
-    PR_OP_EXECUTE = 45,
-    PR_OP_COUNT = 46,
+    PR_OP_READ_ONLY_PATH = 25,
+    PR_OP_MASK_PATH = 26,
+    PR_OP_HOSTNAME = 27,
+    PR_OP_DOMAINNAME = 28,
+    PR_OP_SYSCTL = 29,
+    PR_OP_UMASK = 30,
+    PR_OP_NO_NEW_PRIVILEGES = 31,
+    PR_OP_SECCOMP = 32,
+    PR_OP_DROP_BOUNDING = 33,
+    PR_OP_CHOWN_STDIO = 34,
+    PR_OP_CHANGE_DIRECTORY = 35,
+    PR_OP_SET_IDS = 36,
+    PR_OP_SET_CAPABILITIES = 37,
+    PR_OP_AMBIENT_CAPABILITIES = 38,
+    PR_OP_ENVIRONMENT = 39,
+    PR_OP_FIND_PROGRAM = 40,
+    PR_OP_RUN_HOOK = 41,
+    PR_OP_CLOSE_DESCRIPTORS = 42,
+    PR_OP_WAIT_START = 43,
+    PR_OP_EXECUTE = 44,
+    PR_OP_COUNT = 45,
 };
 
 struct pr_parent_death {
@@ -242,6 +241,7 @@ struct pr_open_tree {
 
 struct pr_attach_root {
     struct pr_step step;
+    struct pr_span path;
 };
 
 struct pr_open_procfs {
@@ -314,11 +314,6 @@ struct pr_console {
     uint64_t columns;
     uint64_t uid;
     uint64_t mount;
-};
-
-struct pr_read_only_mount {
-    struct pr_step step;
-    struct pr_span path;
 };
 
 struct pr_read_only_path {
@@ -451,7 +446,7 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_LOOPBACK_UP] = "",
     [PR_OP_PROPAGATION] = "ruuu",
     [PR_OP_OPEN_TREE] = "rsu",
-    [PR_OP_ATTACH_ROOT] = "",
+    [PR_OP_ATTACH_ROOT] = "s",
     [PR_OP_OPEN_PROCFS] = "r",
     [PR_OP_MAKE_FILESYSTEM] = "rsslus",
     [PR_OP_MOUNT_ATTRIBUTES] = "ruuuu",
@@ -462,7 +457,6 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_PIVOT] = "",
     [PR_OP_NULL_STDIO] = "",
     [PR_OP_CONSOLE] = "ruuuu",
-    [PR_OP_READ_ONLY_MOUNT] = "s",
     [PR_OP_READ_ONLY_PATH] = "s",
     [PR_OP_MASK_PATH] = "s",
     [PR_OP_HOSTNAME] = "s",

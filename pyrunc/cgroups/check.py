@@ -22,11 +22,19 @@ def refuse_later(resources: Resources) -> None:
         UnsupportedError: with the pointer of the property.
     """
     for name in LATER:
-        if getattr(resources, name):
+        if _asks(getattr(resources, name)):
             raise UnsupportedError(
                 f"{name} is not supported by this version of pyrunc yet",
                 pointer=f"{_BASE}/{name}",
             )
+
+
+def _asks(value: object) -> bool:
+    """Whether a member asks for anything: engines send empty objects, and weights of 0."""
+    slots = getattr(value, "__slots__", None)
+    if slots is None:
+        return bool(value)
+    return any(getattr(value, slot) for slot in slots)
 
 
 def values(resources: Resources, v2: bool) -> list[str]:

@@ -36,7 +36,6 @@ _VERBS: dict[str, tuple[str, str]] = {
     "pivot": ("pivot to the root filesystem", ""),
     "null_stdio": ("re-open /dev/null", ""),
     "console": ("set up the terminal", ""),
-    "read_only_mount": ("remount read-only", "path"),
     "read_only_path": ("make read-only", "path"),
     "mask_path": ("mask", "path"),
     "hostname": ("set hostname", "name"),

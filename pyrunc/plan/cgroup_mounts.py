@@ -27,9 +27,10 @@ def compile_cgroup(ctx: Context, mount: Mount, options: Options, pointer: str) -
         source = _cgroup_v2(ctx, options, private, path, pointer)
         return [*source, _attach(register, destination, pointer)]
     base = options.set & ~k.MOUNT_ATTR_RDONLY
+    base_register = ctx.new_register()
     made: list[Step] = [
         steps.MakeFilesystem(
-            result=register,
+            result=base_register,
             fstype="tmpfs",
             source="tmpfs",
             options=("mode=755",),
@@ -37,12 +38,12 @@ def compile_cgroup(ctx: Context, mount: Mount, options: Options, pointer: str) -
             mode_of=None,
             pointer=pointer,
         ),
-        _attach(register, destination, pointer),
+        _attach(base_register, destination, pointer),
     ]
     for directory, controllers in ctx.hierarchies():
         made += _cgroup_v1(ctx, directory, controllers, options, pointer, destination)
     if options.set & k.MOUNT_ATTR_RDONLY:
-        ctx.read_only_later.append((destination, pointer))
+        ctx.read_only_later.append((base_register, pointer))
     return made
 
 
@@ -50,7 +51,7 @@ def _cgroup_v2(
     ctx: Context, options: Options, private: bool, path: str, pointer: str
 ) -> list[Step]:
     register = ctx.mount_register
-    if private or not ctx.facts.privileged:
+    if private or not ctx.has_namespace("user"):
         return [
             steps.MakeFilesystem(
                 result=register,
@@ -62,7 +63,7 @@ def _cgroup_v2(
                 pointer=pointer,
             )
         ]
-    # Without a namespace of its own the container would see the host's whole tree, writable.
+    # A user namespace may not mount the hierarchy of a cgroup namespace that is not its own.
     return [
         steps.OpenTree(result=register, path=path, recursive=0, pointer=pointer),
         steps.MountAttributes(

@@ -117,7 +117,9 @@ class Context:
         self.early = facts.privileged and (self.has_namespace("user") or self.joins("mount"))
         self._sources = self.mount_register + 1
         self.registers = self._sources + (len(spec.mounts) if self.early else 0) + 1
-        self.read_only_later: list[tuple[str, str]] = []
+        wanted = spec.linux.rootfsPropagation if spec.linux else None
+        self.propagation = k.MS_PRIVATE if wanted in ("private", "rprivate") else k.MS_SLAVE
+        self.read_only_later: list[tuple[int, str]] = []
 
     def has_namespace(self, kind: str) -> bool:
         """Whether the container has a namespace of that type, new or joined."""
@@ -134,6 +136,11 @@ class Context:
     def source_register(self, index: int) -> int:
         """Where the source of bind mount `index` is kept: one place, unless all come early."""
         return self._sources + index if self.early else self.mount_register
+
+    def new_register(self) -> int:
+        """One more register, for what has to be kept."""
+        self.registers += 1
+        return self.registers - 1
 
     def hierarchies(self) -> list[tuple[str, tuple[str, ...]]]:
         """The host's v1 hierarchies: (directory name, controllers)."""
@@ -233,15 +240,15 @@ def _root(ctx: Context) -> list[Step]:
     if ctx.makes("mount"):
         # The first of all mount operations: otherwise what follows would appear on the host.
         # A slave, not private: unmounts on the host still reach us, so that we pin nothing.
-        made.append(steps.Propagation(mount=wire.ROOT, whole=1, flag=k.MS_SLAVE, recursive=1))
+        made.append(steps.Propagation(mount=wire.ROOT, whole=1, flag=ctx.propagation, recursive=1))
     if not ctx.early:
         made.append(_root_source(ctx))
     made += [
         # A clone of a shared mount is its peer: the container's mounts would travel back.
         steps.Propagation(
-            mount=wire.ROOT, whole=0, flag=k.MS_SLAVE, recursive=1, pointer="/root/path"
+            mount=wire.ROOT, whole=0, flag=ctx.propagation, recursive=1, pointer="/root/path"
         ),
-        steps.AttachRoot(pointer="/root/path"),
+        steps.AttachRoot(path=ctx.options.rootfs, pointer="/root/path"),
     ]
     if ctx.spec.linux and ctx.spec.linux.sysctl:
         # While the host's procfs is visible: in a user namespace the kernel allows a new one
@@ -264,16 +271,11 @@ def _hooks_before_pivot(ctx: Context) -> list[Step]:
 
 def _root_propagation(ctx: Context) -> list[Step]:
     """After the pivot: before it, "/" was the host's tree."""
-    wanted = ctx.spec.linux.rootfsPropagation if ctx.spec.linux else None
-    if not wanted:
-        return []
-    flags = {
-        "shared": k.MS_SHARED,
-        "slave": k.MS_SLAVE,
-        "private": k.MS_PRIVATE,
-        "unbindable": k.MS_UNBINDABLE,
-    }
-    name = wanted.removeprefix("r") if wanted not in flags else wanted
+    wanted = (ctx.spec.linux.rootfsPropagation if ctx.spec.linux else None) or ""
+    flags = {"shared": k.MS_SHARED, "unbindable": k.MS_UNBINDABLE}
+    if wanted.removeprefix("r") not in flags:
+        return []  # slave and private are there from the start; the mounts have their own
+    name = wanted.removeprefix("r")
     return [
         steps.Propagation(
             mount=wire.ROOT,
@@ -287,12 +289,22 @@ def _root_propagation(ctx: Context) -> list[Step]:
 
 def _finish_root(ctx: Context) -> list[Step]:
     """Make read-only what had to be filled first; the root itself last."""
-    made: list[Step] = [
-        steps.ReadOnlyMount(path=path, pointer=pointer) for path, pointer in ctx.read_only_later
-    ]
+    made: list[Step] = [_read_only(register, pointer) for register, pointer in ctx.read_only_later]
     if ctx.spec.root and ctx.spec.root.readonly:
-        made.append(steps.ReadOnlyMount(path="/", pointer="/root/readonly"))
+        made.append(_read_only(wire.ROOT, "/root/readonly"))
     return made
+
+
+def _read_only(register: int, pointer: str) -> Step:
+    """By the mount itself: its path may by now lead to another that covers it."""
+    return steps.MountAttributes(
+        mount=register,
+        set=k.MOUNT_ATTR_RDONLY,
+        clear=0,
+        fallback=0,
+        recursive=0,
+        pointer=pointer,
+    )
 
 
 def _covered_paths(ctx: Context) -> list[Step]:

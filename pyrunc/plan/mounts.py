@@ -117,7 +117,7 @@ def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step
     if ctx.early:
         # Cloned in the host's namespace the tree is a peer of the host's mounts, and what is
         # mounted below it later would appear there.
-        made.append(_slave(register, pointer))
+        made.append(_detach(ctx, register, pointer))
     if options.set or options.clear:
         # mount(2) replaces all flags but the access time; the fallback keeps what a user
         # namespace has locked, unless the option to clear it was given.
@@ -148,15 +148,16 @@ def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step
 def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> list[Step]:
     if not mount.type:
         raise SpecError("a mount needs a type, or the option bind", pointer=pointer + "/type")
-    register = ctx.mount_register
     destination = clean(mount.destination)
     attributes = options.set
     data = list(options.data)
+    register = ctx.mount_register
     later = mount.type == "tmpfs" or destination == "/dev"
     if attributes & k.MOUNT_ATTR_RDONLY and later:
         # It has to be filled first: made read-only when all is in place.
         attributes &= ~k.MOUNT_ATTR_RDONLY
-        ctx.read_only_later.append((destination, pointer))
+        register = ctx.new_register()
+        ctx.read_only_later.append((register, pointer))
     elif attributes & k.MOUNT_ATTR_RDONLY:
         data.append("ro")
     made: list[Step] = [
@@ -182,8 +183,10 @@ def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> l
     return made + _propagate(register, options, pointer)
 
 
-def _slave(register: int, pointer: str) -> Step:
-    return steps.Propagation(mount=register, whole=0, flag=k.MS_SLAVE, recursive=1, pointer=pointer)
+def _detach(ctx: Context, register: int, pointer: str) -> Step:
+    return steps.Propagation(
+        mount=register, whole=0, flag=ctx.propagation, recursive=1, pointer=pointer
+    )
 
 
 def _recursive(register: int, options: Options, pointer: str) -> list[Step]:

@@ -6,13 +6,14 @@ from __future__ import annotations
 from _struct import pack
 
 from pyrunc.plan import steps, wire
+from pyrunc.spec.model import Capabilities
 from pyrunc.spec.names import CAPABILITIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.plan.compile import Context
     from pyrunc.plan.steps import Step
-    from pyrunc.spec.model import Capabilities, Hook, Process
+    from pyrunc.spec.model import Hook, Process
 
 _BITS = {name: 1 << number for number, name in enumerate(CAPABILITIES)}
 _EVERYTHING = (1 << 64) - 1
@@ -194,9 +195,8 @@ def mask(names: tuple[str, ...]) -> int:
 
 
 def _bounding(capabilities: Capabilities | None) -> list[Step]:
-    if capabilities is None:
-        return []
-    keep = mask(capabilities.bounding)
+    # Without the property there are none, as with runc.
+    keep = mask(capabilities.bounding) if capabilities else 0
     return [steps.DropBounding(keep=keep, pointer="/process/capabilities/bounding")]
 
 
@@ -214,17 +214,13 @@ def _ids(ctx: Context, process: Process) -> Step:
 
 
 def _capabilities(capabilities: Capabilities | None) -> list[Step]:
-    if capabilities is None:
-        # runc: without the property all are kept, as far as setuid leaves them.
-        return []
+    sets = capabilities or Capabilities()
     return [
         steps.SetCapabilities(
-            effective=mask(capabilities.effective),
-            permitted=mask(capabilities.permitted),
-            inheritable=mask(capabilities.inheritable),
+            effective=mask(sets.effective),
+            permitted=mask(sets.permitted),
+            inheritable=mask(sets.inheritable),
             pointer="/process/capabilities",
         ),
-        steps.AmbientCapabilities(
-            mask=mask(capabilities.ambient), pointer="/process/capabilities/ambient"
-        ),
+        steps.AmbientCapabilities(mask=mask(sets.ambient), pointer="/process/capabilities/ambient"),
     ]

@@ -183,12 +183,14 @@ class OpenTree(Step):
 
 
 class AttachRoot(Step):
-    """Put the root filesystem's tree on top of "/", from where `Pivot` makes it the root.
+    """Attach the root filesystem's tree at its own path, from where `Pivot` makes it the root.
 
-    On "/" it is reachable whatever the permissions of its host path's parents (a bundle in a
-    directory of mode 0700 under a user namespace), and its parent mount is one that we have
-    just made non-shared, as pivot_root(2) demands.
+    There hooks find it. Where the path is out of reach (a bundle in a directory of mode 0700
+    under a user namespace, a joined mount namespace) it goes on top of "/" instead. The parent
+    mount is not shared either way, as pivot_root(2) demands: all have just been made slaves.
     """
+
+    path: String
 
 
 class OpenProcfs(Step):
@@ -274,12 +276,6 @@ class Console(Step):
     columns: Number
     uid: Number
     mount: Number
-
-
-class ReadOnlyMount(Step):
-    """Make the mount at a path read-only, now that it is filled."""
-
-    path: String
 
 
 class ReadOnlyPath(Step):

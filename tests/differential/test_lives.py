@@ -245,13 +245,7 @@ MOUNTING = {
 }
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(kind, marks=pytest.mark.xfail(strict=True, reason=known.BUGS["hooks_mount"]))
-        for kind in MOUNTING
-    ],
-)
+@pytest.mark.parametrize("kind", MOUNTING)
 def test_hooks_that_mount(pair, kind):
     """A mount that a hook makes below root.path is the container's."""
     found = {}

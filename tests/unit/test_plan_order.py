@@ -22,7 +22,7 @@ from pyrunc.plan.steps import Step
 # detached trees; attaching them is what counts.
 CHANGES_MOUNTS = (
     s.Propagation, s.AttachRoot, s.MountAttributes, s.Attach, s.MakeDirectory, s.MakeNode,
-    s.Symlink, s.Pivot, s.Console, s.ReadOnlyMount, s.ReadOnlyPath, s.MaskPath,
+    s.Symlink, s.Pivot, s.Console, s.ReadOnlyPath, s.MaskPath,
 )  # fmt: skip
 NAMES_HOST_PATHS = (s.OpenTree,)
 # Registers that a step uses without naming them: csrc/init.
