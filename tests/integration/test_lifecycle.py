@@ -253,3 +253,34 @@ def test_library_in_many_threads(runtime, bundle):
         codes = list(pool.map(life, [runtime.new_id() for _ in range(60)]))
     assert codes == [9] * 60
     assert len(os.listdir("/proc/self/fd")) == fds
+
+
+def test_user_namespace_in_a_directory_that_its_root_cannot_enter(runtime, bundle, tmp_path):
+    bundle.config["linux"]["namespaces"].append({"type": "user"})
+    maps = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+    bundle.config["linux"] |= {"uidMappings": maps, "gidMappings": maps}
+    for name in ("proc", "sys", "dev"):
+        (bundle.rootfs / name).mkdir()
+    tmp_path.chmod(0o700)
+    done = runtime.run(bundle.shell("id -u; cat /proc/self/uid_map; echo $$; exit 4"))
+    assert (done.returncode, done.stderr) == (4, "")
+    assert done.stdout.split() == ["0", "0", "100000", "65536", "1"]
+
+
+def test_namespaces_of_the_wrong_type(runtime, bundle):
+    for namespace in bundle.config["linux"]["namespaces"]:
+        if namespace["type"] == "network":
+            namespace["path"] = "/proc/self/ns/uts"
+    done = runtime.run(bundle.write())
+    assert done.returncode == 1
+    assert 'is not a network namespace' in done.stderr
+
+
+def test_no_mount_namespace_is_refused(runtime, bundle):
+    namespaces = bundle.config["linux"]["namespaces"]
+    bundle.config["linux"]["namespaces"] = [ns for ns in namespaces if ns["type"] != "mount"]
+    for name in ("maskedPaths", "readonlyPaths"):
+        del bundle.config["linux"][name]
+    done = runtime.run(bundle.write())
+    assert done.returncode == 1
+    assert "without a mount namespace is not supported" in done.stderr
