@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from pyrunc.errors import ContainerNotRunning, UsageError, one_line
-from pyrunc.lifecycle import handover, store
+from pyrunc.lifecycle import store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,11 +101,12 @@ class Container:
             ContainerExists: the id is taken.
             PyruncError: anything else; nothing is left of the container.
         """
+        from pyrunc.lifecycle import handover
         from pyrunc.lifecycle.create import Request
 
         handover.check_preserved(preserve_fds)
         request = Request(
-            root=handover.state_root(root),
+            root=store.state_root(root),
             container_id=container_id,
             bundle=handover.bundle_directory(bundle),
             stdio=stdio,
@@ -122,6 +123,7 @@ class Container:
     def _create(
         cls, request: Request, console_socket: str | int | None, detached: bool
     ) -> Container:
+        from pyrunc.lifecycle import handover
         from pyrunc.lifecycle.bundle import read_spec
         from pyrunc.lifecycle.create import create
 
@@ -163,6 +165,7 @@ class Container:
         """
         from _socket import AF_UNIX, SOCK_STREAM, socketpair
 
+        from pyrunc.lifecycle import handover
         from pyrunc.lifecycle.foreground import Signals, Terminal, attend, receive_master
 
         # Before anything of ours is opened: it could take the number of one that is missing,
@@ -200,7 +203,7 @@ class Container:
         Raises:
             ContainerNotFound: there is none of that id.
         """
-        container = cls(handover.state_root(root), store.check_id(container_id))
+        container = cls(store.state_root(root), store.check_id(container_id))
         container._read()
         return container
 
@@ -208,11 +211,13 @@ class Container:
     def list(cls, *, root: str | None = None) -> builtins.list[str]:
         """The ids below a state root."""
         try:
-            return [*store.ids(handover.state_root(root))]
+            return [*store.ids(store.state_root(root))]
         except FileNotFoundError:
             return []
 
     def _announce(self, pid_file: str | None, pidfd_socket: str | None) -> None:
+        from pyrunc.lifecycle import handover
+
         try:
             if pidfd_socket is not None:
                 handover.send_pidfd(pidfd_socket, self._pidfd)

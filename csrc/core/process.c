@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <linux/close_range.h>
 #include <linux/nsfs.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -38,15 +37,6 @@ long pyrunc_fs_magic(int fd)
 {
     struct statfs fs;
     return fstatfs(fd, &fs) < 0 ? -errno : (long)fs.f_type;
-}
-
-int pyrunc_lock(int fd, int wait)
-{
-    int done;
-    do
-        done = flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB));
-    while (done < 0 && errno == EINTR && wait);
-    return done < 0 ? -errno : 0;
 }
 
 int pyrunc_close_on_exec_from(uint32_t first)

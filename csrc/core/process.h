@@ -4,6 +4,5 @@ int pyrunc_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
 int pyrunc_set_subreaper(int on);
 int pyrunc_namespace_type(int fd);
 long pyrunc_fs_magic(int fd);
-int pyrunc_lock(int fd, int wait);
 int pyrunc_close_on_exec_from(uint32_t first);
 int pyrunc_window_size(int from, int to);

@@ -89,12 +89,6 @@ def namespace_type(fd: int) -> int:
     return kind
 
 
-def lock(fd: int, *, wait: bool) -> bool:
-    """flock(2), exclusively. False: somebody else has it (only with wait=False)."""
-    result: int = lib.pyrunc_lock(fd, wait)
-    return result == 0
-
-
 def close_on_exec_from(first: int) -> None:
     """Mark every descriptor from `first` on close-on-exec."""
     _check(lib.pyrunc_close_on_exec_from(first), "close descriptors", "close_range")

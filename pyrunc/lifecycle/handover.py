@@ -6,14 +6,6 @@ from __future__ import annotations
 import os
 
 from pyrunc.errors import KernelError, PyruncError, UsageError
-from pyrunc.lifecycle import store
-
-
-def state_root(root: str | None) -> str:
-    path = os.path.abspath(root or store.default_root(os.environ))
-    if path == "/":
-        raise UsageError("Option --root argument should not be set to /")
-    return path
 
 
 def bundle_directory(bundle: str) -> str:

@@ -16,7 +16,6 @@ import time
 
 from pyrunc import jsontext
 from pyrunc.errors import ContainerExists, ContainerNotFound, KernelError, PyruncError, UsageError
-from pyrunc.kernel import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +52,14 @@ def default_root(environ: dict[str, str] | os._Environ[str]) -> str:
     if runtime and environ.get("USER", "") != "root" and _in_user_namespace():
         return f"{runtime}/pyrunc"
     return "/run/pyrunc"
+
+
+def state_root(root: str | None) -> str:
+    """An absolute state root, chosen or the default; never "/"."""
+    path = os.path.abspath(root or default_root(os.environ))
+    if path == "/":
+        raise UsageError("Option --root argument should not be set to /")
+    return path
 
 
 def _in_user_namespace() -> bool:
@@ -104,8 +111,15 @@ class Entry:
         Raises:
             PyruncError: somebody else has held the lock for too long.
         """
+        import fcntl
+
         deadline = time.monotonic() + _LOCK_SECONDS
-        while not process.lock(self.fd, wait=False):
+        while True:
+            try:
+                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                pass
             if time.monotonic() > deadline:
                 raise PyruncError(
                     f"container {self.container_id} is being changed by another process",

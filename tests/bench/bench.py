@@ -25,8 +25,6 @@ import report  # noqa: E402
 import rounds  # noqa: E402
 from worker import Refused, Worker  # noqa: E402
 
-BUSYBOX = "/usr/bin/busybox"
-
 
 def main() -> int:
     options = arguments()

@@ -88,11 +88,11 @@ def _medians(results: Results, runtimes: list[str]) -> str:
     for title, ours, theirs, _ in ROWS:
         keys = [ours if runtime == "pyrunc" else theirs for runtime in runtimes]
         if ours != theirs:
-            title, keys = "the library in one process", [ours] * len(runtimes)
+            keys = [ours] * len(runtimes)
         found = [results.values[key].get(name) for key, name in zip(keys, runtimes, strict=True)]
         unit = "{:.0f} KB" if ours in MEMORY else "{:.2f} ms"
         cells = [unit.format(statistics.median(values)) if values else "" for values in found]
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+        lines.append(f"| {title.partition(',')[0]} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -57,6 +57,8 @@ class Worker:
         return str(self.call("version"))
 
     def close(self) -> None:
+        # Told, not left with an end of file: workers made later hold copies of this pipe.
+        pickle.dump(None, self._send)
         self._send.close()
         self._receive.close()
         os.waitpid(self.pid, 0)
@@ -73,10 +75,10 @@ def _serve(commands: _Commands, receive: int, send: int) -> None:
 
 def _loop(commands: _Commands, receive: BinaryIO, send: BinaryIO) -> None:
     while True:
-        try:
-            name, arguments = pickle.load(receive)
-        except EOFError:
+        call = pickle.load(receive)
+        if call is None:
             return
+        name, arguments = call
         try:
             answer = (False, getattr(commands, name)(*arguments))
         except Refused as error:
@@ -108,7 +110,8 @@ class _Commands:
             os.chdir("/")
 
     def version(self) -> str:
-        done = subprocess.run([self.program, "--version"], capture_output=True, text=True)
+        line = [self.program, "--version"]
+        done = subprocess.run(line, check=True, capture_output=True, text=True)
         return done.stdout.splitlines()[0]
 
     def _spawn(self, *line: str) -> int:
@@ -126,8 +129,10 @@ class _Commands:
         _, status = os.waitpid(self._spawn(*line), 0)
         passed = (time.perf_counter() - begin) * _MILLI
         if status != 0:
-            again = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-            raise Refused(f"{arguments[0]}: {again.stderr.strip().splitlines()[-1:]}")
+            again = subprocess.run(
+                line, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
+            )
+            raise Refused(f"{arguments[0]}: {again.stderr.strip()[-300:]}")
         return passed
 
     def _name(self) -> str:
@@ -188,21 +193,19 @@ class _Commands:
     def peak(self) -> dict[str, float]:
         """Peak memory of `create` in KB.
 
-        Through a small program: the kernel counts the memory of who called vfork to the child,
-        so wait4 here would tell the size of this Python.
+        Not by wait4 from here: peak.c says why.
         """
         name = self._name()
         out = self.scratch / "peak"
         command = (self.program, "--root", self.state, "create", "--pid-file")
         arguments = (str(self.scratch / "pid"), "-b", self._bundle("sleep"), name)
-        measured = ("time", "-f", "%M", "-o", str(out), *command, *arguments)
-        pid = self._spawn(str(self.scratch / "busybox"), *measured)
+        pid = self._spawn(str(self.scratch / "peak-of"), str(out), *command, *arguments)
         if os.waitpid(pid, 0)[1] != 0:
-            raise Refused("create under time failed")
+            raise Refused("create under peak-of failed")
         self._timed("kill", name, "KILL")
         os.waitpid(self._pid(), 0)
         self._timed("delete", name)
-        return {"peak": float(out.read_text().split()[-1])}
+        return {"peak": float(out.read_text())}
 
 
 def _private_kb(pid: int) -> float:
