@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum { LAST_SIGNAL = 64 };
+
 struct init init;
 
 typedef int (*step_function)(const void *);
@@ -102,10 +104,12 @@ char **strings(const void *step, struct pr_span span)
  * SIGPIPE and whatever the caller had blocked. */
 void reset_signals(void)
 {
-    struct sigaction standard = {.sa_handler = SIG_DFL};
+    /* The kernel's own call: libc's refuses the signals that it keeps for its threads, and a
+     * caller may have ignored those too. All zero is the default action. */
+    static const unsigned long standard[4];
     sigset_t none;
-    for (int s = 1; s < NSIG; s++)
-        sigaction(s, &standard, NULL);
+    for (int s = 1; s <= LAST_SIGNAL; s++)
+        syscall(SYS_rt_sigaction, s, standard, NULL, sizeof(uint64_t));
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -26,7 +26,7 @@ static int check_span(const unsigned char *record, uint32_t size, size_t slots, 
 {
     size_t data = sizeof(struct pr_step) + slots * SLOT;
     if (span.offset == 0)
-        return kind == 's' && span.length == 0 ? 0 : -1;
+        return kind == 'o' && span.length == 0 ? 0 : -1;
     if (span.offset % SLOT != 0 || span.offset < data || span.offset > size)
         return -1;
     if (span.length > size - span.offset)
@@ -34,7 +34,7 @@ static int check_span(const unsigned char *record, uint32_t size, size_t slots, 
     if (kind == 'b')
         return 0;
     const char *text = (const char *)record + span.offset;
-    if (kind == 's')
+    if (kind != 'l')
         return span.length > 0 && memchr(text, 0, span.length) == text + span.length - 1 ? 0 : -1;
     if (span.length > 0 && text[span.length - 1] != 0)
         return -1;

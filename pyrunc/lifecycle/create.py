@@ -234,9 +234,12 @@ class _Creation:
         fifo = self._keep(os.open(store.FIFO, os.O_RDWR | os.O_CLOEXEC, dir_fd=entry.fd))
         reader, writer = self._hook_pipe()
         first_fd = 3 + self.request.preserve_fds
-        data = encode(
-            plan.steps, registers=plan.registers, first_fd=first_fd, passed_fds=plan.passed
-        )
+        try:
+            data = encode(
+                plan.steps, registers=plan.registers, first_fd=first_fd, passed_fds=plan.passed
+            )
+        except ValueError as error:
+            raise SpecError(f"asks for more than one container can be: {error}") from None
         exe = self._keep(kernel.sealed_memfd("pyrunc-init", _program(), executable=True))
         memory = self._keep(kernel.sealed_memfd("plan", data))
         passed = [-1] * plan.passed

@@ -235,14 +235,20 @@ def create_entry(root: str, container_id: str) -> Entry:
         raise ContainerExists from None
     except OSError as error:
         raise KernelError("make", "mkdir", error.errno or 0, path) from None
+    gone = PyruncError(f"container {container_id} was deleted while it was created")
     try:
         entry = Entry(root, container_id, os.open(path, _DIRECTORY))
     except FileNotFoundError:
-        raise PyruncError(f"container {container_id} was deleted while it was created") from None
-    entry.lock()
+        raise gone from None
+    try:
+        entry.lock()
+    except BaseException:
+        entry.close()
+        os.rmdir(path)  # ours, and empty: nobody else could have got further than we
+        raise
     if not entry.is_linked():
         entry.close()
-        raise PyruncError(f"container {container_id} was deleted while it was created")
+        raise gone
     return entry
 
 

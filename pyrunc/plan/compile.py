@@ -212,7 +212,9 @@ def order(ctx: Context) -> list[Step]:
     if spec.process and spec.process.cwd:
         # Before the root may become read-only.
         made.append(
-            steps.MakeDirectory(path=clean(spec.process.cwd), mode=0o755, pointer="/process/cwd")
+            steps.MakeDirectory(
+                path=_without_empty(spec.process.cwd), mode=0o755, pointer="/process/cwd"
+            )
         )
     if options.console:
         # Needs the container's devpts; binds /dev/console, so before /dev becomes read-only.
@@ -226,6 +228,11 @@ def order(ctx: Context) -> list[Step]:
     # Last of all mounts done: from here on privileges only go.
     made += process.drop_privileges(ctx)
     return made
+
+
+def _without_empty(path: str) -> str:
+    """`..` stays: behind a link of the image it is the kernel's to resolve, as chdir does."""
+    return "/" + "/".join(part for part in path.split("/") if part)
 
 
 def _root_source(ctx: Context) -> Step:

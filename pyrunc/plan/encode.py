@@ -77,7 +77,7 @@ def _bytes_of(kind: str, value: str | bytes | tuple[str, ...]) -> tuple[bytes, i
     """The bytes of a string, strings or blob, padded to 8, and their length without padding."""
     if isinstance(value, bytes):
         data = value
-    elif kind == wire.STRING:
+    elif kind in (wire.STRING, wire.OPTIONAL):
         assert isinstance(value, str)
         data = _string(value)
     else:

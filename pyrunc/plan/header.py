@@ -12,6 +12,7 @@ _C_TYPES = {
     wire.NUMBER: "uint64_t",
     wire.REGISTER: "uint64_t",
     wire.STRING: "struct pr_span",
+    wire.OPTIONAL: "struct pr_span",
     wire.STRINGS: "struct pr_span",
     wire.BYTES: "struct pr_span",
 }

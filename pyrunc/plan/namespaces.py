@@ -75,7 +75,7 @@ def enter(ctx: Context) -> list[Step]:
             steps.Sync(message=wire.MESSAGES.index("maps"), pointer="/linux/uidMappings"),
         ]
     if ctx.has_namespace("user"):
-        made.append(steps.BecomeRoot(setgroups=1, pointer="/linux/namespaces"))
+        made.append(steps.BecomeRoot(setgroups=ctx.facts.privileged, pointer="/linux/namespaces"))
     made += second
     rest = sum(FLAGS[kind] for kind in ctx.namespaces if ctx.makes(kind) and kind != "user")
     if rest:

@@ -8,7 +8,7 @@ the classes is the numbering of the wire format; new ones go to the end of their
 
 from __future__ import annotations
 
-from pyrunc.plan.wire import BYTES, NUMBER, REGISTER, STRING, STRINGS
+from pyrunc.plan.wire import BYTES, NUMBER, OPTIONAL, REGISTER, STRING, STRINGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _KINDS = {
     "Number": NUMBER,
     "Register": REGISTER,
     "String": STRING,
-    "OptionalString": STRING,
+    "OptionalString": OPTIONAL,
     "Strings": STRINGS,
     "Bytes": BYTES,
 }

@@ -24,7 +24,8 @@ SLOT_BYTES = 8
 # Kinds of argument. Letters, because the generated C table is a string a step.
 NUMBER = "u"  # 64 bits; a negative one is two's complement
 REGISTER = "r"  # index of a descriptor register, checked against the header's count
-STRING = "s"  # NUL-terminated, no NUL inside; absent is offset 0
+STRING = "s"  # NUL-terminated, no NUL inside
+OPTIONAL = "o"  # the same, or absent: offset 0
 STRINGS = "l"  # NUL-terminated strings, one after the other
 BYTES = "b"  # raw bytes, 8-byte aligned
 

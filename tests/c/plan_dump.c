@@ -63,7 +63,7 @@ static void put_step(const struct pr_step *step, char ***arena)
         } else if (*shape == 'b') {
             SAY("b:");
             put_hex(span_bytes(step, span), span.length);
-        } else if (*shape != 's') {
+        } else if (*shape != 's' && *shape != 'o') {
             SAY("%c:%" PRIu64, *shape, number);
         } else if (span_text(step, span)) {
             SAY("s:");

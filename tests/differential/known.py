@@ -244,12 +244,6 @@ DIFFERENCES = (
         cases=("hooks",),
     ),
     Difference(
-        "glibc's posix_spawn ignores its own two signals in a child; harmless",
-        r"^((?:prestart|createRuntime|post\w+)-\d: status: SigIgn:\t)0{16}",
-        r"\g<1>0000000180000000",
-        cases=("hooks",),
-    ),
-    Difference(
         "runc leaks three descriptors of its init to createContainer hooks",
         r"^createContainer-\d: fd: [345] .*\n",
         "",

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -273,7 +274,7 @@ def test_namespaces_of_the_wrong_type(runtime, bundle):
             namespace["path"] = "/proc/self/ns/uts"
     done = runtime.run(bundle.write())
     assert done.returncode == 1
-    assert 'is not a network namespace' in done.stderr
+    assert "is not a network namespace" in done.stderr
 
 
 def test_no_mount_namespace_is_refused(runtime, bundle):
@@ -284,3 +285,24 @@ def test_no_mount_namespace_is_refused(runtime, bundle):
     done = runtime.run(bundle.write())
     assert done.returncode == 1
     assert "without a mount namespace is not supported" in done.stderr
+
+
+def test_signals_that_the_caller_ignores_are_not_inherited(runtime, bundle):
+    """Also the two that libc keeps for its threads, and what Python ignores itself."""
+    bundle.args("/bin/grep", "Sig", "/proc/self/status")
+    script = (
+        "import os, signal, sys\n"
+        "for s in (signal.SIGHUP, signal.SIGUSR1): signal.signal(s, signal.SIG_IGN)\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])\n"
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    words = [runtime.program, "--root", str(runtime.root), "run", "-b", str(bundle.path)]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words, runtime.new_id()], stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for line in done.stdout.splitlines():
+        name, _, mask = line.partition(":")
+        if name in ("SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt"):
+            assert int(mask, 16) == 0, line
+    assert "SigIgn" in done.stdout

@@ -94,7 +94,7 @@ def expected(step: Step) -> str:
             words.append(f"{kind}:{int(value) % 2**64}")
         elif value is None:
             words.append("s-")
-        elif kind == wire.STRING:
+        elif kind in (wire.STRING, wire.OPTIONAL):
             words.append(f"s:{_hex(value)}")
         elif kind == wire.BYTES:
             words.append(f"b:{value.hex()}")

@@ -128,14 +128,19 @@ def mounts_begin_by_leaving_the_hosts_peers(plan: Plan, case: Case) -> None:
     )
     whole = [i for i in places(plan, s.Propagation) if plan.steps[i].__dict__["whole"]]
     if makes:
-        assert first == s.Propagation(mount=wire.ROOT, whole=1, flag=k.MS_SLAVE, recursive=1)
+        # Of a slave and of a private mount nothing travels to the host.
+        flag = first.__dict__["flag"]
+        assert flag in (k.MS_SLAVE, k.MS_PRIVATE)
+        assert first == s.Propagation(mount=wire.ROOT, whole=1, flag=flag, recursive=1)
         assert place(plan, s.AttachRoot) > changes[0]
     # The only other one is the container's own root, after the pivot.
     assert all(i == changes[0] or i > place(plan, s.Pivot) for i in whole)
     # And no clone of a host's mount is attached while it is a peer of it.
     attached = place(plan, s.AttachRoot)
     assert any(
-        plan.steps[i].__dict__["mount"] == wire.ROOT and not plan.steps[i].__dict__["whole"]
+        plan.steps[i].__dict__["mount"] == wire.ROOT
+        and not plan.steps[i].__dict__["whole"]
+        and plan.steps[i].__dict__["flag"] in (k.MS_SLAVE, k.MS_PRIVATE)
         for i in places(plan, s.Propagation)
         if i < attached
     )

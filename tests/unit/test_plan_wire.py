@@ -220,7 +220,9 @@ def good() -> list[bytes]:
         joined([]),
         joined([record(s.Fork, [])]),
         joined([record(s.Hostname, [(AT, 5)], NAME)]),
-        joined([record(s.Hostname, [(0, 0)])]),
+        joined(
+            [record(s.MakeFilesystem, [0, (56, 2), (0, 0), (56, 0), 0, (0, 0)], TMP)], strings=1
+        ),
         joined([record(s.OpenProcfs, [REGISTERS - 1])]),
         joined([record(s.Environment, [(32, 6), 0, 0], TWO)], strings=3),
         joined([record(s.Environment, [(32, 0), 0, 0])], strings=1),
@@ -231,9 +233,11 @@ def good() -> list[bytes]:
     ]
 
 
+TMP = b"t" + bytes(7)
 HUGE = 0xFFFFFFFF
 WRONG: dict[str, Callable[[], bytes]] = {
     "nothing": lambda: b"",
+    "no string where one is needed": lambda: joined([record(s.Hostname, [(0, 0)])]),
     "one byte": lambda: b"P",
     "a header cut short": lambda: joined([])[:-1],
     "bad magic": lambda: joined([], magic=wire.MAGIC ^ 1),
