@@ -48,20 +48,8 @@ static int open_master(void)
 static int send_master(int socket, int master)
 {
     static const char name[] = "/dev/ptmx";
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec data = {.iov_base = (void *)(uintptr_t)name, .iov_len = sizeof name - 1};
-    struct msghdr msg = {.msg_iov = &data,
-                         .msg_iovlen = 1,
-                         .msg_control = control.space,
-                         .msg_controllen = sizeof control.space};
-    control.header.cmsg_level = SOL_SOCKET;
-    control.header.cmsg_type = SCM_RIGHTS;
-    control.header.cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(&control.header), &master, sizeof master);
-    return sendmsg(socket, &msg, MSG_NOSIGNAL) < 0 ? fail(PR_CALL_SENDMSG) : 0;
+    return send_with_descriptor(socket, name, sizeof name - 1, master) < 0 ? fail(PR_CALL_SENDMSG)
+                                                                           : 0;
 }
 
 /* /dev/console is the peer itself, bound over an empty file that no link stands for. */

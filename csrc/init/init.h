@@ -46,6 +46,7 @@ int fail(enum pr_call call);
 int fail_with(enum pr_call call, int err, int value);
 int refuse(enum pr_reason why, int value);
 int send_message(enum pr_message_kind kind, int value, int fd);
+int send_with_descriptor(int socket, const void *data, size_t size, int fd);
 int await_go(void);
 _Noreturn void die(void);
 

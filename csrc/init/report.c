@@ -30,25 +30,15 @@ int refuse(enum pr_reason why, int value)
     return -1;
 }
 
-/* Send one message, with one descriptor where fd >= 0. MSG_NOSIGNAL: a dead parent is seen as an
- * error here, not as SIGPIPE. */
-int send_message(enum pr_message_kind kind, int value, int fd)
+/* One message with one descriptor. MSG_NOSIGNAL: a dead receiver is an error here, not SIGPIPE. */
+int send_with_descriptor(int socket, const void *data, size_t size, int fd)
 {
-    struct pr_message message = init.report;
-    message.kind = kind;
-    message.step = init.index;
-    if (kind != PR_MSG_FAILURE)
-        message.value = value;
-    if (fd < 0) {
-        /* write, not sendmsg: it is what a seccomp profile that is already in force lets pass. */
-        return write(reg(PR_REG_SYNC), &message, sizeof message) < 0 ? -1 : 0;
-    }
     union {
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int))];
     } control = {0};
-    struct iovec data = {.iov_base = &message, .iov_len = sizeof message};
-    struct msghdr msg = {.msg_iov = &data,
+    struct iovec body = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+    struct msghdr msg = {.msg_iov = &body,
                          .msg_iovlen = 1,
                          .msg_control = control.space,
                          .msg_controllen = sizeof control.space};
@@ -56,7 +46,21 @@ int send_message(enum pr_message_kind kind, int value, int fd)
     control.header.cmsg_type = SCM_RIGHTS;
     control.header.cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-    return sendmsg(reg(PR_REG_SYNC), &msg, MSG_NOSIGNAL) < 0 ? -1 : 0;
+    return sendmsg(socket, &msg, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* Tell the parent, with a descriptor where fd >= 0. */
+int send_message(enum pr_message_kind kind, int value, int fd)
+{
+    struct pr_message message = init.report;
+    message.kind = kind;
+    message.step = init.index;
+    if (kind != PR_MSG_FAILURE)
+        message.value = value;
+    if (fd >= 0)
+        return send_with_descriptor(reg(PR_REG_SYNC), &message, sizeof message, fd);
+    /* write, not sendmsg: it is what a seccomp profile that is already in force lets pass. */
+    return write(reg(PR_REG_SYNC), &message, sizeof message) < 0 ? -1 : 0;
 }
 
 /* Wait for the parent's one-byte answer. End of file means that it is dead: nobody will ever
