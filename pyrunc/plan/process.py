@@ -113,6 +113,8 @@ def drop_privileges(ctx: Context) -> list[Step]:
         # Set from outside, where the right to raise them is; after all that a small limit could
         # hinder, and before the ids change: the kernel asks for the same uid, or CAP_SYS_RESOURCE.
         made.append(steps.Sync(message=wire.MESSAGES.index("limits"), pointer="/process/rlimits"))
+    # Before any filter: it reads the container's passwd with calls that a profile may not allow.
+    made.append(_environment(ctx, process))
     if confined:
         made.append(steps.NoNewPrivileges(pointer="/process/noNewPrivileges"))
     if program is not None and not confined:
@@ -121,7 +123,6 @@ def drop_privileges(ctx: Context) -> list[Step]:
     made += [
         # As the runtime's user first: root may enter a directory that the user cannot.
         _chdir(process, final=0),
-        _environment(ctx, process),
         # While CAP_SETPCAP is held: dropping it first would make the rest impossible.
         *_bounding(process.capabilities),
         # Before setuid, while there is the right to give files away.
