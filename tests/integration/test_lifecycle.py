@@ -306,3 +306,21 @@ def test_signals_that_the_caller_ignores_are_not_inherited(runtime, bundle):
         if name in ("SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt"):
             assert int(mask, 16) == 0, line
     assert "SigIgn" in done.stdout
+
+
+@pytest.mark.parametrize("confined", [False, True])
+def test_a_profile_older_than_the_calls_that_we_use(runtime, bundle, confined):
+    """Without no_new_privs the filter is in force early: what follows must get by without
+    openat2, close_range and faccessat2, which profiles of 2018 do not know."""
+    bundle.config["process"]["noNewPrivileges"] = confined
+    bundle.config["process"]["user"] = {"uid": 1000, "gid": 1000}
+    new = ["openat2", "close_range", "faccessat2", "clone3", "pidfd_open", "statx", "memfd_create"]
+    bundle.config["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": new, "action": "SCMP_ACT_ERRNO"}],
+    }
+    (bundle.rootfs / "etc").mkdir()
+    (bundle.rootfs / "etc" / "passwd").write_text("me:x:1000:1000::/home/me:/bin/sh\n")
+    done = runtime.run(bundle.args("sh", "-c", "id -u; echo $HOME; ls /proc/self/fd | wc -l"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["1000", "/home/me", "4"]
