@@ -74,12 +74,13 @@ class Container:
         environment: tuple[str, ...] = (),
         new_keyring: bool = True,
         systemd_cgroup: bool = False,
+        notify: bool = False,
         detached: bool = True,
     ) -> Container:
         """Create a container that waits for `start`.
 
         Args:
-            bundle: directory with config.json and the root filesystem.
+            bundle: directory of config.json.
             container_id: letters, digits, ``_ + . -``.
             root: state root; default as for the command line.
             stdio: descriptors for the container's 0, 1 and 2 (without a terminal).
@@ -90,11 +91,9 @@ class Container:
             preserve_fds: how many descriptors, from 3 on, the container keeps.
             environment: ``NAME=value`` to add to process.env.
             new_keyring: join a session keyring of the container's own.
-            systemd_cgroup: let systemd make the cgroup (not supported yet).
+            systemd_cgroup: let systemd make it (not supported yet).
+            notify: give the program a socket for sd_notify(3), which `start` relays.
             detached: for the wording of errors about terminals.
-
-        Returns:
-            The container; its program has not run.
 
         Raises:
             SpecError: config.json is wrong, or asks for what is not supported.
@@ -114,6 +113,7 @@ class Container:
             environment=environment,
             keyring=new_keyring,
             cgroup_manager="systemd" if systemd_cgroup else "fs",
+            notify=notify,
         )
         container = cls._create(request, console_socket, detached)
         container._announce(pid_file, pidfd_socket)
@@ -144,7 +144,13 @@ class Container:
 
     @classmethod
     def run(
-        cls, bundle: str, container_id: str, *, keep: bool = False, **options: Any
+        cls,
+        bundle: str,
+        container_id: str,
+        *,
+        keep: bool = False,
+        notify_socket: str = "",
+        **options: Any,
     ) -> tuple[int, builtins.list[str]]:
         """Create, start, attend to and delete a container in the foreground.
 
@@ -155,6 +161,7 @@ class Container:
             bundle: as for `create`.
             container_id: as for `create`.
             keep: leave the stopped container, with its cgroup.
+            notify_socket: as for `start`.
             options: as for `create`.
 
         Returns:
@@ -182,7 +189,7 @@ class Container:
             try:
                 if container._has_terminal:
                     terminal = Terminal(receive_master(ours))
-                container.start()
+                container.start(notify_socket=notify_socket, attended=True)
                 code = attend(container, signals, terminal).code
             except BaseException:
                 container.delete(force=True)
@@ -267,8 +274,12 @@ class Container:
         document["owner"] = ""
         return document
 
-    def start(self) -> None:
+    def start(self, *, notify_socket: str = "", attended: bool = False) -> None:
         """Let the program run; returns when it has been executed and poststart hooks are done.
+
+        Args:
+            notify_socket: of the manager that is to know when the program is ready, for a
+                container created with `notify`; then this returns when it is, or has died.
 
         Raises:
             StateError: the container is not in the state created.
@@ -277,7 +288,7 @@ class Container:
         from pyrunc.lifecycle.start import start
 
         with store.open_entry(self.root, self.id) as entry:
-            start(entry, entry.state())
+            start(entry, entry.state(), notify_socket, attended=attended)
 
     def kill(self, signal: int = 15, *, everything: bool = False) -> None:
         """Send a signal to the container's first process.

@@ -50,6 +50,7 @@ def arguments(line: Line) -> dict[str, Any]:
         "preserve_fds": preserve,
         "environment": environment,
         "new_keyring": not line.flag("no-new-keyring"),
+        "notify": bool(os.environ.get("NOTIFY_SOCKET")),
         "systemd_cgroup": line.globals.get("systemd-cgroup", "false") == "true",
     }
     bundle = options.get("bundle") or "."

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pyrunc.cli.create import arguments
 from pyrunc.container import Container
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 def run(line: Line, log: Log) -> int:
     """Create and start a container; without --detach wait for it, and delete it."""
     given = arguments(line)
+    manager = os.environ.get("NOTIFY_SOCKET", "")
     if not line.flag("no-subreaper"):
         from pyrunc.kernel.process import set_subreaper
 
@@ -22,12 +25,12 @@ def run(line: Line, log: Log) -> int:
     if line.flag("detach"):
         container = Container.create(**given)
         try:
-            container.start()
+            container.start(notify_socket=manager)
         except BaseException:
             container.delete(force=True)
             raise
         return 0
-    code, warnings = Container.run(keep=line.flag("keep"), **given)
+    code, warnings = Container.run(keep=line.flag("keep"), notify_socket=manager, **given)
     for warning in warnings:
         log.warning(warning)
     return code

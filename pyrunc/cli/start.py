@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 
@@ -14,5 +16,6 @@ if TYPE_CHECKING:
 
 def run(line: Line, log: Log) -> int:
     """Let a created container run its program."""
-    Container.load(line.arguments[0], root=root(line)).start()
+    container = Container.load(line.arguments[0], root=root(line))
+    container.start(notify_socket=os.environ.get("NOTIFY_SOCKET", ""))
     return 0

@@ -46,11 +46,12 @@ class Request:
         environment: variables to add (LISTEN_FDS).
         keyring: join a session keyring.
         cgroup_manager: "fs" or "systemd".
+        notify: give the program a socket for sd_notify(3).
     """
 
     __slots__ = (
         "bundle", "cgroup_manager", "console_socket", "container_id", "environment", "keyring",
-        "preserve_fds", "root", "stdio",
+        "notify", "preserve_fds", "root", "stdio",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +66,7 @@ class Request:
         environment: tuple[str, ...] = (),
         keyring: bool = True,
         cgroup_manager: str = "fs",
+        notify: bool = False,
     ) -> None:
         self.root = root
         self.container_id = store.check_id(container_id)
@@ -75,6 +77,7 @@ class Request:
         self.environment = environment
         self.keyring = keyring
         self.cgroup_manager = cgroup_manager
+        self.notify = notify
 
 
 def create(request: Request, spec: Spec) -> tuple[int, int]:
@@ -112,6 +115,10 @@ class _Creation:
         self.has_userns = any(
             ns.type == "user" for ns in (spec.linux.namespaces if spec.linux else ())
         )
+        if request.notify:
+            from pyrunc.lifecycle import notify
+
+            request.environment += notify.add_to(spec, f"{request.root}/{request.container_id}")
         self.state: dict[str, Any] = {
             "version": STATE_VERSION,
             "id": request.container_id,
@@ -120,6 +127,7 @@ class _Creation:
             "rootfs": self.rootfs,
             "annotations": spec.annotations,
             "hooks": spec.raw.get("hooks") or {},
+            "notify": request.notify,
             "privatePid": any(
                 ns.type == "pid" and not ns.path
                 for ns in (spec.linux.namespaces if spec.linux else ())
@@ -206,6 +214,8 @@ class _Creation:
         try:
             entry.note(cgroup=self.cgroup.to_dict(), creator=os.getpid())
             os.mkfifo(store.FIFO, 0o600, dir_fd=entry.fd)
+            if self.request.notify:
+                os.mkdir("notify", 0o755, dir_fd=entry.fd)
             self.cgroup.create()
             # Now it is ours, with all that will run in it.
             entry.note(cgroup=self.cgroup.to_dict())

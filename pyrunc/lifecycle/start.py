@@ -13,6 +13,7 @@ from pyrunc.lifecycle.store import FIFO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
     from typing import Any
 
     from pyrunc.lifecycle.store import Entry
@@ -23,8 +24,16 @@ _REFUSALS = {
 }
 
 
-def start(entry: Entry, state: dict[str, Any]) -> None:
+def start(
+    entry: Entry, state: dict[str, Any], notify_socket: str = "", *, attended: bool = False
+) -> None:
     """Release the container's init, and run the poststart hooks once its program runs.
+
+    Args:
+        entry: the container's directory.
+        state: its saved state.
+        notify_socket: tell this socket when the program is ready, and return then.
+        attended: do not wait for that; the caller has a program to attend to.
 
     Raises:
         StateError: it is not in the state `created`.
@@ -42,6 +51,11 @@ def start(entry: Entry, state: dict[str, Any]) -> None:
             entry.unlink(FIFO)
             raise StateError("cannot start an already running container") from None
         raise
+    listener = None
+    if state.get("notify") and notify_socket:
+        from pyrunc.lifecycle import notify
+
+        listener = notify.listen(entry.path)
     try:
         os.write(fifo, b"0")
         # After the write: a start killed in between leaves a container that runs, listed as
@@ -52,6 +66,16 @@ def start(entry: Entry, state: dict[str, Any]) -> None:
         os.close(fifo)
     if state["hooks"].get("poststart"):
         _poststart(state)
+    if listener is not None:
+        # The lock goes first: whoever wants to kill or delete must not wait for readiness.
+        entry.close()
+        if attended:
+            from _thread import start_new_thread
+
+            # In the foreground somebody has to serve the terminal and the signals meanwhile.
+            start_new_thread(_relay, (state, listener, notify_socket))
+        else:
+            _relay(state, listener, notify_socket)
 
 
 def _await_exec(fifo: int) -> None:
@@ -80,3 +104,16 @@ def _kill(state: dict[str, Any]) -> None:
     if pidfd >= 0:
         pidfd_send_signal(pidfd, 9)
         os.close(pidfd)
+
+
+def _relay(state: dict[str, Any], listener: socket, manager: str) -> None:
+    from pyrunc.lifecycle import notify
+
+    pidfd = open_pidfd(state)
+    try:
+        if pidfd >= 0:
+            notify.relay(listener, manager, pidfd, state["pid"])
+    finally:
+        listener.close()
+        if pidfd >= 0:
+            os.close(pidfd)

@@ -211,7 +211,16 @@ class Entry:
         """Remove the directory with what is in it; the journal last, it is the way back."""
         names = os.listdir(self.fd)
         for name in sorted(names, key=lambda n: n == JOURNAL):
-            self.unlink(name)
+            try:
+                self.unlink(name)
+            except IsADirectoryError:  # the one for sd_notify's socket
+                shallow = os.open(name, _DIRECTORY, dir_fd=self.fd)
+                try:
+                    for inner in os.listdir(shallow):
+                        os.unlink(inner, dir_fd=shallow)
+                finally:
+                    os.close(shallow)
+                os.rmdir(name, dir_fd=self.fd)
         try:
             os.rmdir(self.path)
         except FileNotFoundError:

@@ -146,6 +146,8 @@ CLI_EFFECTS = {
     "create.py": {"os.chdir", "os.getcwd", "os.environ.get", "os.getpid"},
     "log.py": {"os.open", "os.write"},
     "main.py": {"os._exit"},
+    "run.py": {"os.environ.get"},
+    "start.py": {"os.environ.get"},
     "spec.py": {"os.geteuid", "os.getegid", "os.open", "os.fdopen"},
 }
 

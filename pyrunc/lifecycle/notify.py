@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""systemd's readiness protocol (sd_notify(3)), relayed out of a container.
+
+`create` gives the container a directory with room for a socket; `start` binds the socket, waits
+until the program says READY=1 (or has died), and tells the manager whose NOTIFY_SOCKET it has.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from _socket import AF_UNIX, SCM_RIGHTS, SOCK_DGRAM, SOL_SOCKET, socket
+
+from pyrunc.errors import KernelError
+from pyrunc.spec.model import Mount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.spec.model import Spec
+
+DIRECTORY, NAME = "notify", "notify.sock"
+INSIDE = "/run/notify"
+_BARRIER_SECONDS = 30
+
+
+def add_to(spec: Spec, entry_path: str) -> tuple[str, ...]:
+    """Mount the directory into the container.
+
+    Args:
+        spec: gets one mount more.
+        entry_path: the container's state directory.
+
+    Returns:
+        The variables that tell the program.
+    """
+    source = f"{entry_path}/{DIRECTORY}"
+    options = ("bind", "nosuid", "noexec", "nodev", "ro")
+    mount = Mount(destination=INSIDE, source=source, type="bind", options=options)
+    spec.mounts = (*spec.mounts, mount)
+    return (f"NOTIFY_SOCKET={INSIDE}/{NAME}",)
+
+
+def listen(entry_path: str) -> socket:
+    """Bind the socket, before the program can look for it.
+
+    Raises:
+        KernelError: it cannot be bound.
+    """
+    path = f"{entry_path}/{DIRECTORY}"
+    listener = socket(AF_UNIX, SOCK_DGRAM)
+    try:
+        directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            # By descriptor: a socket's path may only be 107 bytes long.
+            short = f"/proc/self/fd/{directory}/{NAME}"
+            listener.bind(short)
+            os.chmod(short, 0o777)  # noqa: S103  # any user of the container may be ready
+        finally:
+            os.close(directory)
+    except OSError as error:
+        listener.close()
+        raise KernelError("bind", "bind", error.errno or 0, f"{path}/{NAME}") from None
+    return listener
+
+
+def relay(listener: socket, manager: str, pidfd: int, pid: int) -> None:
+    """Wait for READY= and pass it on, or for the end of the container.
+
+    Args:
+        listener: from `listen`.
+        manager: the caller's NOTIFY_SOCKET.
+        pidfd: of the container's init.
+        pid: of the container's init.
+    """
+    poll = select.poll()
+    poll.register(listener.fileno(), select.POLLIN)
+    poll.register(pidfd, select.POLLIN)
+    while listener.fileno() not in dict(ready := poll.poll()):
+        if ready:
+            return
+    for line in listener.recv(4096).split(b"\n"):
+        if line.startswith(b"READY="):
+            _tell(manager, line, pid)
+            return
+    relay(listener, manager, pidfd, pid)
+
+
+def _tell(manager: str, ready: bytes, pid: int) -> None:
+    """READY, then whose, then a barrier: the manager has read both when its pipe closes."""
+    address = "\0" + manager[1:] if manager.startswith("@") else manager
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    connection = socket(AF_UNIX, SOCK_DGRAM)
+    try:
+        connection.connect(address)
+        connection.send(ready)
+        connection.send(b"MAINPID=%d" % pid)
+        descriptor = writer.to_bytes(4, "little")
+        connection.sendmsg([b"BARRIER=1"], [(SOL_SOCKET, SCM_RIGHTS, descriptor)])
+        os.close(writer)
+        writer = -1
+        poll = select.poll()
+        poll.register(reader, select.POLLHUP)
+        poll.poll(_BARRIER_SECONDS * 1000)
+    except OSError as error:
+        raise KernelError("tell the manager", "send", error.errno or 0, manager) from None
+    finally:
+        connection.close()
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
