@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 
 from pyrunc.errors import KernelError, PyruncError
-from pyrunc.kernel import constants as _constants  # noqa: F401  (the headers' numbers, below)
 from pyrunc.kernel._core import lib as _core
 from pyrunc.kernel._seccomp import ffi, lib
 

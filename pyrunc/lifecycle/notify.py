@@ -53,6 +53,10 @@ def listen(entry_path: str) -> socket:
         try:
             # By descriptor: a socket's path may only be 107 bytes long.
             short = f"/proc/self/fd/{directory}/{NAME}"
+            try:
+                os.unlink(NAME, dir_fd=directory)  # of a start that was killed
+            except FileNotFoundError:
+                pass
             listener.bind(short)
             os.chmod(short, 0o777)  # noqa: S103  # any user of the container may be ready
         finally:
@@ -75,14 +79,15 @@ def relay(listener: socket, manager: str, pidfd: int, pid: int) -> None:
     poll = select.poll()
     poll.register(listener.fileno(), select.POLLIN)
     poll.register(pidfd, select.POLLIN)
-    while listener.fileno() not in dict(ready := poll.poll()):
-        if ready:
+    # A loop, however much the container says: what it sends is its own choice.
+    while True:
+        ready = dict(poll.poll())
+        if listener.fileno() not in ready:
             return
-    for line in listener.recv(4096).split(b"\n"):
-        if line.startswith(b"READY="):
-            _tell(manager, line, pid)
-            return
-    relay(listener, manager, pidfd, pid)
+        for line in listener.recv(4096).split(b"\n"):
+            if line.startswith(b"READY="):
+                _tell(manager, line, pid)
+                return
 
 
 def _tell(manager: str, ready: bytes, pid: int) -> None:

@@ -84,6 +84,15 @@ def test_start_waits_until_the_program_is_ready(runtime, ready, tmp_path):
     runtime("delete", name)
 
 
+def test_a_program_that_says_much_before_it_is_ready(runtime, ready, tmp_path):
+    manager = Manager(tmp_path / "manager")
+    name = runtime.new_id()
+    ready.args("/sender", *["STATUS=x"] * 3000, "READY=1")
+    runtime("run", "-d", "-b", str(ready.path), name, env={"NOTIFY_SOCKET": manager.path})
+    assert manager.end()[0] == b"READY=1"
+    runtime("delete", "--force", name)
+
+
 def test_a_program_that_dies_unready(runtime, ready, tmp_path):
     manager = Manager(tmp_path / "manager")
     name = runtime.new_id()
