@@ -29,8 +29,8 @@ def _module(
         name,
         _INCLUDES + preamble,
         sources=[str(s.relative_to(HERE.parent)) for s in sources],
-        include_dirs=["csrc/core"],
-        extra_compile_args=FLAGS,
+        # For "names" only: <spawn.h> is the C library's.
+        extra_compile_args=[*FLAGS, "-iquote", "csrc/core"],
         **options,
     )
     return ffi

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <linux/close_range.h>
 #include <linux/nsfs.h>
+#include <signal.h>
+#include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -50,4 +52,38 @@ int pyrunc_window_size(int from, int to)
     if (ioctl(from, TIOCGWINSZ, &size) < 0 || ioctl(to, TIOCSWINSZ, &size) < 0)
         return -errno;
     return 0;
+}
+
+/* posix_spawn(3) in a directory, which Python's own cannot: with `in` as standard input and `out`
+ * as both outputs, in a session of its own, so that all it starts can be ended together, and with
+ * no signal blocked or ignored. The pid, or -errno. */
+int pyrunc_spawn_program(const char *path, char *const argv[], char *const envp[], const char *cwd,
+                         int in, int out)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    pid_t pid = -1;
+    int error = posix_spawn_file_actions_init(&actions);
+    if (error)
+        return -error;
+    error = posix_spawnattr_init(&attributes);
+    if (error) {
+        posix_spawn_file_actions_destroy(&actions);
+        return -error;
+    }
+    sigemptyset(&none);
+    sigfillset(&all);
+    if (!(error = posix_spawn_file_actions_adddup2(&actions, in, 0)) &&
+        !(error = posix_spawn_file_actions_adddup2(&actions, out, 1)) &&
+        !(error = posix_spawn_file_actions_adddup2(&actions, out, 2)) &&
+        !(error = posix_spawn_file_actions_addchdir_np(&actions, cwd)) &&
+        !(error = posix_spawnattr_setsigmask(&attributes, &none)) &&
+        !(error = posix_spawnattr_setsigdefault(&attributes, &all)) &&
+        !(error = posix_spawnattr_setflags(
+              &attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)))
+        error = posix_spawn(&pid, path, &actions, &attributes, argv, envp);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return error ? -error : pid;
 }

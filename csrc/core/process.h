@@ -6,3 +6,5 @@ int pyrunc_namespace_type(int fd);
 long pyrunc_fs_magic(int fd);
 int pyrunc_close_on_exec_from(uint32_t first);
 int pyrunc_window_size(int from, int to);
+int pyrunc_spawn_program(const char *path, char *const argv[], char *const envp[], const char *cwd,
+                         int in, int out);

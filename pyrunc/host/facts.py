@@ -17,10 +17,13 @@ class HostFacts:
         privileged: the runtime is root here, and can mount before it enters a user namespace.
         cgroup_kind: "v2", "hybrid" or "v1".
         cgroup_hierarchies: (directory name, controllers) of each v1 hierarchy.
+        cgroup_unified: where cgroup v2 is mounted, or "".
         has_kcore: whether /proc/kcore exists.
     """
 
-    __slots__ = ("cgroup_hierarchies", "cgroup_kind", "has_kcore", "privileged")
+    __slots__ = (
+        "cgroup_hierarchies", "cgroup_kind", "cgroup_unified", "has_kcore", "privileged",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -28,11 +31,13 @@ class HostFacts:
         privileged: bool,
         cgroup_kind: str,
         cgroup_hierarchies: tuple[tuple[str, tuple[str, ...]], ...] = (),
+        cgroup_unified: str = "/sys/fs/cgroup",
         has_kcore: bool = True,
     ) -> None:
         self.privileged = privileged
         self.cgroup_kind = cgroup_kind
         self.cgroup_hierarchies = cgroup_hierarchies
+        self.cgroup_unified = cgroup_unified
         self.has_kcore = has_kcore
 
 
@@ -45,5 +50,6 @@ def probe(layout: Layout) -> HostFacts:
         privileged=os.geteuid() == 0,
         cgroup_kind=layout.kind,
         cgroup_hierarchies=hierarchies,
+        cgroup_unified=layout.unified.mount if layout.unified else "",
         has_kcore=os.path.exists("/proc/kcore"),
     )

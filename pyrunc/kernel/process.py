@@ -3,8 +3,14 @@
 
 from __future__ import annotations
 
+import os
+
 from pyrunc.errors import KernelError
 from pyrunc.kernel._core import ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def _check(result: int, step: str, call: str, thing: str = "") -> int:
@@ -70,6 +76,35 @@ def spawn(
         call = ffi.string(request.failed_call).decode()
         raise KernelError("start the container's process", call, -pid)
     return pid, int(request.pidfd)
+
+
+def spawn_program(
+    path: str, args: Sequence[str], env: Sequence[str], directory: str, stdin: int, output: int
+) -> int:
+    """Start a program of the host in a session of its own, as posix_spawn(3) does.
+
+    Args:
+        path: absolute path of the program.
+        args: its arguments, args[0] included.
+        env: its whole environment, as "NAME=value".
+        directory: where it starts.
+        stdin: becomes its standard input.
+        output: becomes its standard output and error.
+
+    Returns:
+        Its pid.
+
+    Raises:
+        OSError: it could not be started; also where `directory` cannot be entered.
+    """
+    texts = [[ffi.new("char[]", os.fsencode(word)) for word in words] for words in (args, env)]
+    argv, envp = (ffi.new("char *[]", [*words, ffi.NULL]) for words in texts)
+    pid: int = lib.pyrunc_spawn_program(
+        os.fsencode(path), argv, envp, os.fsencode(directory), stdin, output
+    )
+    if pid < 0:
+        raise OSError(-pid, os.strerror(-pid), path)
+    return pid
 
 
 def prlimit(pid: int, name: str, soft: int, hard: int) -> None:

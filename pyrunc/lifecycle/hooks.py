@@ -9,6 +9,7 @@ import time
 
 from pyrunc import jsontext
 from pyrunc.errors import HookError, errno_text
+from pyrunc.kernel.process import spawn_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from pyrunc.spec.model import Hook, Hooks
 
-_SIGPIPE, _SIGKILL, _SIGXFSZ = 13, 9, 25
+_SIGKILL = 9
 _OUTPUT_KEPT = 64 << 10
 
 
@@ -51,24 +52,24 @@ def run_hooks(name: str, hooks: Sequence[Hook], document: dict[str, Any]) -> Non
     Args:
         name: the list they come from.
         hooks: in order.
-        document: the state that each reads on its stdin.
+        document: the state that each reads on its stdin; they start in its bundle.
 
     Raises:
         HookError: one failed, or ran out of time.
     """
     text = jsontext.dumps(document).encode()
     for index, hook in enumerate(hooks):
-        _run(name, index, hook, text)
+        _run(name, index, hook, document["bundle"], text)
 
 
-def _run(name: str, index: int, hook: Hook, text: bytes) -> None:
+def _run(name: str, index: int, hook: Hook, bundle: str, text: bytes) -> None:
     stdin = os.memfd_create("state.json", os.MFD_CLOEXEC)
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         os.write(stdin, text)
         os.lseek(stdin, 0, os.SEEK_SET)
         os.set_blocking(writer, True)
-        pid = _spawn(name, index, hook, stdin, writer)
+        pid = _spawn(name, index, hook, bundle, stdin, writer)
         os.close(writer)
         writer = -1
         _await(name, index, hook, pid, reader)
@@ -79,28 +80,13 @@ def _run(name: str, index: int, hook: Hook, text: bytes) -> None:
             os.close(writer)
 
 
-def _spawn(name: str, index: int, hook: Hook, stdin: int, output: int) -> int:
+def _spawn(name: str, index: int, hook: Hook, bundle: str, stdin: int, output: int) -> int:
     # Without `env` runc's hooks inherit the runtime's environment.
-    env = (
-        dict(entry.split("=", 1) for entry in hook.env)
-        if hook.env is not None
-        else dict(os.environ)
-    )
+    env = hook.env
+    if env is None:
+        env = tuple(f"{key}={value}" for key, value in os.environ.items())
     try:
-        return os.posix_spawn(
-            hook.path,
-            list(hook.args or (hook.path,)),
-            env,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, stdin, 0),
-                (os.POSIX_SPAWN_DUP2, output, 1),
-                (os.POSIX_SPAWN_DUP2, output, 2),
-            ],
-            # A session of its own, so that a time-out can end all that it has started.
-            setsid=True,
-            setsigmask=[],
-            setsigdef=[_SIGPIPE, _SIGXFSZ],
-        )
+        return spawn_program(hook.path, hook.args or (hook.path,), env, bundle, stdin, output)
     except OSError as error:
         reason = f"fork/exec {hook.path}: {errno_text(error.errno or 0)}"
         raise HookError(name, index, reason) from None

@@ -51,7 +51,7 @@ def _cgroup_v2(
     ctx: Context, options: Options, private: bool, path: str, pointer: str
 ) -> list[Step]:
     register = ctx.mount_register
-    if private or not ctx.has_namespace("user"):
+    if private:
         return [
             steps.MakeFilesystem(
                 result=register,
@@ -63,7 +63,10 @@ def _cgroup_v2(
                 pointer=pointer,
             )
         ]
-    # A user namespace may not mount the hierarchy of a cgroup namespace that is not its own.
+    # A new mount from the host's own cgroup namespace would set the options of the host's
+    # hierarchy (nsdelegate and its like) to what this mount does not name, and wait for RCU.
+    # In a user namespace it is refused; there the container sees its own cgroup alone.
+    path = path if ctx.has_namespace("user") else ctx.facts.cgroup_unified
     return [
         steps.OpenTree(result=register, path=path, recursive=0, pointer=pointer),
         steps.MountAttributes(

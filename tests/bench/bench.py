@@ -55,10 +55,12 @@ def measure(options: argparse.Namespace) -> int:
     # What `make build` does: a file changed since would be compiled anew by every command.
     if not compileall.compile_dir(str(TOP / "pyrunc"), quiet=1):
         return 1
-    scratch = rounds.prepare_scratch()
     tree = os.environ.get("CRUN_TREE", "")
     if tree:
+        # Before the bundles are made: `runc spec` writes a cgroup namespace only on pure v2.
         rounds.enter_v2_view()
+    scratch = rounds.prepare_scratch()
+    if tree:
         rounds.prepare_tree(Path(tree).resolve(), scratch)
     workers, notes = [], []
     for name, program, root in runtimes(Path(tree).resolve() if tree else None):

@@ -255,10 +255,21 @@ DIFFERENCES = (
         r'\1"running"',
         cases=("hooks",),
     ),
+    Difference(
+        "without a cgroup namespace the host's cgroup2 mount is bound, and keeps its source's name",
+        r"( - cgroup2) cgroup ",
+        r"\1 none ",
+        cases=("v2_without_a_cgroup_namespace",),
+    ),
+    Difference(
+        "poststop hooks start in the bundle, as all other hooks of the runtime do",
+        r"^(poststop-\d: process: cwd ).*$",
+        r"\1BUNDLE",
+        cases=("hooks_cwd",),
+    ),
 )
 BUGS = {
     "tmpfs_copied_up": "tmpcopyup is not supported yet",
-    "hooks_cwd": "poststart hooks run in the caller's directory, not the bundle's",
 }
 
 

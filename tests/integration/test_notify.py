@@ -67,21 +67,40 @@ def ready(bundle, tmp_path):
     return bundle.args("/sender", "STATUS=almost", "READY=1\nSTATUS=here")
 
 
-def test_start_waits_until_the_program_is_ready(runtime, ready, tmp_path):
-    manager = Manager(tmp_path / "manager")
-    environment = {"NOTIFY_SOCKET": manager.path}
-    name = runtime.new_id()
-    words = ["create", "-b", str(ready.path), name]
+def create(runtime, bundle, name, environment):
+    """With streams that nobody waits for: the container keeps them."""
+    words = ["create", "-b", str(bundle.path), name]
     with open(os.devnull, "r+b") as null:
         subprocess.run(
             [runtime.program, "--root", str(runtime.root), *words],
             check=True, stdin=null, stdout=null, stderr=null, env=environment,
         )  # fmt: skip
+
+
+def test_start_waits_until_the_program_is_ready(runtime, ready, tmp_path):
+    manager = Manager(tmp_path / "manager")
+    environment = {"NOTIFY_SOCKET": manager.path}
+    name = runtime.new_id()
+    create(runtime, ready, name, environment)
     runtime("start", name, env=environment)
     pid = runtime.state(name)["pid"]
     assert manager.end() == [b"READY=1", b"MAINPID=%d" % pid, b"BARRIER=1"]
     runtime.until(name, "stopped")
     runtime("delete", name)
+
+
+def test_the_socket_of_a_start_that_was_killed_is_no_obstacle(runtime, ready, tmp_path):
+    manager = Manager(tmp_path / "manager")
+    name = runtime.new_id()
+    environment = {"NOTIFY_SOCKET": manager.path}
+    create(runtime, ready, name, environment)
+    directory = os.open(runtime.root / name / "notify", os.O_PATH)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
+        dead.bind(f"/proc/self/fd/{directory}/notify.sock")  # its path is too long for bind(2)
+    os.close(directory)
+    runtime("start", name, env=environment)
+    assert manager.end()[0] == b"READY=1"
+    runtime("delete", "--force", name)
 
 
 def test_a_program_that_says_much_before_it_is_ready(runtime, ready, tmp_path):
