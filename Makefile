@@ -48,4 +48,4 @@ bench: build
 	$(BIN)/python tests/bench/bench.py
 
 clean:
-	rm -rf $(VENV) build pyrunc/pyrunc-init pyrunc/kernel/*.so pyrunc/kernel/_core.c pyrunc/kernel/_seccomp.c
+	rm -rf $(VENV) build pyrunc/pyrunc-init pyrunc/kernel/*.so pyrunc/kernel/_*.c

@@ -91,7 +91,7 @@ class Container:
             preserve_fds: how many descriptors, from 3 on, the container keeps.
             environment: ``NAME=value`` to add to process.env.
             new_keyring: join a session keyring of the container's own.
-            systemd_cgroup: let systemd make it (not supported yet).
+            systemd_cgroup: let systemd make it (cgroupsPath is "slice:prefix:name" then).
             notify: give the program a socket for sd_notify(3), which `start` relays.
             detached: for the wording of errors about terminals.
 

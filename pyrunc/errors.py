@@ -197,6 +197,26 @@ class CgroupError(KernelError):
     code = "cgroup"
 
 
+class BusError(PyruncError):
+    """systemd could not be reached over D-Bus, or refused.
+
+    Args:
+        what: what was asked of it.
+        reason: its answer, in words.
+        name: the D-Bus error ("org.freedesktop.systemd1.UnitExists"), "" where there is none.
+    """
+
+    code = "systemd"
+
+    def __init__(
+        self, what: str, reason: str, name: str = "", *, pointer: str = "", hint: str = ""
+    ) -> None:
+        self.what = what
+        self.reason = reason
+        self.name = name
+        super().__init__(f"{what}: {reason}", pointer=pointer, hint=hint)
+
+
 class HookError(PyruncError):
     """A hook failed.
 

@@ -3,7 +3,7 @@
 # Installs the Debian packages that building and testing need, if they are missing and we may.
 set -eu
 need=""
-for package in gcc make libc6-dev musl-tools libseccomp-dev python3-dev python3-venv \
+for package in gcc make libc6-dev musl-tools libseccomp-dev libsystemd-dev python3-dev python3-venv \
     busybox-static runc strace clang-format libasan8 git; do
     dpkg -s "$package" >/dev/null 2>&1 || need="$need $package"
 done

@@ -46,6 +46,7 @@ enum pr_message_kind {
     PR_MSG_HOOKS = 3,
     PR_MSG_LIMITS = 4,
     PR_MSG_PARKED = 5,
+    PR_MSG_CGROUP = 6,
 };
 
 enum pr_call {

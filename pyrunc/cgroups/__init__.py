@@ -39,22 +39,34 @@ def detect() -> Layout:
     return layout.detect()
 
 
-def new(layout: Layout, cgroups_path: str | None, container_id: str, manager: str = "fs") -> Driver:
+def new(
+    layout: Layout,
+    cgroups_path: str | None,
+    container_id: str,
+    manager: str = "fs",
+    annotations: dict[str, str] | None = None,
+) -> Driver:
     """The driver for a container that is to be made. Touches nothing.
 
     Args:
         layout: the host's hierarchies.
         cgroups_path: linux.cgroupsPath, None when absent.
         container_id: names the cgroup when no path does.
-        manager: "fs"; "systemd" is not there yet.
+        manager: who makes it: "fs" or "systemd".
+        annotations: of config.json; systemd's driver takes properties from them.
 
     Raises:
-        SpecError: the path names no cgroup below the mount.
-        UnsupportedError: the manager is not supported.
+        SpecError: the path names no cgroup, or an annotation no property.
+        PyruncError: systemd is asked for and not there.
     """
-    from pyrunc.cgroups import place  # only `create` places a cgroup
+    # Only `create` places a cgroup.
+    if manager == "systemd":
+        from pyrunc.cgroups import systemd
 
-    return _driver(layout, place.place(layout, cgroups_path, container_id, manager))
+        return systemd.new(layout, cgroups_path, container_id, annotations or {})
+    from pyrunc.cgroups import place
+
+    return _driver(layout, place.place(layout, cgroups_path, container_id))
 
 
 def from_dict(data: dict[str, Any]) -> Driver:
@@ -66,6 +78,13 @@ def from_dict(data: dict[str, Any]) -> Driver:
     from pyrunc.cgroups.layout import Layout
 
     layout = Layout.from_dict(data["layout"])
+    if data["manager"] == "systemd":
+        from pyrunc.cgroups.systemd import SystemdDriver
+
+        inner = [str(p) for p in data["inner"]]
+        return SystemdDriver(
+            layout, inner, str(data["unit"]), bool(data["user"]), bool(data["owned"])
+        )
     return _driver(layout, [str(p) for p in data["inner"]], bool(data["owned"]))
 
 

@@ -45,6 +45,9 @@ class Driver:
             journal entry and `create` may have named somebody else's cgroup.
     """
 
+    # The cgroup can only be made around a process: `create_around` in the place of `create`.
+    needs_process = False
+
     def __init__(self, layout: Layout, inner: list[str], owned: bool = False) -> None:
         self._fds: dict[int, int] = {}  # first: __del__ runs even if the rest fails
         self.layout = layout
@@ -94,6 +97,17 @@ class Driver:
         Raises:
             PyruncError: it exists and holds processes, or is frozen.
             CgroupError: the kernel refuses. What was made is removed again.
+        """
+        raise NotImplementedError
+
+    def create_around(self, pid: int) -> None:
+        """Make the cgroup with a waiting process in it, where `needs_process` says so.
+
+        Args:
+            pid: the process.
+
+        Raises:
+            PyruncError: as `create`.
         """
         raise NotImplementedError
 

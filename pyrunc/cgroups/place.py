@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """linux.cgroupsPath to a clean path in each hierarchy. Pure; must not touch a cgroup.
 
-The rules are spec-map 1.11, those of runc: an absolute path starts at the mount, a relative
+For the fs driver; under systemd the same property names a unit (`unit_name`). The rules are
+spec-map 1.11, those of runc: an absolute path starts at the mount, a relative
 one at this process's own cgroup, and no path at all means the container's id.
 """
 
 from __future__ import annotations
 
-from pyrunc.errors import SpecError, UnsupportedError
+from pyrunc.errors import SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,27 +17,20 @@ if TYPE_CHECKING:
 POINTER = "/linux/cgroupsPath"
 
 
-def place(layout: Layout, cgroups_path: str | None, container_id: str, manager: str) -> list[str]:
+def place(layout: Layout, cgroups_path: str | None, container_id: str) -> list[str]:
     """The container's path in each hierarchy of the layout, below its mount.
 
     Args:
         layout: the host's hierarchies.
         cgroups_path: linux.cgroupsPath, None when absent.
         container_id: names the cgroup when no path does.
-        manager: "fs" or "systemd".
 
     Returns:
         One path per hierarchy, in the layout's order.
 
     Raises:
         SpecError: the path names no cgroup below the mount.
-        UnsupportedError: the manager is not supported.
     """
-    if manager != "fs":
-        raise UnsupportedError(
-            f'the cgroup manager "{manager}" is not supported by this version of pyrunc yet',
-            pointer=POINTER,
-        )
     asked = cgroups_path or container_id
     if "\0" in asked:
         raise SpecError("must not hold a NUL byte", pointer=POINTER)

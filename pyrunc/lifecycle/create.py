@@ -110,6 +110,7 @@ class _Creation:
             spec.linux.cgroupsPath if spec.linux else None,
             request.container_id,
             request.cgroup_manager,
+            spec.annotations,
         )
         self.resources = spec.linux.resources if spec.linux else None
         self.has_userns = any(
@@ -158,7 +159,8 @@ class _Creation:
             bundle=self.request.bundle,
             rootfs=self.rootfs,
             cgroup_paths=self.cgroup.paths,
-            cgroup_joins=sum(1 for h in self.layout.hierarchies if h.names != ("",)),
+            cgroup_joins=self._joins(),
+            cgroup_waits=self.cgroup.needs_process,
             keyring=self.request.keyring,
             seccomp=seccomp,
             seccomp_flags=flags,
@@ -168,6 +170,11 @@ class _Creation:
             environment=self.request.environment,
         )
         return compiler.compile_plan(self.spec, host_facts.probe(self.layout), options)
+
+    def _joins(self) -> int:
+        if self.cgroup.needs_process:
+            return 0
+        return sum(1 for h in self.layout.hierarchies if h.names != ("",))
 
     def _seccomp(self) -> tuple[bytes | None, int]:
         profile = self.spec.linux.seccomp if self.spec.linux else None
@@ -216,17 +223,11 @@ class _Creation:
             os.mkfifo(store.FIFO, 0o600, dir_fd=entry.fd)
             if self.request.notify:
                 os.mkdir("notify", 0o755, dir_fd=entry.fd)
-            self.cgroup.create()
-            # Now it is ours, with all that will run in it.
-            entry.note(cgroup=self.cgroup.to_dict())
-            self.cgroup.apply(self.resources)
-            self.cgroup.filter_devices(
-                self.resources.devices if self.resources else (),
-                required=not self.has_userns,
-                own_devices=[d.path for d in (self.spec.linux.devices if self.spec.linux else ())],
-            )
+            if not self.cgroup.needs_process:
+                self.cgroup.create()
+                self._limit(entry)
             child = self._spawn(entry, plan, joined)
-            self._serve(child)
+            self._serve(entry, child)
             self._commit(entry, child)
             pidfd, child.pidfd = child.pidfd, -1
             child.close()
@@ -234,6 +235,21 @@ class _Creation:
         except BaseException as error:
             self._undo(entry, child, error)
             raise
+
+    def _limit(self, entry: Entry) -> None:
+        # Now it is ours, with all that will run in it.
+        entry.note(cgroup=self.cgroup.to_dict())
+        self.cgroup.apply(self.resources)
+        self.cgroup.filter_devices(
+            self.resources.devices if self.resources else (),
+            required=not self.has_userns,
+            own_devices=[d.path for d in (self.spec.linux.devices if self.spec.linux else ())],
+        )
+
+    def _join(self, entry: Entry, pid: int) -> None:
+        """The process waits, with nothing done yet."""
+        self.cgroup.create_around(pid)
+        self._limit(entry)
 
     def _spawn(self, entry: Entry, plan: compiler.Plan, joined: list[int]) -> Child:
         from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair
@@ -287,11 +303,12 @@ class _Creation:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         return reader, self._keep(writer)
 
-    def _serve(self, child: Child) -> None:
+    def _serve(self, entry: Entry, child: Child) -> None:
         process = self.spec.process
         assert process is not None
         child.until_parked(
             {
+                "cgroup": lambda: self._join(entry, child.pid),
                 "maps": lambda: outside.write_maps(self.spec, child.pid),
                 "hooks": lambda: self._runtime_hooks(child.pid),
                 "limits": lambda: outside.set_limits(process, child.pid),

@@ -3,6 +3,8 @@
 
     parent                                 pyrunc-init
       │ spawn ────────────────────────────────►│
+      │◄──────────────────────────── cgroup ───┤  only where systemd makes a scope around it
+      ├─ have it made ─ go ───────────────────►│
       │◄────────────────────────────── maps ───┤  only with a new user namespace
       ├─ write uid_map, gid_map ─ go ─────────►│
       │◄─────────────────── forked (pidfd) ────┤  only where a fork is needed; this stage ends

@@ -35,6 +35,7 @@ _UNSAFE_ANNOTATIONS = ("bundle", "org.systemd.property.", "org.criu.config")
 def features(
     libseccomp_version: str | None,
     *,
+    systemd: bool = True,
     version: str = "",
     supported_flags: tuple[str, ...] | None = None,
     archs: tuple[str, ...] | None = None,
@@ -43,6 +44,7 @@ def features(
 
     Args:
         libseccomp_version: of the library that the core is linked with; None without seccomp.
+        systemd: built with systemd's D-Bus client.
         version: pyrunc's own.
         supported_flags: the seccomp flags this libseccomp takes; None for all known ones.
         archs: the seccomp architectures it knows; None for all that the specification names.
@@ -67,8 +69,8 @@ def features(
             "cgroup": {
                 "v1": True,
                 "v2": True,
-                "systemd": False,
-                "systemdUser": False,
+                "systemd": systemd,
+                "systemdUser": systemd,
                 "rdma": True,
             },
             "seccomp": _seccomp(libseccomp_version, supported_flags, archs),

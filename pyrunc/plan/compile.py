@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyrunc.plan.steps import Step
     from pyrunc.spec.model import Spec
 
-HOOKS = wire.MESSAGES.index("hooks")
+HOOKS, CGROUP = wire.MESSAGES.index("hooks"), wire.MESSAGES.index("cgroup")
 _SIGKILL = 9
 
 
@@ -30,6 +30,7 @@ class Options:
         rootfs: absolute path of the root filesystem.
         cgroup_paths: controller -> directory; "" is the unified hierarchy.
         cgroup_joins: how many hierarchies the process has to join by itself.
+        cgroup_waits: the cgroup is made around the process, which waits for that.
         keyring: whether to join a session keyring of the container's own.
         seccomp: the compiled filter, or None.
         seccomp_flags: for seccomp(2).
@@ -40,8 +41,9 @@ class Options:
     """
 
     __slots__ = (
-        "bundle", "cgroup_joins", "cgroup_paths", "console", "container_id", "environment",
-        "hook_state", "keyring", "rootfs", "seccomp", "seccomp_flags", "started_state",
+        "bundle", "cgroup_joins", "cgroup_paths", "cgroup_waits", "console", "container_id",
+        "environment", "hook_state", "keyring", "rootfs", "seccomp", "seccomp_flags",
+        "started_state",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +54,7 @@ class Options:
         rootfs: str,
         cgroup_paths: dict[str, str] | None = None,
         cgroup_joins: int = 0,
+        cgroup_waits: bool = False,
         keyring: bool = True,
         seccomp: bytes | None = None,
         seccomp_flags: int = 0,
@@ -65,6 +68,7 @@ class Options:
         self.rootfs = rootfs
         self.cgroup_paths = cgroup_paths or {}
         self.cgroup_joins = cgroup_joins
+        self.cgroup_waits = cgroup_waits
         self.keyring = keyring
         self.seccomp = seccomp
         self.seccomp_flags = seccomp_flags
@@ -184,9 +188,11 @@ def order(ctx: Context) -> list[Step]:
         # Before the first namespace is joined: a process in there could trace us, or open our
         # descriptors, while we still hold the host's (CVE-2016-9962).
         made.append(steps.Dumpable(value=0))
+    # Before any namespace: nothing may run outside the cgroup, and the root of a new cgroup
+    # namespace is the cgroup its maker is in.
+    if options.cgroup_waits:
+        made.append(steps.Sync(message=CGROUP, pointer="/linux/cgroupsPath"))
     if options.cgroup_joins:
-        # Before any namespace: nothing may run outside the cgroup, and the root of a new cgroup
-        # namespace is the cgroup its maker is in.
         made.append(steps.JoinCgroups(first=ctx.cgroup_register, count=options.cgroup_joins))
     if ctx.early:
         # While the host's paths are still reachable with the host's rights.

@@ -12,7 +12,7 @@ import pytest
 from pyrunc import cgroups
 from pyrunc.cgroups import place
 from pyrunc.cgroups.layout import Hierarchy, Layout, parse
-from pyrunc.errors import SpecError, UnsupportedError
+from pyrunc.errors import SpecError
 
 V2 = "25 30 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 HYBRID = """\
@@ -114,20 +114,20 @@ LEGACY = Layout("v1", (Hierarchy(("memory",), "/m", "/a/b"), Hierarchy(("devices
     ],
 )
 def test_place(asked: str | None, unified: list[str], legacy: list[str]) -> None:
-    assert place.place(UNIFIED, asked, "id", "fs") == unified
-    assert place.place(LEGACY, asked, "id", "fs") == legacy
+    assert place.place(UNIFIED, asked, "id") == unified
+    assert place.place(LEGACY, asked, "id") == legacy
 
 
 @pytest.mark.parametrize("asked", ["/", "//", "..", "/a/..", ".", "a\0b"])
 def test_paths_that_name_no_cgroup(asked: str) -> None:
     with pytest.raises(SpecError) as caught:
-        place.place(UNIFIED, asked, "id", "fs")
+        place.place(UNIFIED, asked, "id")
     assert caught.value.pointer == "/linux/cgroupsPath"
 
 
-def test_systemd_manager_is_unsupported() -> None:
-    with pytest.raises(UnsupportedError):
-        cgroups.new(UNIFIED, "system.slice:a:b", "id", "systemd")
+def test_a_path_of_the_fs_driver_names_no_unit() -> None:
+    with pytest.raises(SpecError):
+        cgroups.new(UNIFIED, "/a/b", "id", "systemd")
 
 
 def test_a_driver_survives_json_and_touches_nothing() -> None:

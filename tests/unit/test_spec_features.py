@@ -97,7 +97,7 @@ def test_what_is_refused_is_not_offered() -> None:
     for name in ("apparmor", "selinux", "intelRdt", "netDevices"):
         assert linux[name] == {"enabled": False}
     assert linux["mountExtensions"] == {"idmap": {"enabled": False}}
-    assert linux["cgroup"]["systemd"] is False
+    assert features(None, systemd=False)["linux"]["cgroup"]["systemd"] is False
     assert "memoryPolicy" not in linux
 
 
