@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest's end of the channel: runs one command after another for the host.
+
+The host sends a line "pyrunc TOKEN", a line of JSON (`argv`, `user`, `cwd`, `env`, `bytes`) and
+that many bytes of a tar of the project, or none. The answer is the token's line, which tells old
+bytes from new ones, then frames of a kind, a length and data: "1" and "2" are the command's
+output, "f" pieces of a tar of /out, "x" the exit code, the last. A host that hangs up has its
+command stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import struct
+import subprocess
+import time
+
+PORT = "/dev/virtio-ports/pyrunc.control"
+PROJECT, OUT = "/pyrunc", "/out"
+CHUNK = 1 << 16
+
+
+class HungUp(Exception):
+    """The host is gone."""
+
+
+class Port:
+    """The serial port; never waits for a host that has hung up, as plain reads and writes do."""
+
+    def __init__(self) -> None:
+        while not os.path.exists(PORT):  # udev is at work
+            time.sleep(0.05)
+        self.fd = os.open(PORT, os.O_RDWR | os.O_NONBLOCK)
+        self._read = b""
+
+    def wait(self, events: int) -> None:
+        poll = select.poll()
+        poll.register(self.fd, events)
+        if any(found & select.POLLHUP for _, found in poll.poll()):
+            raise HungUp
+
+    def more(self) -> None:
+        while True:
+            try:
+                data = os.read(self.fd, CHUNK)
+            except BlockingIOError:
+                self.wait(select.POLLIN)
+                continue
+            if not data:
+                raise HungUp
+            self._read += data
+            return
+
+    def line(self) -> bytes:
+        while b"\n" not in self._read:
+            self.more()
+        found, _, self._read = self._read.partition(b"\n")
+        return found
+
+    def piece(self, most: int) -> bytes:
+        if not self._read:
+            self.more()
+        found, self._read = self._read[:most], self._read[most:]
+        return found
+
+    def write(self, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(self.fd, data) :]
+            except BlockingIOError:
+                self.wait(select.POLLOUT)
+
+    def frame(self, kind: str, data: bytes) -> None:
+        self.write(struct.pack(">cI", kind.encode(), len(data)) + data)
+
+
+def install(port: Port, size: int) -> None:
+    """Put the project that the host has built where it was built for."""
+    for entry in os.scandir(PROJECT):
+        remove = shutil.rmtree if entry.is_dir(follow_symlinks=False) else os.unlink
+        remove(entry.path)
+    with subprocess.Popen(["tar", "-x", "-C", PROJECT], stdin=subprocess.PIPE) as tar:
+        assert tar.stdin
+        while size:
+            piece = port.piece(size)
+            size -= len(piece)
+            tar.stdin.write(piece)
+    if tar.returncode:
+        raise OSError("tar failed")
+    shutil.copy(f"{PROJECT}/build/launcher/pyrunc", "/usr/local/bin/pyrunc")
+
+
+def command(wish: dict, unit: str) -> list[str]:
+    """The command in a service of its own, and for a user in a login session."""
+    made = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={unit}"]
+    properties = [f"WorkingDirectory={wish['cwd']}", "TimeoutStopSec=5"]
+    if wish["user"] != "root":
+        properties += [f"User={wish['user']}", "PAMName=login"]
+    made += [f"--property={name}" for name in properties]
+    made += [f"--setenv={name}={value}" for name, value in wish["env"].items()]
+    return [*made, "--", *wish["argv"]]
+
+
+def run(port: Port, wish: dict, unit: str) -> int:
+    """Run the command and pass its output on as it comes."""
+    with subprocess.Popen(
+        command(wish, unit), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as started:  # fmt: skip
+        assert started.stdout
+        assert started.stderr
+        kinds = {started.stdout.fileno(): "1", started.stderr.fileno(): "2"}
+        poll = select.poll()
+        for fd in kinds:
+            poll.register(fd, select.POLLIN)
+        poll.register(port.fd, 0)
+        try:
+            while kinds:
+                for fd, _ in poll.poll():
+                    if fd == port.fd:
+                        raise HungUp
+                    if data := os.read(fd, CHUNK):
+                        port.frame(kinds[fd], data)
+                    else:
+                        del kinds[fd]
+                        poll.unregister(fd)
+        except HungUp:
+            subprocess.run(["systemctl", "stop", unit], check=False)
+            raise
+    return started.returncode
+
+
+def send_files(port: Port) -> None:
+    if not os.listdir(OUT):
+        return
+    with subprocess.Popen(["tar", "-c", "-C", OUT, "."], stdout=subprocess.PIPE) as tar:
+        assert tar.stdout
+        while data := tar.stdout.read(CHUNK):
+            port.frame("f", data)
+
+
+def serve(port: Port, number: int) -> None:
+    token = port.line().partition(b"pyrunc ")[2]
+    wish = json.loads(port.line())
+    port.write(token + b"\n")
+    if wish["bytes"]:
+        install(port, wish["bytes"])
+    shutil.rmtree(OUT, ignore_errors=True)
+    os.mkdir(OUT)
+    os.chmod(OUT, 0o1777)
+    code = run(port, wish, f"pyrunc-test-command-{number}")
+    send_files(port)
+    port.frame("x", str(code).encode())
+
+
+def main() -> None:
+    number = 0
+    while True:
+        number += 1
+        port = Port()
+        try:
+            serve(port, number)
+            port.more()  # until the host hangs up: closing drops what it has not read yet
+        except HungUp:
+            pass
+        os.close(port.fd)
+        time.sleep(0.05)
+
+
+main()
