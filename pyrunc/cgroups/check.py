@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a driver refuses before anything is made. Pure; must not touch a cgroup."""
+"""What a driver refuses before anything is made. Must not touch a cgroup.
+
+`create` comes here only if it is asked for limits; the device rules are checked elsewhere.
+"""
 
 from __future__ import annotations
 
-from pyrunc.errors import PyruncError, SpecError, UnsupportedError
+from pyrunc.errors import PyruncError, SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,92 +14,94 @@ if TYPE_CHECKING:
 
     from pyrunc.spec.model_resources import Resources
 
-_BASE = "/linux/resources"
-LATER = ("blockIO", "hugepageLimits", "network", "rdma")
 
-
-def refuse_later(resources: Resources) -> None:
-    """Refuse the controllers that this version does not do.
-
-    Raises:
-        UnsupportedError: with the pointer of the property.
-    """
-    for name in LATER:
-        if _asks(getattr(resources, name)):
-            raise UnsupportedError(
-                f"{name} is not supported by this version of pyrunc yet",
-                pointer=f"{_BASE}/{name}",
-            )
-
-
-def _asks(value: object) -> bool:
-    """Whether a member asks for anything: engines send empty objects, and weights of 0."""
-    slots = getattr(value, "__slots__", None)
-    if slots is None:
-        return bool(value)
-    return any(getattr(value, slot) for slot in slots)
-
-
-def values(resources: Resources, v2: bool) -> list[str]:
-    """Refuse values that cannot be expressed; name those that are ignored.
+def values(resources: Resources, v2: bool, base: str) -> list[str]:
+    """Refuse values that cannot be expressed on a version of cgroups.
 
     Args:
         resources: linux.resources.
         v2: for cgroup v2, else for v1.
+        base: its JSON pointer.
 
     Returns:
         Warnings, one line each.
 
     Raises:
-        SpecError: a value is wrong.
+        SpecError: a value is wrong, or this version has no file for it.
     """
     warnings: list[str] = []
     if resources.memory:
         from pyrunc.cgroups import memory  # paid for by who asks for it
 
-        memory.check(resources.memory)
-        if v2:
-            memory.limits_v2(resources.memory)
-        warnings += memory.ignored(resources.memory, v2)
+        warnings += memory.check(resources.memory, base, v2)
     if resources.cpu:
         from pyrunc.cgroups import cpu
 
-        cpu.check(resources.cpu)
-        names = ("realtimeRuntime", "realtimePeriod") if v2 else ()
-        warnings += [
-            f"cpu.{name} is ignored: cgroup v2 has no such limit"
-            for name in names
-            if getattr(resources.cpu, name)
-        ]
+        cpu.check(resources.cpu, base, v2)
+    if resources.blockIO:
+        from pyrunc.cgroups import io
+
+        io.check(resources.blockIO, base, v2)
+    if resources.hugepageLimits:
+        from pyrunc.cgroups import hugetlb
+
+        hugetlb.check(resources.hugepageLimits, hugetlb.sizes(), base)
+    if resources.network and v2:
+        from pyrunc.cgroups import network
+
+        network.check_v2(resources.network, base)
     if resources.unified:
         from pyrunc.cgroups import unified
 
         if not v2:
-            raise SpecError("needs cgroup v2, and this host has v1", pointer=f"{_BASE}/unified")
-        unified.limits(resources.unified)
+            raise SpecError("needs cgroup v2, and this host has v1", pointer=f"{base}/unified")
+        unified.limits(resources.unified, base)
     return warnings
 
 
-def wanted(resources: Resources) -> dict[str, str]:
-    """The controllers that limits are asked of, each with the pointer of what asks.
-
-    The v1 and v2 names are the same for all of these.
-    """
+def wanted(resources: Resources, v2: bool, base: str) -> dict[str, str]:
+    """The controllers that limits are asked of, each with the pointer of what asks."""
     found = {}
     memory, cpu, pids = resources.memory, resources.cpu, resources.pids
-    if memory and any((memory.limit, memory.reservation, memory.swap)):
-        found["memory"] = f"{_BASE}/memory"
-    if cpu and any((cpu.shares, cpu.quota, cpu.period, cpu.burst, cpu.idle is not None)):
-        found["cpu"] = f"{_BASE}/cpu"
+    names = ("limit", "reservation", "swap", "disableOOMKiller")
+    swappiness = memory and not v2 and memory.swappiness is not None
+    if memory and (swappiness or any(getattr(memory, name) for name in names)):
+        found["memory"] = f"{base}/memory"
+    numbers = ("shares", "quota", "period", "burst", "realtimeRuntime", "realtimePeriod")
+    if cpu and (cpu.idle is not None or any(getattr(cpu, name) for name in numbers)):
+        found["cpu"] = f"{base}/cpu"
     if cpu and (cpu.cpus or cpu.mems):
-        found["cpuset"] = f"{_BASE}/cpu/cpus" if cpu.cpus else f"{_BASE}/cpu/mems"
+        found["cpuset"] = f"{base}/cpu/cpus" if cpu.cpus else f"{base}/cpu/mems"
     if pids and pids.limit is not None:
-        found["pids"] = f"{_BASE}/pids"
+        found["pids"] = f"{base}/pids"
+    if resources.blockIO:
+        from pyrunc.cgroups import io
+
+        if io.asks(resources.blockIO):
+            found["io" if v2 else "blkio"] = f"{base}/blockIO"
+    if resources.hugepageLimits:
+        found["hugetlb"] = f"{base}/hugepageLimits"
+    if resources.network and resources.network.classID:
+        found["net_cls"] = f"{base}/network/classID"
+    if resources.network and resources.network.priorities:
+        found["net_prio"] = f"{base}/network/priorities"
+    if resources.rdma:
+        found["rdma"] = f"{base}/rdma"
+    if resources.unified:
+        from pyrunc.cgroups import unified
+
+        found |= unified.controllers(resources.unified, base)
     return found
 
 
-def available(needed: dict[str, str], present: Container[str], hint: str) -> None:
+def available(needed: dict[str, str], present: Container[str], where: str, hint: str) -> None:
     """Refuse limits that the host has no controller for.
+
+    Args:
+        needed: from `wanted`.
+        present: the controllers that are there.
+        where: the cgroup, or the mount, that lacks them, for the message.
+        hint: why it may lack them.
 
     Raises:
         PyruncError: with the pointer of the first such limit.
@@ -104,7 +109,5 @@ def available(needed: dict[str, str], present: Container[str], hint: str) -> Non
     for name, pointer in needed.items():
         if name not in present:
             raise PyruncError(
-                f"the {name} cgroup controller is not available on this host",
-                pointer=pointer,
-                hint=hint,
+                f"the {name} controller is not available in {where}", pointer=pointer, hint=hint
             )

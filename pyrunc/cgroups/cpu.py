@@ -45,17 +45,29 @@ def weight(shares: int) -> int:
     return ceil(10 ** ((level * level + 125 * level - 126) / 612))
 
 
-def check(cpu: CPU) -> None:
-    """Refuse values that contradict each other on any kernel.
+def check(cpu: CPU, base: str, v2: bool) -> None:
+    """Refuse values that contradict each other, and what v2 has no file for.
+
+    Args:
+        cpu: resources.cpu.
+        base: JSON pointer of the resources object.
+        v2: for cgroup v2, else for v1.
 
     Raises:
-        SpecError: the burst is larger than the quota.
+        SpecError: the burst is larger than the quota, or real-time limits on v2.
     """
     if cpu.burst and cpu.quota is not None and 0 < cpu.quota < cpu.burst:
         raise SpecError(
             f"burst {cpu.burst} is larger than the quota {cpu.quota}",
-            pointer="/linux/resources/cpu/burst",
+            pointer=f"{base}/cpu/burst",
         )
+    for name in ("realtimeRuntime", "realtimePeriod"):
+        if v2 and getattr(cpu, name):
+            raise SpecError(
+                "cgroup v2 has no limits on real-time tasks",
+                pointer=f"{base}/cpu/{name}",
+                hint="leave it out",
+            )
 
 
 def limits_v2(cpu: CPU) -> list[Limit]:

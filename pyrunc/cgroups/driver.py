@@ -25,16 +25,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.cgroups.layout import Layout
+    from pyrunc.cgroups.limits import Limit
     from pyrunc.spec.model_resources import DeviceRule, Resources
 
 POINTER = "/linux/cgroupsPath"
-
-# A task that clone3 has made but not woken up yet cannot be moved: EINVAL (spec-map 4.6).
-_ATTACH_TRIES = 5
-_ATTACH_PAUSE = 0.03
+RESOURCES = "/linux/resources"
 
 
-class Driver:
+class Driver(tree.Directories):
     """A container's cgroup, in every hierarchy of the host.
 
     Args:
@@ -43,22 +41,29 @@ class Driver:
         owned: whether `create` succeeded, here or in the process that stored this. Nothing
             is ever killed in a cgroup that is not owned: a runtime that dies between its
             journal entry and `create` may have named somebody else's cgroup.
+
+    Attributes:
+        base: JSON pointer of the resources in their document, for messages. `update`, whose
+            document they are, sets it to "".
+        warnings: what was asked for and not done, a line each.
+        filtered: whether the device rules are enforced.
     """
+
+    base = RESOURCES
 
     # The cgroup can only be made around a process: `create_around` in the place of `create`.
     needs_process = False
 
     def __init__(self, layout: Layout, inner: list[str], owned: bool = False) -> None:
-        self._fds: dict[int, int] = {}  # first: __del__ runs even if the rest fails
+        super().__init__([h.mount for h in layout.hierarchies], inner)
         self.layout = layout
-        self.inner = inner
         self.owned = owned
         self.warnings: list[str] = []
         self.filtered = False
-        self.directories = [h.mount + i for h, i in zip(layout.hierarchies, inner, strict=True)]
         self._made: list[str] = []
         self._new = [False] * len(inner)
         self._spawned = False
+        self._why: dict[str, str] = {}  # controller: why `create` could not enable it
 
     @property
     def paths(self) -> dict[str, str]:
@@ -86,7 +91,6 @@ class Driver:
 
         Raises:
             SpecError: a value is wrong for this cgroup version.
-            UnsupportedError: this version of pyrunc does not do it.
             PyruncError: the host lacks the controller.
         """
         raise NotImplementedError
@@ -112,7 +116,10 @@ class Driver:
         raise NotImplementedError
 
     def apply(self, resources: Resources | None) -> None:
-        """Set limits and read each one back. Call it before a process is in.
+        """Set limits that `check` has seen, and read each one back.
+
+        For a new container before a process is in; or for one that runs (`update`), where
+        what is absent stays as it is.
 
         Raises:
             CgroupError: the kernel refuses a value.
@@ -233,9 +240,11 @@ class Driver:
         Raises:
             CgroupError: the kernel refuses.
         """
+        from pyrunc.cgroups import attach  # `create` joins by itself, without
+
         for index in self._to_join():
             try:
-                self._attach(index, pid)
+                attach.move(self._open(index), self.directories[index], pid)
             except CgroupError:
                 # runc ignores this too: hybrid v2 has no limits, it only serves `kill`.
                 if not self._optional(index):
@@ -291,63 +300,17 @@ class Driver:
         self.kill()
         self.close()
 
-    def close(self) -> None:
-        """Close the directories that `create` and others keep open. Using it again reopens."""
-        while self._fds:
-            os.close(self._fds.popitem()[1])
+    def _put(self, index: int, found: list[Limit]) -> None:
+        """Write limits to one hierarchy's files."""
+        from pyrunc.cgroups import limits  # `exec`, `state` and `delete` have none
 
-    def __del__(self) -> None:
-        self.close()
-
-    def _open(self, index: int) -> int:
-        """The descriptor of one directory, which stays the driver's."""
-        fd = self._fds.get(index, -1)
-        if fd < 0:
-            mount = self.layout.hierarchies[index].mount
-            fd, _ = tree.open_below(mount, self.inner[index])
-            self._fds[index] = fd
-        return fd
-
-    def _find(self, index: int) -> int:
-        """As `_open`, with -1 for a cgroup that is not there."""
-        try:
-            return self._open(index)
-        except CgroupError as error:
-            if error.errno == errno.ENOENT:
-                return -1
-            raise
-
-    def _read(self, index: int, name: str) -> str:
-        """The text of one file, "" when the file or the cgroup is not there."""
-        fd = self._find(index)
-        if fd < 0:
-            return ""
-        try:
-            return tree.read(fd, name)
-        except OSError as error:
-            # ENODEV: the cgroup was removed while this descriptor was open.
-            if error.errno in (errno.ENOENT, errno.ENODEV):
-                return ""
-            path = f"{self.directories[index]}/{name}"
-            raise tree.failure("read", "read", error, path) from error
-
-    def _write(self, index: int, name: str, value: str) -> bool:
-        """Write one file; False when the file or the cgroup is not there."""
-        fd = self._find(index)
-        if fd < 0:
-            return False
-        try:
-            tree.write(fd, name, value)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENODEV):
-                return False
-            path = f"{self.directories[index]}/{name}"
-            raise tree.failure(f"write {value} to", "write", error, path) from error
-        return True
+        directory, path = self._open(index), self.directories[index]
+        limits.write_all(limits.Target(directory, path, self.base, self._why), found)
 
     def _make(self, index: int) -> None:
-        mount = self.layout.hierarchies[index].mount
-        self._fds[index], self._new[index] = tree.open_below(mount, self.inner[index], self._made)
+        self._fds[index], self._new[index] = tree.open_below(
+            self._mounts[index], self.inner[index], self._made
+        )
 
     def _refuse_used(self, index: int) -> None:
         """Refuse a cgroup that was there and has processes: they would be killed with ours."""
@@ -371,14 +334,11 @@ class Driver:
 
     def _unmake(self, error: BaseException) -> None:
         """Remove what a failing `create` made, and keep what that could not do as a note."""
+        from pyrunc.cgroups import removal
+
         self.close()
-        while self._made:
-            path = self._made.pop()
-            try:
-                os.rmdir(path)
-            except OSError as why:
-                if why.errno != errno.ENOENT:
-                    error.add_note(f"left behind: {path}: {why.strerror}")
+        for note in removal.unmake(self._made):
+            error.add_note(note)
 
     def _to_join(self) -> list[int]:
         done = self._joined_by_spawn() if self._spawned else -1
@@ -392,19 +352,12 @@ class Driver:
         """Whether a container can do without this hierarchy: the v2 one of a hybrid host."""
         return len(self.inner) > 1 and self.layout.hierarchies[index].names == ("",)
 
-    def _attach(self, index: int, pid: int) -> None:
-        path = f"{self.directories[index]}/cgroup.procs"
-        for left in range(_ATTACH_TRIES, 0, -1):
-            try:
-                tree.write(self._open(index), "cgroup.procs", str(pid))
-            except OSError as error:
-                if error.errno == errno.EINVAL and left > 1:
-                    from time import sleep
 
-                    sleep(_ATTACH_PAUSE)
-                    continue
-                raise tree.failure("join cgroup", "write", error, path, POINTER) from error
-            return
+def asks_limits(resources: Resources) -> bool:
+    """Whether anything but device rules is asked for."""
+    r = resources
+    one = r.memory or r.cpu or r.pids or r.blockIO or r.network
+    return bool(one or r.hugepageLimits or r.rdma or r.unified)
 
 
 def _removed(path: str) -> bool:

@@ -11,7 +11,7 @@ import errno
 import os
 
 from pyrunc.cgroups import tree
-from pyrunc.cgroups.driver import Driver
+from pyrunc.cgroups.driver import Driver, asks_limits
 from pyrunc.errors import CgroupError, PyruncError
 
 TYPE_CHECKING = False
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyrunc.cgroups.layout import Layout
-    from pyrunc.cgroups.limits import Limit
-    from pyrunc.spec.model_resources import DeviceRule, Memory, Resources
+    from pyrunc.spec.model_resources import DeviceRule, Resources
 
 _CPUSET = ("cpuset.cpus", "cpuset.mems")
 # spec-map 4.7: a v1 freezer can stay FREEZING; thawing for a moment gets it unstuck.
@@ -38,21 +37,26 @@ class LegacyDriver(Driver):
         self._index = {n: i for i, h in enumerate(layout.hierarchies) for n in h.names}
 
     def check(self, resources: Resources | None, user_namespace: bool) -> None:
-        from pyrunc.cgroups import check  # only `create` and `update` check
-
-        if not user_namespace:
+        if not user_namespace and "devices" not in self._index:
             # runc has it so: without this hierarchy nothing would enforce the default rules.
-            pointer = "/linux/resources/devices"
-            check.available({"devices": pointer}, self._index, "mount the v1 devices hierarchy")
+            self._refuse_missing({"devices": f"{self.base}/devices"})
         if resources is None:
             return
-        check.refuse_later(resources)
         if resources.devices:
             from pyrunc.cgroups import devices
 
             devices.policy(resources.devices)
-        self.warnings += check.values(resources, v2=False)
-        check.available(check.wanted(resources), self._index, "its v1 hierarchy is not mounted")
+        if asks_limits(resources):
+            from pyrunc.cgroups import check  # most containers have limits, `run` by hand has not
+
+            self.warnings += check.values(resources, False, self.base)
+            self._refuse_missing(check.wanted(resources, False, self.base))
+
+    def _refuse_missing(self, needed: dict[str, str]) -> None:
+        from pyrunc.cgroups import check
+
+        where = os.path.dirname(self.layout.hierarchies[0].mount)
+        check.available(needed, self._index, where, "its v1 hierarchy is not mounted")
 
     def create(self) -> None:
         try:
@@ -105,49 +109,18 @@ class LegacyDriver(Driver):
                 os.close(fd)
 
     def apply(self, resources: Resources | None) -> None:
-        if resources is None:
+        if resources is None or not asks_limits(resources):
             return
-        if resources.pids:
-            from pyrunc.cgroups import pids  # paid for by who asks for it
+        from pyrunc.cgroups import values_v1
 
-            self._put("pids", pids.limits(resources.pids))
-        if resources.memory:
-            self._put("memory", self._memory(resources.memory))
-        if resources.cpu:
-            from pyrunc.cgroups import cpu, cpuset
+        memory = self._index.get("memory", -1)
+        is_new = memory >= 0 and self._new[memory]
+        for controller, found in values_v1.limits(resources, self._peek, is_new):
+            self._refuse_missing({controller: self.base + found[0].pointer})
+            self._put(self._index[controller], found)
 
-            self._put("cpu", cpu.limits_v1(resources.cpu))
-            self._put("cpuset", cpuset.limits(resources.cpu))
-
-    def _put(self, controller: str, found: list[Limit]) -> None:
-        if not found:
-            return
-        from pyrunc.cgroups import limits
-
-        if controller not in self._index:
-            raise CgroupError(
-                "limit",
-                "",
-                errno.ENOENT,
-                controller,
-                pointer=found[0].pointer,
-                hint="its v1 hierarchy is not mounted",
-            )
-        index = self._index[controller]
-        limits.write_all(self._open(index), self.directories[index], found)
-
-    def _memory(self, asked: Memory) -> list[Limit]:
-        from pyrunc.cgroups import memory
-
-        index = self._index.get("memory", -1)
-        current, has_swap = None, True
-        # What is set now, and whether there is swap accounting, matters in these cases only.
-        if index >= 0 and asked.limit and asked.swap and not self._new[index]:
-            text = self._read(index, "memory.limit_in_bytes")
-            current = int(text) if text.isdigit() else None
-        if index >= 0 and asked.limit == -1 and not asked.swap:
-            has_swap = bool(self._read(index, "memory.memsw.limit_in_bytes"))
-        return memory.limits_v1(asked, current, has_swap)
+    def _peek(self, controller: str, name: str) -> str:
+        return self._read(self._index[controller], name) if controller in self._index else ""
 
     def filter_devices(
         self,

@@ -11,8 +11,8 @@ import errno
 import os
 
 from pyrunc.cgroups import tree
-from pyrunc.cgroups.driver import POINTER, Driver
-from pyrunc.errors import CgroupError, PyruncError
+from pyrunc.cgroups.driver import POINTER, Driver, asks_limits
+from pyrunc.errors import CgroupError, PyruncError, errno_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _FREEZE_TRIES = 1000
 _FREEZE_PAUSE = 0.01
 # Controllers that cannot limit single threads (cgroup-v2.rst, "Threads").
-_DOMAIN_ONLY = ("memory", "io", "hugetlb")
+_DOMAIN_ONLY = ("memory", "io", "hugetlb", "rdma", "misc")
 
 
 class UnifiedDriver(Driver):
@@ -36,22 +36,20 @@ class UnifiedDriver(Driver):
     def check(self, resources: Resources | None, user_namespace: bool) -> None:
         if resources is None:
             return
-        from pyrunc.cgroups import check  # only `create` and `update` check
-
-        check.refuse_later(resources)
         if resources.devices:
             from pyrunc.cgroups import devices
 
             devices.policy(resources.devices)
-        self.warnings += check.values(resources, v2=True)
-        needed = check.wanted(resources)
-        if resources.unified:
-            from pyrunc.cgroups import unified
+        if not asks_limits(resources):
+            return
+        from pyrunc.cgroups import check  # most containers have limits, a `run` by hand has not
 
-            needed |= unified.controllers(resources.unified)
+        self.warnings += check.values(resources, True, self.base)
+        needed = check.wanted(resources, True, self.base)
         if needed:
             mount = self.layout.hierarchies[0].mount
-            check.available(needed, self._root_controllers(), f"see {mount}/cgroup.controllers")
+            hint = f"see {mount}/cgroup.controllers"
+            check.available(needed, self._root_controllers(), mount, hint)
             self._domain_wanted = next((n for n in _DOMAIN_ONLY if n in needed), "")
 
     def create(self) -> None:
@@ -68,41 +66,13 @@ class UnifiedDriver(Driver):
         self.owned = True
 
     def apply(self, resources: Resources | None) -> None:
-        if resources is None:
-            return
-        found = self._limits(resources)
-        if found:
-            from pyrunc.cgroups import limits  # most containers have limits,
-            # but `exec`, `state` and `delete` have not
-
-            limits.write_all(self._open(0), self.directories[0], found)
+        if resources is not None and asks_limits(resources):
+            self._put(0, self._limits(resources))
 
     def _limits(self, resources: Resources) -> list[Limit]:
-        """In runc's order (spec-map 4.2): pids, memory, cpu, cpuset, unified."""
-        found: list[Limit] = []
-        if resources.pids:
-            from pyrunc.cgroups import pids
+        from pyrunc.cgroups import values_v2
 
-            found += pids.limits(resources.pids)
-        if resources.memory:
-            from pyrunc.cgroups import memory
-
-            if resources.memory.checkBeforeUpdate:
-                usage = self._read(0, "memory.current")
-                if usage.isdigit():
-                    memory.refuse_below_usage(resources.memory, int(usage))
-            found += memory.limits_v2(resources.memory)
-        if resources.cpu:
-            from pyrunc.cgroups import cpu, cpuset
-
-            found += cpu.limits_v2(resources.cpu)
-            found += cpuset.limits(resources.cpu)
-        if resources.unified:
-            from pyrunc.cgroups import unified
-
-            # Last: it may override any of the others.
-            found += unified.limits(resources.unified)
-        return found
+        return values_v2.limits(resources, lambda name: self._read(0, name), self.base)
 
     def filter_devices(
         self,
@@ -201,7 +171,7 @@ class UnifiedDriver(Driver):
     def _hand_down(self) -> None:
         """Enable every controller of the host in each cgroup above the container's.
 
-        Failures are left to the limits: the write that a missing controller makes impossible
+        Failures are kept for the limits: the write that a missing controller makes impossible
         names it, and a container that asks for no such limit is none the worse.
         """
         wanted = set(self._root_controllers())
@@ -211,20 +181,27 @@ class UnifiedDriver(Driver):
         above = ""
         for name in self.inner[0].split("/")[1:]:
             missing = wanted - set(self._words(above, "cgroup.subtree_control"))
-            if missing and not self._enable(above, sorted(missing)):
+            if missing and self._enable(above, sorted(missing)):
                 for one in sorted(missing):
-                    self._enable(above, [one])
+                    reason = self._enable(above, [one])
+                    if reason:
+                        self._why.setdefault(one, reason)
             above += "/" + name
 
-    def _enable(self, inner: str, names: list[str]) -> bool:
-        fd, _ = tree.open_below(self.layout.hierarchies[0].mount, inner)
+    def _enable(self, inner: str, names: list[str]) -> str:
+        """Hand controllers down to the cgroups below one. What is wrong, or ""."""
+        mount = self.layout.hierarchies[0].mount
+        fd, _ = tree.open_below(mount, inner)
         try:
             tree.write(fd, "cgroup.subtree_control", " ".join("+" + n for n in names))
-        except OSError:
-            return False
+        except OSError as error:
+            reason = errno_text(error.errno or errno.EIO)
+            if error.errno == errno.EBUSY:
+                reason = "it has processes of its own"
+            return f"{mount}{inner} does not hand it down: {reason}"
         finally:
             os.close(fd)
-        return True
+        return ""
 
     def _words(self, inner: str, name: str) -> list[str]:
         mount = self.layout.hierarchies[0].mount

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write limits to a cgroup's files, and see that the kernel took them.
 
-The controllers' files (memory, cpu, cpuset, pids, unified) say what to write; this one does
-it. It must not know where a limit comes from. Each value is read back (security.md R7): a
-limit that was accepted and not enforced is a hole that nobody notices.
+The controllers' files (memory, cpu, io, ...) say what to write; this one does it. It must not
+know where a limit comes from. Each value is read back (security.md R7): a limit that was
+accepted and not enforced is a hole that nobody notices.
 """
 
 from __future__ import annotations
@@ -18,18 +18,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-POINTER = "/linux/resources"
+RESOURCES = "/linux/resources"
 
 # How a value is compared with what the kernel reads back.
 TEXT = "text"  # the same text
-BYTES = "bytes"  # the same number of pages
+BYTES = "bytes"  # the same number of bytes, rounded down to the limit's unit
 LIST = "list"  # the same set of numbers: "0,1" is "0-1"
 SHARES = "shares"  # as TEXT, but the kernel clamps instead of refusing
 FLAG = "flag"  # the first line of a "key value" file ends in it
+PAIR = "pair"  # the same words; what stands behind them was not asked for
+KEYED = "keyed"  # a line for a device each: "8:0 rbps=1", "lo 5", "mlx hca_handle=2"
 WRITTEN = "written"  # not compared: the file reads in another form than it is written in
 
 _NO_LIMIT = ("max", "-1")
 _LONG_MAX = (1 << 63) - 1
+_UNKNOWN = "unknown"  # said of a file that cannot be read
+# A device without a line has these values.
+_UNSET = ("0", "max", "default")
+_SUFFIXES = {"K": 10, "M": 20, "G": 30, "T": 40, "P": 50, "E": 60}  # memparse() of the kernel
 
 
 class Limit:
@@ -38,13 +44,15 @@ class Limit:
     Args:
         file: name of the cgroup file.
         value: what to write.
-        pointer: JSON pointer below /linux/resources of what asked for it.
+        pointer: JSON pointer of what asked for it, below the resources object.
         compare: how to compare what is read back.
+        unit: the kernel keeps multiples of this many bytes (BYTES); 0 is the page size.
         optional: a missing file is no error.
         defer: EINVAL may mean "not before the other values": then it is tried again last.
+        hint: what may be the matter where the kernel refuses the value.
     """
 
-    __slots__ = ("compare", "defer", "file", "optional", "pointer", "value")
+    __slots__ = ("compare", "defer", "file", "hint", "optional", "pointer", "unit", "value")
 
     def __init__(  # a row of a table, always written with names
         self,
@@ -53,92 +61,129 @@ class Limit:
         pointer: str,
         *,
         compare: str = TEXT,
+        unit: int = 0,
         optional: bool = False,
         defer: bool = False,
+        hint: str = "",
     ) -> None:
         self.file = file
         self.value = value
-        self.pointer = POINTER + pointer
+        self.pointer = pointer
         self.compare = compare
+        self.unit = unit
         self.optional = optional
         self.defer = defer
+        self.hint = hint
 
     def __repr__(self) -> str:
         return f"Limit({self.file!r}, {self.value!r})"
 
 
-def write_all(directory: int, path: str, limits: Sequence[Limit]) -> None:
+class Target:
+    """The cgroup that limits are written to.
+
+    Args:
+        directory: its descriptor, which stays the caller's.
+        path: its path, for messages.
+        base: JSON pointer of the resources object, for messages.
+        why: controller to the reason why it is not enabled there, where that is known.
+    """
+
+    __slots__ = ("base", "directory", "path", "why")
+
+    def __init__(
+        self, directory: int, path: str, base: str = RESOURCES, why: dict[str, str] | None = None
+    ) -> None:
+        self.directory = directory
+        self.path = path
+        self.base = base
+        self.why = why or {}
+
+
+def write_all(target: Target, limits: Sequence[Limit]) -> None:
     """Write limits in their order and read each one back.
 
     Args:
-        directory: descriptor of the cgroup.
-        path: its path, for messages.
+        target: the cgroup.
         limits: what to write.
 
     Raises:
         CgroupError: the kernel refuses a value, or has no such file.
-        PyruncError: the kernel keeps another value.
+        PyruncError: the kernel keeps another value, or the controller is not there.
     """
     later = []
     for limit in limits:
-        if not _write(directory, path, limit, limit.defer):
+        if not _write(target, limit, limit.defer):
             later.append(limit)
     for limit in later:
-        _write(directory, path, limit, False)
+        _write(target, limit, False)
 
 
-def _write(directory: int, path: str, limit: Limit, may_defer: bool) -> bool:
+def _write(target: Target, limit: Limit, may_defer: bool) -> bool:
     """Write one limit. False: not accepted yet, to be tried again."""
+    directory = target.directory
     try:
-        if limit.compare == WRITTEN:
+        if limit.compare in (WRITTEN, KEYED):
             # Files like io.max take one line per write(2).
             for line in limit.value.split("\n"):
                 tree.write(directory, limit.file, line)
-            return True
-        got = tree.exchange(directory, limit.file, limit.value)
+            if limit.compare == WRITTEN:
+                return True
+            got = tree.read(directory, limit.file)
+        else:
+            got = tree.exchange(directory, limit.file, limit.value)
     except OSError as error:
         if error.errno == errno.ENOENT and limit.optional:
             return True
         if error.errno == errno.EINVAL and may_defer:
             return False
-        raise _refused(directory, path, limit, error) from error
-    if not same(limit.compare, limit.value, got):
-        raise _not_kept(path, limit, got)
+        raise _refused(target, limit, error) from error
+    if not same(limit.compare, limit.value, got, limit.unit):
+        raise _not_kept(target, limit, got)
     return True
 
 
-def _refused(directory: int, path: str, limit: Limit, error: OSError) -> PyruncError:
+def _refused(target: Target, limit: Limit, error: OSError) -> PyruncError:
     number = error.errno or errno.EIO
+    pointer = target.base + limit.pointer
     if number == errno.EBUSY and limit.file == "memory.limit_in_bytes":
-        usage = _peek(directory, "memory.usage_in_bytes")
-        peak = _peek(directory, "memory.max_usage_in_bytes")
+        usage = _peek(target.directory, "memory.usage_in_bytes")
+        peak = _peek(target.directory, "memory.max_usage_in_bytes")
         return PyruncError(
             f"unable to set memory limit to {limit.value} "
             f"(current usage: {usage}, peak usage: {peak})",
-            pointer=limit.pointer,
+            pointer=pointer,
         )
-    hint = ""
-    if number in (errno.ENOENT, errno.EACCES, errno.EPERM) and not _exists(directory, limit.file):
+    hint = limit.hint
+    if number in (errno.ENOENT, errno.EACCES, errno.EPERM) and not _exists(target, limit.file):
         controller = limit.file.partition(".")[0]
-        hint = f"the {controller} controller is not enabled there, or the kernel is too old"
+        enabled = _peek(target.directory, "cgroup.controllers")  # v2 only
+        if enabled != _UNKNOWN and controller not in (*enabled.split(), "cgroup"):
+            return PyruncError(
+                f"the {controller} controller is not available in {target.path}",
+                pointer=pointer,
+                hint=target.why.get(controller, ""),
+            )
+        hint = "the kernel has no such file: it is too old, or built without it"
     return CgroupError(
         f"write {limit.value} to",
         "write",
         number,
-        f"{path}/{limit.file}",
-        pointer=limit.pointer,
+        f"{target.path}/{limit.file}",
+        pointer=pointer,
         hint=hint,
     )
 
 
-def _not_kept(path: str, limit: Limit, got: str) -> PyruncError:
+def _not_kept(target: Target, limit: Limit, got: str) -> PyruncError:
+    pointer = target.base + limit.pointer
     if limit.compare == SHARES and got.isdigit():
         # runc's words, which users know: the kernel clamps shares silently.
         edge = "maximum" if int(limit.value) > int(got) else "minimum"
-        return PyruncError(f"the {edge} allowed cpu-shares is {got}", pointer=limit.pointer)
+        return PyruncError(f"the {edge} allowed cpu-shares is {got}", pointer=pointer)
     return PyruncError(
-        f"{path}/{limit.file}: wanted {limit.value}, the kernel keeps {got}",
-        pointer=limit.pointer,
+        f"{target.path}/{limit.file}: wanted {limit.value}, the kernel keeps {got}",
+        pointer=pointer,
     )
 
 
@@ -146,42 +191,69 @@ def _peek(directory: int, name: str) -> str:
     try:
         return tree.read(directory, name)
     except OSError:
-        return "unknown"
+        return _UNKNOWN
 
 
-def _exists(directory: int, name: str) -> bool:
-    return os.access(name, os.F_OK, dir_fd=directory)
+def _exists(target: Target, name: str) -> bool:
+    return os.access(name, os.F_OK, dir_fd=target.directory)
 
 
-def same(compare: str, wanted: str, got: str) -> bool:
+def same(compare: str, wanted: str, got: str, unit: int = 0) -> bool:
     """Whether what the kernel reads back is what was written.
 
     Args:
         compare: one of the constants above.
         wanted: what was written.
         got: what the file says, stripped.
+        unit: of BYTES: the kernel keeps multiples of it; 0 is the page size.
     """
     if wanted == got:
         return True
     if compare == BYTES:
-        return _same_bytes(wanted, got)
+        return _same_bytes(wanted, got, unit or os.sysconf("SC_PAGESIZE"))
+    if compare == KEYED:
+        return _same_lines(wanted, got)
     if compare == LIST:
         return expand(wanted) is not None and expand(wanted) == expand(got)
-    if compare == FLAG:
-        return got.split("\n", 1)[0].endswith(" " + wanted)
-    return False
+    if compare == PAIR:
+        words = wanted.split()
+        return got.split()[: len(words)] == words
+    first = got.split("\n", 1)[0]
+    return compare == FLAG and (first == wanted or first.endswith(" " + wanted))
 
 
-def _same_bytes(wanted: str, got: str) -> bool:
-    page = os.sysconf("SC_PAGESIZE")
+def _same_bytes(wanted: str, got: str, unit: int) -> bool:
     # The kernel counts pages; from here on it reads as "max" on v2 and as this number on v1.
-    most = _LONG_MAX // page * page
+    most = _LONG_MAX // unit * unit
     try:
-        asked = most if wanted in _NO_LIMIT else min(int(wanted) // page * page, most)
-        kept = most if got in _NO_LIMIT else int(got)
+        asked = most if wanted in _NO_LIMIT else min(size(wanted) // unit * unit, most)
+        kept = most if got in _NO_LIMIT else min(int(got), most)
     except ValueError:
         return False
     return asked == kept
+
+
+def _same_lines(wanted: str, got: str) -> bool:
+    kept = dict(line.partition(" ")[::2] for line in got.splitlines())
+    for line in wanted.split("\n"):
+        device, _, values = line.partition(" ")
+        # io.max keeps no line for a device when all of its values are "max".
+        words = kept[device].split() if device in kept else None
+        for value in values.split():
+            is_default = words is None and value.rpartition("=")[2] in _UNSET
+            if not is_default and value not in (words or ()):
+                return False
+    return True
+
+
+def size(text: str) -> int:
+    """A number of bytes as the kernel reads it, "1G" for one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    shift = _SUFFIXES.get(text[-1:].upper(), 0)
+    return int(text[:-1] if shift else text) << shift
 
 
 # Far more than a kernel can have; a range with more in it is not what was written.

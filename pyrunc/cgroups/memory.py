@@ -15,31 +15,55 @@ if TYPE_CHECKING:
     from pyrunc.spec.model_resources import Memory
 
 MAX_SWAPPINESS = 100
-_BASE = "/linux/resources/memory"
+# What cgroup v2 has no file for. useHierarchy is not among them: v2 is always hierarchical,
+# and so is v1 since Linux 5.11.
+_V1_ONLY = ("kernel", "kernelTCP", "swappiness", "disableOOMKiller")
 
 
-def check(memory: Memory) -> None:
-    """Refuse values that are wrong on any kernel.
+def check(memory: Memory, base: str, v2: bool) -> list[str]:
+    """Refuse values that are wrong on any kernel, or on this version of cgroups.
+
+    Args:
+        memory: resources.memory.
+        base: JSON pointer of the resources object.
+        v2: for cgroup v2, else for v1.
+
+    Returns:
+        Warnings: what is asked for and, as with runc, not done on v1.
 
     Raises:
-        SpecError: a negative number other than -1, a swap limit below the memory limit, or a
-            swappiness above 100.
+        SpecError: a negative number other than -1, a swap limit below the memory limit or
+            without one, a swappiness above 100, or what v2 cannot do.
     """
+    where = f"{base}/memory"
     for name in ("limit", "swap", "reservation"):
         value = getattr(memory, name)
         if value is not None and value < -1:
-            raise SpecError(f"invalid memory value {value}", pointer=f"{_BASE}/{name}")
+            raise SpecError(f"invalid memory value {value}", pointer=f"{where}/{name}")
     limit, swap = memory.limit or 0, memory.swap or 0
     if limit > 0 and 0 < swap < limit:
         raise SpecError(
             f"memory+swap limit should be >= memory limit ({swap} < {limit})",
-            pointer=f"{_BASE}/swap",
+            pointer=f"{where}/swap",
         )
     if memory.swappiness is not None and memory.swappiness > MAX_SWAPPINESS:
         raise SpecError(
             f"invalid memory swappiness value {memory.swappiness} (valid range is 0-100)",
-            pointer=f"{_BASE}/swappiness",
+            pointer=f"{where}/swappiness",
         )
+    if not v2:
+        # Linux 5.16 has no limit on the kernel's memory any more; what is left ignores writes.
+        names = [n for n in ("kernel", "kernelTCP") if (getattr(memory, n) or 0) > 0]
+        return [f"{where}/{n} is ignored: the limit on memory covers it" for n in names]
+    if swap > 0 and not limit:
+        raise SpecError("unable to set swap limit without memory limit", pointer=f"{where}/swap")
+    for name in _V1_ONLY:
+        value = getattr(memory, name)
+        # -1 is no limit, which is what v2 has; a swappiness of 0 is a wish, though.
+        if value is None or (value in (False, -1) and name != "swappiness"):
+            continue
+        raise SpecError(f"cgroup v2 has no {name}", pointer=f"{where}/{name}", hint="leave it out")
+    return []
 
 
 def swap_v2(limit: int | None, swap: int | None) -> str:
@@ -47,10 +71,7 @@ def swap_v2(limit: int | None, swap: int | None) -> str:
 
     Args:
         limit: memory.limit, in bytes.
-        swap: memory and swap together, in bytes.
-
-    Raises:
-        SpecError: there is no memory limit to subtract.
+        swap: memory and swap together, in bytes; not without a limit, `check` has seen to it.
     """
     most, both = limit or 0, swap or 0
     if both == -1 or (most == -1 and not both):
@@ -59,17 +80,11 @@ def swap_v2(limit: int | None, swap: int | None) -> str:
         return ""
     if most == -1:
         return str(both)
-    if not most:
-        raise SpecError("unable to set swap limit without memory limit", pointer=f"{_BASE}/swap")
     return str(both - most)
 
 
 def limits_v2(memory: Memory) -> list[Limit]:
-    """The values for cgroup v2, in writing order: swap first, as runc.
-
-    Raises:
-        SpecError: the swap limit cannot be expressed.
-    """
+    """The values for cgroup v2, in writing order: swap first, as runc."""
     found = []
     swap = swap_v2(memory.limit, memory.swap)
     if swap:
@@ -118,21 +133,13 @@ def limits_v1(memory: Memory, current: int | None, has_swap: bool) -> list[Limit
     return found
 
 
-def ignored(memory: Memory, v2: bool) -> list[str]:
-    """What is asked for and, as with runc, not done: one line each."""
-    names = ["kernel", "kernelTCP"] if not v2 else ["kernel", "kernelTCP", "swappiness"]
-    lines = [f"memory.{n} is ignored" for n in names if getattr(memory, n) is not None]
-    if v2 and memory.disableOOMKiller:
-        lines.append("memory.disableOOMKiller is ignored: cgroup v2 has no such switch")
-    return lines
-
-
-def refuse_below_usage(memory: Memory, usage: int) -> None:
+def refuse_below_usage(memory: Memory, usage: int, base: str) -> None:
     """memory.checkBeforeUpdate: a limit at or below the usage would kill right away.
 
     Args:
         memory: resources.memory.
         usage: memory.current, in bytes.
+        base: JSON pointer of the resources object.
 
     Raises:
         SpecError: the new limit is not above the usage.
@@ -140,11 +147,11 @@ def refuse_below_usage(memory: Memory, usage: int) -> None:
     limit, swap = memory.limit or 0, memory.swap or 0
     if 0 < limit <= usage:
         raise SpecError(
-            f"rejected: {limit} is not above the usage, {usage}", pointer=f"{_BASE}/limit"
+            f"rejected: {limit} is not above the usage, {usage}", pointer=f"{base}/memory/limit"
         )
     if 0 < swap <= usage:
         raise SpecError(
-            f"rejected: {swap} is not above the usage, {usage}", pointer=f"{_BASE}/swap"
+            f"rejected: {swap} is not above the usage, {usage}", pointer=f"{base}/memory/swap"
         )
 
 

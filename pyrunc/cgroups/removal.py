@@ -57,6 +57,27 @@ def remove(directories: list[str], kill: Callable[[], None] | None) -> None:
         raise last
 
 
+def unmake(made: list[str]) -> list[str]:
+    """Remove directories that were made a moment ago, the last one first.
+
+    Args:
+        made: their paths; emptied.
+
+    Returns:
+        What is left behind and why, a line each.
+    """
+    left = []
+    while made:
+        path = made.pop()
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            left.append(f"left behind: {path}: {error.strerror}")
+    return left
+
+
 def _remove(path: str, below: bool) -> CgroupError | None:
     """Remove one directory, with those below it if asked to. The failure, or None."""
     try:

@@ -142,6 +142,74 @@ def _step(here: int, name: str, path: str, made: list[str] | None) -> tuple[int,
         raise failure("open cgroup", "open", error, path) from error
 
 
+class Directories:
+    """One cgroup in several hierarchies: its directories, opened when first used.
+
+    Args:
+        mounts: where the hierarchies are mounted.
+        inner: the cgroup's path in each of them, below the mount.
+    """
+
+    def __init__(self, mounts: list[str], inner: list[str]) -> None:
+        self._fds: dict[int, int] = {}  # first: __del__ runs even if the rest fails
+        self._mounts = mounts
+        self.inner = inner
+        self.directories = [m + i for m, i in zip(mounts, inner, strict=True)]
+
+    def close(self) -> None:
+        """Close the directories that `create` and others keep open. Using it again reopens."""
+        while self._fds:
+            os.close(self._fds.popitem()[1])
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _open(self, index: int) -> int:
+        """The descriptor of one directory, which stays the driver's."""
+        fd = self._fds.get(index, -1)
+        if fd < 0:
+            fd, _ = open_below(self._mounts[index], self.inner[index])
+            self._fds[index] = fd
+        return fd
+
+    def _find(self, index: int) -> int:
+        """As `_open`, with -1 for a cgroup that is not there."""
+        try:
+            return self._open(index)
+        except CgroupError as error:
+            if error.errno == errno.ENOENT:
+                return -1
+            raise
+
+    def _read(self, index: int, name: str) -> str:
+        """The text of one file, "" when the file or the cgroup is not there."""
+        fd = self._find(index)
+        if fd < 0:
+            return ""
+        try:
+            return read(fd, name)
+        except OSError as error:
+            # ENODEV: the cgroup was removed while this descriptor was open.
+            if error.errno in (errno.ENOENT, errno.ENODEV):
+                return ""
+            path = f"{self.directories[index]}/{name}"
+            raise failure("read", "read", error, path) from error
+
+    def _write(self, index: int, name: str, value: str) -> bool:
+        """Write one file; False when the file or the cgroup is not there."""
+        fd = self._find(index)
+        if fd < 0:
+            return False
+        try:
+            write(fd, name, value)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENODEV):
+                return False
+            path = f"{self.directories[index]}/{name}"
+            raise failure(f"write {value} to", "write", error, path) from error
+        return True
+
+
 def children(directory: int) -> list[str]:
     """The names of the sub-cgroups of a cgroup."""
     # A cgroup's link count is 2 plus its sub-cgroups: this spares reading some 40 entries.

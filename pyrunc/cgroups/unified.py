@@ -7,40 +7,88 @@ The names come from config.json and become file names: only what can be a limit 
 
 from __future__ import annotations
 
-from pyrunc.cgroups.limits import BYTES, TEXT, WRITTEN, Limit
+from pyrunc.cgroups.limits import BYTES, FLAG, KEYED, LIST, PAIR, TEXT, WRITTEN, Limit
+from pyrunc.cgroups.limits import size as bytes_of
 from pyrunc.errors import SpecError
 
 # The capitals are those of huge page sizes: hugetlb.2MB.max.
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_.KMGB"
-_BASE = "/linux/resources/unified"
 # Of the core's own files these are limits; the others move, kill, freeze or retype.
 CORE = ("cgroup.max.depth", "cgroup.max.descendants", "cgroup.pressure")
-# Files that read as they are written; others (io.max, ...) read in a form of their own.
-_PLAIN = ("pids.max", "cpu.weight", "cpu.idle")
-_SIZES = ("memory.min", "memory.low", "memory.high", "memory.max", "memory.swap.max")
+_COMPARED = {"cpu.max": PAIR, "cpuset.cpus": LIST, "cpuset.mems": LIST}
+_SIZES = ("memory.min", "memory.low", "memory.high", "memory.max", "memory.swap.max",
+          "memory.swap.high", "memory.zswap.max")  # fmt: skip
+_NUMBERS = ("pids.max", "cpu.weight", "cpu.idle", "cpu.max.burst", "memory.oom.group",
+            "cgroup.max.depth", "cgroup.max.descendants")  # fmt: skip
+_DEVICES = ("io.max", "rdma.max", "io.weight", "io.bfq.weight")
 
 
-def limits(unified: dict[str, str]) -> list[Limit]:
+def limits(unified: dict[str, str], base: str) -> list[Limit]:
     """The values, in the order of the document.
+
+    Args:
+        unified: resources.unified.
+        base: JSON pointer of the resources object.
 
     Raises:
         SpecError: a name is not that of a limit.
     """
     found = []
     for name, value in unified.items():
-        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
-        _check(name, value, _BASE + pointer)
-        compare = BYTES if name in _SIZES and value.isdigit() else WRITTEN
-        if name in _PLAIN:
-            compare = TEXT
-        found.append(Limit(name, value.strip("\n"), "/unified" + pointer, compare=compare))
+        _check(name, value, base + _pointer(name))
+        # An empty text would not reach the kernel; a line break empties what can be empty.
+        written = value.strip("\n") or "\n"
+        compare, unit = comparison(name, written)
+        found.append(Limit(name, written, _pointer(name), compare=compare, unit=unit))
     return found
 
 
-def controllers(unified: dict[str, str]) -> dict[str, str]:
+def comparison(name: str, value: str) -> tuple[str, int]:
+    """How to see that a file kept a value, and the unit of bytes in it.
+
+    What is not listed here, the kernel's newer files among it, reads in a form of its own.
+    """
+    if name in _COMPARED:
+        return _COMPARED[name], 0
+    # A leading 0 would be octal, or hexadecimal: left to the kernel.
+    plain = value in ("max", "0") or value[0] in "123456789"
+    if name in _NUMBERS and plain:
+        return TEXT, 0
+    if name in _DEVICES:
+        default = "\n" not in value and (" " not in value or value.startswith("default"))
+        return (FLAG if default else KEYED), 0
+    unit = _unit(name)
+    if unit >= 0 and plain and (value in ("0", "max") or _is_size(value)):
+        return BYTES, unit
+    return (TEXT if value == "\n" else WRITTEN), 0
+
+
+def _unit(name: str) -> int:
+    """The unit of a file that holds a number of bytes, 0 for pages; -1 for other files."""
+    if name in _SIZES:
+        return 0
+    parts = name.split(".")
+    if parts[0] == "hugetlb" and parts[-1] == "max" and _is_size(parts[1][:-1]):
+        return bytes_of(parts[1][:-1])
+    return -1
+
+
+def _is_size(text: str) -> bool:
+    """Whether a text is a number of bytes."""
+    try:
+        return bytes_of(text) > 0
+    except ValueError:
+        return False
+
+
+def controllers(unified: dict[str, str], base: str) -> dict[str, str]:
     """The controllers that must be there, each with the pointer of what asks for it."""
     names = (n for n in unified if not n.startswith("cgroup."))
-    return {n.partition(".")[0]: f"{_BASE}/{n}" for n in names}
+    return {n.partition(".")[0]: base + _pointer(n) for n in names}
+
+
+def _pointer(name: str) -> str:
+    return "/unified/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def _check(name: str, value: str, pointer: str) -> None:

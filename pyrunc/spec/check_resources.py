@@ -42,15 +42,13 @@ def check_resources(resources: Resources, base: str) -> None:
     _check_hugepages(resources.hugepageLimits, f"{base}/hugepageLimits")
     if resources.network:
         for index, entry in enumerate(resources.network.priorities):
-            if not entry.name:
-                raise SpecError(
-                    "must not be empty", pointer=f"{base}/network/priorities/{index}/name"
-                )
+            _check_word(entry.name, "interface", f"{base}/network/priorities/{index}/name")
     for device, rdma in resources.rdma.items():
         if rdma.hcaHandles is None and rdma.hcaObjects is None:
             raise SpecError(
                 "needs hcaHandles, hcaObjects or both", pointer=f"{base}/rdma/{escape(device)}"
             )
+        _check_word(device, "RDMA device", f"{base}/rdma/{escape(device)}")
     for name in resources.unified:
         _check_unified(name, f"{base}/unified/{escape(name)}")
 
@@ -137,6 +135,14 @@ def _check_hugepages(limits: tuple[HugepageLimit, ...], base: str) -> None:
                 pointer=f"{base}/{index}/pageSize",
                 hint='write it as "2MB"',
             )
+
+
+def _check_word(name: str, what: str, pointer: str) -> None:
+    """Refuse what would be more, or less, than the first word of a line in a cgroup file."""
+    if not name:
+        raise SpecError("must not be empty", pointer=pointer)
+    if "/" in name or not name.isprintable() or name.split() != [name]:
+        raise SpecError(f'"{name}" is not the name of an {what}', pointer=pointer)
 
 
 def _check_unified(name: str, where: str) -> None:

@@ -61,7 +61,7 @@ EVERY = """
 """
 OWN = {
     "create": """
-        pyrunc.cgroups.check pyrunc.cgroups.device_rules pyrunc.cgroups.devices
+        pyrunc.cgroups.device_rules pyrunc.cgroups.devices
         pyrunc.cgroups.place pyrunc.cli.create pyrunc.host pyrunc.host.facts pyrunc.kernel
         pyrunc.kernel._core pyrunc.kernel._core.lib pyrunc.kernel.constants
         pyrunc.kernel.process pyrunc.lifecycle.bundle pyrunc.lifecycle.create

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from pyrunc import cgroups
-from pyrunc.cgroups import check, cpu, cpuset, limits, memory, pids, unified
+from pyrunc.cgroups import check, cpu, cpuset, limits, memory, pids
 from pyrunc.cgroups.layout import Hierarchy, Layout
-from pyrunc.cgroups.limits import BYTES, FLAG, LIST, SHARES, TEXT, WRITTEN, Limit, same
-from pyrunc.errors import CgroupError, PyruncError, SpecError, UnsupportedError
+from pyrunc.cgroups.limits import BYTES, FLAG, KEYED, LIST, PAIR, SHARES, TEXT, WRITTEN, Limit, same
+from pyrunc.errors import CgroupError, PyruncError, SpecError
 from pyrunc.spec.model_resources import CPU, Memory, Pids, Resources
 
 PAGE = os.sysconf("SC_PAGESIZE")
@@ -81,9 +81,11 @@ def test_swap_on_v2(limit: int | None, swap: int | None, value: str) -> None:
 
 def test_swap_without_limit() -> None:
     with pytest.raises(SpecError, match="without memory limit"):
-        memory.swap_v2(None, 5)
+        memory.check(mem(swap=5), "", v2=True)
+    assert not memory.check(mem(swap=5), "", v2=False)
 
 
+@pytest.mark.parametrize("v2", [True, False])
 @pytest.mark.parametrize(
     ("values", "pointer"),
     [
@@ -94,10 +96,26 @@ def test_swap_without_limit() -> None:
         ({"swappiness": 101}, "swappiness"),
     ],
 )
-def test_wrong_memory(values: dict[str, int], pointer: str) -> None:
+def test_wrong_memory(values: dict[str, int], pointer: str, v2: bool) -> None:
     with pytest.raises(SpecError) as caught:
-        memory.check(mem(**values))
-    assert caught.value.pointer == f"/linux/resources/memory/{pointer}"
+        memory.check(mem(**values), "/base", v2)
+    assert caught.value.pointer == f"/base/memory/{pointer}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("kernel", 1), ("kernelTCP", 1), ("swappiness", 0), ("disableOOMKiller", True)],
+)
+def test_what_v2_has_no_file_for_is_refused(name: str, value: int) -> None:
+    with pytest.raises(SpecError, match=f"cgroup v2 has no {name}") as caught:
+        memory.check(mem(**{name: value}), "", v2=True)
+    assert caught.value.pointer == f"/memory/{name}"
+    assert len(memory.check(mem(**{name: value}), "", v2=False)) == name.startswith("kernel")
+
+
+def test_what_v2_does_by_itself_is_not_refused() -> None:
+    asked = mem(kernel=-1, kernelTCP=0, disableOOMKiller=False, useHierarchy=True)
+    assert memory.check(asked, "", v2=True) == []
 
 
 def test_memory_on_v2_is_written_swap_first() -> None:
@@ -142,16 +160,13 @@ def test_other_memory_on_v1() -> None:
     ]
 
 
-def test_what_is_ignored_is_said() -> None:
-    asked = mem(kernel=1, kernelTCP=2, swappiness=3, disableOOMKiller=True)
-    assert len(memory.ignored(asked, v2=True)) == 4
-    assert len(memory.ignored(asked, v2=False)) == 2
-
-
 def test_check_before_update() -> None:
-    memory.refuse_below_usage(mem(limit=101), 100)
+    memory.refuse_below_usage(mem(limit=101), 100, "")
     with pytest.raises(SpecError, match="usage"):
-        memory.refuse_below_usage(mem(limit=100), 100)
+        memory.refuse_below_usage(mem(limit=100), 100, "")
+    with pytest.raises(SpecError, match="usage") as caught:
+        memory.refuse_below_usage(mem(limit=-1, swap=100), 100, "/base")
+    assert caught.value.pointer == "/base/memory/swap"
 
 
 @pytest.mark.parametrize(
@@ -188,9 +203,18 @@ def test_cpu(values: dict[str, int], v2: list[Any], v1: list[Any]) -> None:
 
 def test_burst_above_quota() -> None:
     with pytest.raises(SpecError) as caught:
-        cpu.check(make(CPU, quota=5, burst=6))
-    assert caught.value.pointer == "/linux/resources/cpu/burst"
-    cpu.check(make(CPU, quota=-1, burst=6))
+        cpu.check(make(CPU, quota=5, burst=6), "/base", v2=False)
+    assert caught.value.pointer == "/base/cpu/burst"
+    cpu.check(make(CPU, quota=-1, burst=6), "", v2=True)
+
+
+@pytest.mark.parametrize("name", ["realtimeRuntime", "realtimePeriod"])
+def test_real_time_needs_v1(name: str) -> None:
+    with pytest.raises(SpecError, match="no limits on real-time tasks") as caught:
+        cpu.check(make(CPU, **{name: 5}), "", v2=True)
+    assert caught.value.pointer == f"/cpu/{name}"
+    cpu.check(make(CPU, **{name: 0}), "", v2=True)
+    cpu.check(make(CPU, **{name: 5}), "", v2=False)
 
 
 def test_cpuset() -> None:
@@ -201,28 +225,6 @@ def test_cpuset() -> None:
 @pytest.mark.parametrize(("limit", "value"), [(0, "1"), (-1, "max"), (7, "7")])
 def test_pids(limit: int, value: str) -> None:
     assert pairs(pids.limits(make(Pids, limit=limit))) == [("pids.max", value)]
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["../x.y", "a/b.c", "", "memory", ".max", "memory.", "Xemory.max", "memory.maX",
-     "a\0.b", "..", "cpu.max\n",
-     "cgroup.procs", "cgroup.kill", "cgroup.freeze", "cgroup.subtree_control"],
-)  # fmt: skip
-def test_unified_names_that_are_refused(name: str) -> None:
-    with pytest.raises(SpecError) as caught:
-        unified.limits({name: "1"})
-    assert caught.value.pointer.startswith("/linux/resources/unified/")
-
-
-def test_unified() -> None:
-    found = unified.limits({"memory.high": "5000", "io.max": "8:0 rbps=1\n8:16 rbps=2\n"})
-    assert [(o.file, o.value, o.compare) for o in found] == [
-        ("memory.high", "5000", BYTES),
-        ("io.max", "8:0 rbps=1\n8:16 rbps=2", WRITTEN),
-    ]
-    asked = {"hugetlb.2MB.max": "1", "cgroup.max.depth": "2"}
-    assert list(unified.controllers(asked)) == ["hugetlb"]
 
 
 @pytest.mark.parametrize(
@@ -243,6 +245,18 @@ def test_unified() -> None:
         (FLAG, "1", "oom_kill_disable 1\nunder_oom 0", True),
         (FLAG, "1", "oom_kill_disable 0\nunder_oom 1", False),
         (SHARES, "1", "2", False),
+        (BYTES, "1G", str(1 << 30), True),
+        (PAIR, "5 10", "5 10", True),
+        (PAIR, "5", "5 10", True),
+        (PAIR, "5", "50 10", False),
+        (KEYED, "8:0 5", "8:0 5\n8:16 6", True),
+        (KEYED, "8:0 5", "8:16 5", False),
+        (KEYED, "8:0 0", "", True),
+        (KEYED, "8:0 rbps=5", "8:0 rbps=5 wbps=max", True),
+        (KEYED, "8:0 rbps=5", "8:0 rbps=50 wbps=max", False),
+        (KEYED, "8:0 rbps=max", "", True),
+        (KEYED, "8:0 rbps=max", "8:0 rbps=7 wbps=max", False),
+        (KEYED, "8:0 rbps=1\n8:1 rbps=2", "8:0 rbps=1", False),
     ],
 )
 def test_comparison(compare: str, wanted: str, got: str, verdict: bool) -> None:
@@ -259,24 +273,33 @@ def directory(tmp_path: Path) -> Any:
     os.close(fd)
 
 
+def write(directory: int, found: list[Limit], **target: Any) -> None:
+    limits.write_all(limits.Target(directory, "/cg", **target), found)
+
+
 def test_writing_sets_the_files(directory: int, tmp_path: Path) -> None:
-    limits.write_all(directory, "/cg", [Limit("memory.max", "5", "/m"), Limit("pids.max", "6", "")])
+    write(directory, [Limit("memory.max", "5", "/m"), Limit("pids.max", "6", "")])
     assert (tmp_path / "memory.max").read_text() == "5"
     assert (tmp_path / "pids.max").read_text() == "6"
 
 
-def test_a_missing_file_names_the_controller(directory: int) -> None:
+def test_a_missing_file_names_the_controller(directory: int, tmp_path: Path) -> None:
     with pytest.raises(CgroupError) as caught:
-        limits.write_all(directory, "/cg", [Limit("cpu.max", "5", "/cpu/quota")])
+        write(directory, [Limit("cpu.max", "5", "/cpu/quota")])
     assert caught.value.object == "/cg/cpu.max"
     assert caught.value.pointer == "/linux/resources/cpu/quota"
-    assert "the cpu controller is not enabled" in caught.value.hint
-    limits.write_all(directory, "/cg", [Limit("cpu.max", "5", "", optional=True)])
+    assert "the kernel has no such file" in caught.value.hint
+    write(directory, [Limit("cpu.max", "5", "", optional=True)])
+    (tmp_path / "cgroup.controllers").write_text("memory pids\n")
+    with pytest.raises(PyruncError) as refused:
+        write(directory, [Limit("cpu.max", "5", "/cpu/quota")], base="", why={"cpu": "because"})
+    message = "the cpu controller is not available in /cg [/cpu/quota] (because)"
+    assert str(refused.value) == message
 
 
 def test_a_file_is_never_made(directory: int, tmp_path: Path) -> None:
     with pytest.raises(CgroupError):
-        limits.write_all(directory, "/cg", [Limit("io.max", "5", "", compare=WRITTEN)])
+        write(directory, [Limit("io.max", "5", "", compare=WRITTEN)])
     assert not (tmp_path / "io.max").exists()
 
 
@@ -284,7 +307,7 @@ def test_symbolic_links_are_not_followed(directory: int, tmp_path: Path) -> None
     (tmp_path / "outside").touch()
     (tmp_path / "cpu.max").symlink_to(tmp_path / "outside")
     with pytest.raises(CgroupError):
-        limits.write_all(directory, "/cg", [Limit("cpu.max", "5", "")])
+        write(directory, [Limit("cpu.max", "5", "")])
     assert not (tmp_path / "outside").read_text()
 
 
@@ -293,12 +316,12 @@ def test_what_the_kernel_does_not_keep_is_an_error(
 ) -> None:
     monkeypatch.setattr(limits.tree, "exchange", lambda *_: "2")
     with pytest.raises(PyruncError, match="wanted 5, the kernel keeps 2") as caught:
-        limits.write_all(directory, "/cg", [Limit("pids.max", "5", "/pids/limit")])
+        write(directory, [Limit("pids.max", "5", "/pids/limit")])
     assert caught.value.pointer == "/linux/resources/pids/limit"
     with pytest.raises(PyruncError, match="the maximum allowed cpu-shares is 2"):
-        limits.write_all(directory, "/cg", [Limit("cpu.shares", "5", "", compare=SHARES)])
+        write(directory, [Limit("cpu.shares", "5", "", compare=SHARES)])
     with pytest.raises(PyruncError, match="the minimum allowed cpu-shares is 2"):
-        limits.write_all(directory, "/cg", [Limit("cpu.shares", "1", "", compare=SHARES)])
+        write(directory, [Limit("cpu.shares", "1", "", compare=SHARES)])
 
 
 def test_a_deferred_value_is_tried_again_last(
@@ -313,33 +336,25 @@ def test_a_deferred_value_is_tried_again_last(
         return value
 
     monkeypatch.setattr(limits.tree, "exchange", exchange)
-    limits.write_all(directory, "/cg", [Limit("burst", "1", "", defer=True), Limit("max", "2", "")])
+    write(directory, [Limit("burst", "1", "", defer=True), Limit("max", "2", "")])
     assert order == ["burst", "max", "burst"]
-
-
-@pytest.mark.parametrize("name", ["blockIO", "hugepageLimits", "network", "rdma"])
-def test_later_controllers_are_refused(name: str) -> None:
-    with pytest.raises(UnsupportedError) as caught:
-        check.refuse_later(make(Resources, **{name: {"x": 1}}))
-    assert caught.value.pointer == f"/linux/resources/{name}"
 
 
 def test_missing_controllers_are_refused_only_when_asked_for() -> None:
     asked = make(Resources, memory=mem(limit=1), cpu=make(CPU, cpus="0"))
-    assert check.wanted(asked) == {
-        "memory": "/linux/resources/memory",
-        "cpuset": "/linux/resources/cpu/cpus",
-    }
-    with pytest.raises(PyruncError, match="the cpuset cgroup controller"):
-        check.available(check.wanted(asked), ["memory"], "")
-    assert check.wanted(make(Resources, memory=mem(limit=0), cpu=make(CPU))) == {}
+    found = check.wanted(asked, True, "")
+    assert found == {"memory": "/memory", "cpuset": "/cpu/cpus"}
+    with pytest.raises(PyruncError) as caught:
+        check.available(found, ["memory"], "/cg", "look")
+    assert str(caught.value) == "the cpuset controller is not available in /cg [/cpu/cpus] (look)"
+    assert check.wanted(make(Resources, memory=mem(limit=0), cpu=make(CPU)), True, "") == {}
 
 
 def test_unified_needs_v2() -> None:
     asked = make(Resources, unified={"memory.high": "1"})
     with pytest.raises(SpecError) as caught:
-        check.values(asked, v2=False)
-    assert caught.value.pointer == "/linux/resources/unified"
+        check.values(asked, False, "/base")
+    assert caught.value.pointer == "/base/unified"
 
 
 def test_a_v1_host_without_devices_hierarchy_is_refused() -> None:

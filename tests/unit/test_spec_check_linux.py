@@ -112,6 +112,17 @@ BROKEN: list[tuple[str, object, str, str]] = [
     ],
     ("resources", {"network": {"priorities": [{"name": "", "priority": 1}]}},
      "/network/priorities/0/name", "must not be empty"),
+    *[
+        ("resources", {"network": {"priorities": [{"name": name, "priority": 1}]}},
+         "/network/priorities/0/name", "is not the name of an interface")
+        for name in ("lo 5", "lo\n", "a/b", " lo")
+    ],
+    *[
+        ("resources", {"rdma": {name: {"hcaHandles": 1}}}, f"/rdma/{name.replace('/', '~1')}",
+         "is not the name of an RDMA device")
+        for name in ("mlx hca_handle=1", "mlx\n", "../mlx")
+    ],
+    ("resources", {"rdma": {"": {"hcaHandles": 1}}}, "/rdma/", "must not be empty"),
     ("resources", {"rdma": {"a/b": {}}}, "/rdma/a~1b", "needs hcaHandles, hcaObjects or both"),
     ("resources", {"unified": {"memory/max": "1"}}, "/unified/memory~1max", "one cgroup file"),
     *[
