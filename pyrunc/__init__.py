@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.container import Container, Exit
     from pyrunc.errors import (
+        BusError,
         CgroupError,
         ContainerExists,
         ContainerNotFound,
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
         UnsupportedError,
         UsageError,
     )
+    from pyrunc.limits import Limits
     from pyrunc.plan.compile import Plan
     from pyrunc.spec.model import Spec
 
 __version__ = "0.1.0"
 __all__ = [
+    "BusError",
     "CgroupError",
     "Container",
     "ContainerExists",
@@ -42,6 +45,7 @@ __all__ = [
     "Exit",
     "HookError",
     "KernelError",
+    "Limits",
     "Plan",
     "PyruncError",
     "Spec",
@@ -55,6 +59,7 @@ __all__ = [
 _HOMES = {
     "Container": "pyrunc.container",
     "Exit": "pyrunc.container",
+    "Limits": "pyrunc.limits",
     "Plan": "pyrunc.plan.compile",
     "Spec": "pyrunc.spec.model",
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.lifecycle.create import Request
+    from pyrunc.limits import Limits
 
 
 class Exit:
@@ -74,6 +75,7 @@ class Container:
         environment: tuple[str, ...] = (),
         new_keyring: bool = True,
         systemd_cgroup: bool = False,
+        limits: Limits | None = None,
         notify: bool = False,
         detached: bool = True,
     ) -> Container:
@@ -92,6 +94,7 @@ class Container:
             environment: ``NAME=value`` to add to process.env.
             new_keyring: join a session keyring of the container's own.
             systemd_cgroup: let systemd make it (cgroupsPath is "slice:prefix:name" then).
+            limits: go before those of config.json.
             notify: give the program a socket for sd_notify(3), which `start` relays.
             detached: for the wording of errors about terminals.
 
@@ -115,19 +118,23 @@ class Container:
             cgroup_manager="systemd" if systemd_cgroup else "fs",
             notify=notify,
         )
-        container = cls._create(request, console_socket, detached)
+        container = cls._create(request, console_socket, detached, limits)
         container._announce(pid_file, pidfd_socket)
         return container
 
     @classmethod
     def _create(
-        cls, request: Request, console_socket: str | int | None, detached: bool
+        cls,
+        request: Request,
+        console_socket: str | int | None,
+        detached: bool,
+        limits: Limits | None = None,
     ) -> Container:
         from pyrunc.lifecycle import handover
         from pyrunc.lifecycle.bundle import read_spec
         from pyrunc.lifecycle.create import create
 
-        spec = read_spec(request.bundle)
+        spec = read_spec(request.bundle, limits)
         terminal = bool(spec.process and spec.process.terminal)
         handover.check_terminal(terminal, console_socket is not None, detached)
         if console_socket is not None:

@@ -288,12 +288,15 @@ STEP(read_only_path)
     return done;
 }
 
-/* All masked directories share the superblock of one empty tmpfs; it is made at the first. */
+/* All masked directories share the superblock of one empty tmpfs. The first gets the mount itself
+ * and the others clones of it: before Linux 6.15 only what is attached can be cloned. */
 static int empty_directory(void)
 {
     static int tmpfs = -1;
-    if (tmpfs >= 0)
-        return clone_tree(tmpfs, 0);
+    if (tmpfs >= 0) {
+        int tree = clone_tree(tmpfs, 0);
+        return tree < 0 ? fail(PR_CALL_OPEN_TREE) : tree;
+    }
     int context = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
     if (context < 0)
         return fail(PR_CALL_FSOPEN);
@@ -306,7 +309,8 @@ static int empty_directory(void)
     close(context);
     if (tmpfs < 0)
         return fail(PR_CALL_FSMOUNT);
-    return clone_tree(tmpfs, 0);
+    int same = fcntl(tmpfs, F_DUPFD_CLOEXEC, 0);
+    return same < 0 ? fail(PR_CALL_DUP2) : same;
 }
 
 /* The container's own /dev/null, which the image may have replaced (CVE-2025-31133): whatever it

@@ -14,7 +14,7 @@ from pyrunc.errors import BusError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
     from typing import Any
 
 try:
@@ -211,21 +211,21 @@ def _append(message: Any, kind: str, value: Any) -> None:
     elif kind == "ay":
         _check(lib.sd_bus_message_append_array(message, b"y", value, len(value)), "append")
     elif code == "a":
-        _container(message, "a", kind[1:], lambda: [_append(message, kind[1:], v) for v in value])
+        _container(message, "a", kind[1:], [(kind[1:], item) for item in value])
     elif code == "(":
         inside = kind[1:-1]
-        pairs = zip(split(inside), value, strict=True)
-        _container(message, "r", inside, lambda: [_append(message, k, v) for k, v in pairs])
+        _container(message, "r", inside, list(zip(split(inside), value, strict=True)))
     elif code == "v":
-        _container(message, "v", value[0], lambda: _append(message, value[0], value[1]))
+        _container(message, "v", value[0], [value])
     else:
         raise ValueError(f"no D-Bus type: {kind}")
 
 
-def _container(message: Any, code: str, contents: str, fill: Callable[[], object]) -> None:
+def _container(message: Any, code: str, contents: str, items: Sequence[tuple[str, Any]]) -> None:
     opened = lib.sd_bus_message_open_container(message, code.encode(), contents.encode())
     _check(opened, "append")
-    fill()
+    for kind, value in items:
+        _append(message, kind, value)
     _check(lib.sd_bus_message_close_container(message), "append")
 
 

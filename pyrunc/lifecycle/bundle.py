@@ -13,13 +13,18 @@ from pyrunc.spec.unsupported import refuse_unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyrunc.limits import Limits
     from pyrunc.spec.model import Spec
 
 CONFIG = "config.json"
 
 
-def read_spec(bundle: str) -> Spec:
+def read_spec(bundle: str, limits: Limits | None = None) -> Spec:
     """Read and check a bundle's config.json.
+
+    Args:
+        bundle: absolute path of the bundle.
+        limits: put into it before it is checked.
 
     Raises:
         SpecError: it is missing or wrong.
@@ -40,7 +45,10 @@ def read_spec(bundle: str) -> Spec:
             data += chunk
     finally:
         os.close(fd)
-    spec = load.parse(data)
+    raw = jsontext.loads(data, CONFIG)
+    if limits is not None and isinstance(raw, dict):
+        limits.add_to(raw)
+    spec = load.from_json(raw, CONFIG)
     refuse_unsupported(spec)
     return spec
 

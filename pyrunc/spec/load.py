@@ -39,9 +39,18 @@ def parse(data: bytes, document: str = "config.json") -> Spec:
         SpecError: it is not strict JSON, a member has the wrong type or range, or a rule of
             the specification is broken. The error names the JSON pointer.
     """
+    return from_json(jsontext.loads(data, document), document)
+
+
+def from_json(raw: object, document: str = "config.json") -> Spec:
+    """As `parse`, of what jsontext.loads returned.
+
+    Raises:
+        SpecError: as `parse`.
+    """
     from pyrunc.spec.check import check
 
-    spec = decode(jsontext.loads(data, document), document)
+    spec = decode(raw, document)
     with_document(document, check, spec)
     return spec
 

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resource limits with types and units, for the library.
+
+`linux.resources` was made for cgroup v1: its CPU shares, swap sums and block weights have to be
+calculated, and what only v2 has (memory.high, oom.group, io.latency) hides in a map of file
+names. `Limits` says what is meant and compiles to both. Pure, but for the number of a block
+device that is given by its path.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+PERIOD = 100_000  # microseconds, the kernel's own default
+# The kernel takes no quota below a millisecond.
+_LEAST_CPUS = 0.01
+_MOST_CPUS = 100_000
+_MOST_BYTES = (1 << 63) - 1
+_WEIGHTS = (1, 10_000)
+_SHARES = (2, 262_144)
+_RATES = {
+    "rbps": "throttleReadBpsDevice",
+    "wbps": "throttleWriteBpsDevice",
+    "riops": "throttleReadIOPSDevice",
+    "wiops": "throttleWriteIOPSDevice",
+}
+
+
+class Limits:
+    """What a container may use at most. What is left out is not limited, or as config.json says.
+
+    Whatever is asked for is enforced or an error: by `create` if the host has no controller
+    for it, and where the kernel keeps another value than the one it was given.
+
+    Args:
+        memory_max: bytes; beyond that the kernel kills (memory.max).
+        memory_high: bytes; beyond that it slows down and reclaims (memory.high, v2 only).
+        memory_low: bytes that are reclaimed only if nothing else is left (memory.low).
+        memory_min: bytes that are never reclaimed (memory.min, v2 only).
+        swap_max: bytes of swap, beside memory; 0 is none.
+        oom_group: whether the kernel kills all of the container at once (v2 only).
+        cpus: processors' worth of time; 0.5 is half of one.
+        cpu_burst: processor seconds that may be saved up and used beyond `cpus` in one period.
+        cpu_weight: 1 to 10000, 100 is usual: the share when there is not enough (v2 only).
+        cpu_shares: 2 to 262144, 1024 is usual: the same in v1's scale, for both versions.
+        cpu_idle: run only when nobody else wants to.
+        cpuset_cpus: the processors that may be used: "0-3,8" or their numbers.
+        cpuset_mems: the memory nodes that may be used, in the same form.
+        pids: processes and threads.
+        io_weight: 1 to 10000, 100 is usual (v2 only).
+        io_max: block device -> rates: "rbps" and "wbps" in bytes, "riops" and "wiops" in
+            operations a second.
+        io_latency: block device -> milliseconds that its operations may take (v2 only).
+        hugepages: size ("2MB") -> bytes.
+
+    A block device is its path, "major:minor" or a pair of numbers.
+
+    Raises:
+        UsageError: a value is out of its range, or two contradict each other.
+    """
+
+    __slots__ = (
+        "cpu_burst", "cpu_idle", "cpu_shares", "cpu_weight", "cpus", "cpuset_cpus", "cpuset_mems",
+        "hugepages", "io_latency", "io_max", "io_weight", "memory_high", "memory_low",
+        "memory_max", "memory_min", "oom_group", "pids", "swap_max",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        memory_max: int | None = None,
+        memory_high: int | None = None,
+        memory_low: int | None = None,
+        memory_min: int | None = None,
+        swap_max: int | None = None,
+        oom_group: bool | None = None,
+        cpus: float | None = None,
+        cpu_burst: float | None = None,
+        cpu_weight: int | None = None,
+        cpu_shares: int | None = None,
+        cpu_idle: bool | None = None,
+        cpuset_cpus: str | Iterable[int] | None = None,
+        cpuset_mems: str | Iterable[int] | None = None,
+        pids: int | None = None,
+        io_weight: int | None = None,
+        io_max: Mapping[Any, Mapping[str, int]] | None = None,
+        io_latency: Mapping[Any, float] | None = None,
+        hugepages: Mapping[str, int] | None = None,
+    ) -> None:
+        self.memory_max = _bytes("memory_max", memory_max, least=1)
+        self.memory_high = _bytes("memory_high", memory_high)
+        self.memory_low = _bytes("memory_low", memory_low)
+        self.memory_min = _bytes("memory_min", memory_min)
+        self.swap_max = _bytes("swap_max", swap_max)
+        self.oom_group = _flag("oom_group", oom_group)
+        self.cpus = _number("cpus", cpus, _LEAST_CPUS, _MOST_CPUS, "processors")
+        self.cpu_burst = _number("cpu_burst", cpu_burst, 0, _MOST_CPUS, "seconds")
+        self.cpu_weight = _whole("cpu_weight", cpu_weight, *_WEIGHTS)
+        self.cpu_shares = _whole("cpu_shares", cpu_shares, *_SHARES)
+        self.cpu_idle = _flag("cpu_idle", cpu_idle)
+        self.cpuset_cpus = _set("cpuset_cpus", cpuset_cpus)
+        self.cpuset_mems = _set("cpuset_mems", cpuset_mems)
+        self.pids = _whole("pids", pids, 1, _MOST_BYTES)
+        self.io_weight = _whole("io_weight", io_weight, *_WEIGHTS)
+        self.io_max = _rates(io_max)
+        self.io_latency = {
+            _device("io_latency", device): _milliseconds(value)
+            for device, value in (io_latency or {}).items()
+        }
+        self.hugepages = {
+            size: _bytes(f"hugepages[{size!r}]", value) for size, value in (hugepages or {}).items()
+        }
+        self._agree()
+
+    def __repr__(self) -> str:
+        given = ((name, getattr(self, name)) for name in self.__slots__)
+        inside = ", ".join(f"{n}={v!r}" for n, v in given if v is not None and v != {})
+        return f"Limits({inside})"
+
+    def _agree(self) -> None:
+        if self.cpu_weight is not None and self.cpu_shares is not None:
+            raise UsageError("Limits: cpu_weight and cpu_shares say the same; give one of them")
+        if self.cpu_idle and (self.cpu_weight or self.cpu_shares):
+            raise UsageError("Limits: an idle container has no weight")
+        if self.cpu_burst and self.cpus is None:
+            raise UsageError("Limits: cpu_burst needs cpus to go beyond")
+        if self.cpu_burst and self.cpus and self.cpu_burst > self.cpus * PERIOD / 1e6:
+            raise UsageError(
+                f"Limits: cpu_burst={self.cpu_burst} is more than cpus={self.cpus} give in a "
+                f"period of {PERIOD / 1e6} s"
+            )
+        for name in ("memory_min", "memory_low", "memory_high"):
+            value = getattr(self, name)
+            if value is not None and self.memory_max is not None and value > self.memory_max:
+                raise UsageError(f"Limits: {name}={value} is above memory_max={self.memory_max}")
+
+    def to_resources(self) -> dict[str, Any]:
+        """The limits as `linux.resources` of config.json."""
+        found: dict[str, Any] = {}
+        memory = _given(limit=self.memory_max, reservation=self.memory_low)
+        unified = _given(
+            **{
+                "memory.min": self.memory_min,
+                "memory.high": self.memory_high,
+                "cpu.weight": self.cpu_weight,
+                "memory.oom.group": None if self.oom_group is None else int(self.oom_group),
+            }
+        )
+        if self.swap_max is not None and self.memory_max is not None:
+            # There it is the sum of both, and 0 is "not set".
+            memory["swap"] = self.memory_max + self.swap_max
+        elif self.swap_max is not None:
+            unified["memory.swap.max"] = self.swap_max
+        if self.io_weight is not None:
+            unified["io.weight"] = f"default {self.io_weight}"
+        if self.io_latency:
+            lines = (f"{device} target={target}" for device, target in self.io_latency.items())
+            unified["io.latency"] = "\n".join(lines)
+        if memory:
+            found["memory"] = memory
+        if cpu := self._cpu():
+            found["cpu"] = cpu
+        if self.pids is not None:
+            found["pids"] = {"limit": self.pids}
+        if self.io_max:
+            found["blockIO"] = self._throttles()
+        if self.hugepages:
+            pages = self.hugepages.items()
+            found["hugepageLimits"] = [{"pageSize": size, "limit": most} for size, most in pages]
+        if unified:
+            found["unified"] = {name: str(value) for name, value in unified.items()}
+        return found
+
+    def _cpu(self) -> dict[str, Any]:
+        cpu = _given(
+            shares=self.cpu_shares,
+            idle=None if self.cpu_idle is None else int(self.cpu_idle),
+            cpus=self.cpuset_cpus,
+            mems=self.cpuset_mems,
+        )
+        if self.cpus is not None:
+            cpu |= {"quota": round(self.cpus * PERIOD), "period": PERIOD}
+        if self.cpu_burst is not None:
+            cpu["burst"] = round(self.cpu_burst * 1e6)
+        return cpu
+
+    def _throttles(self) -> dict[str, list[dict[str, int]]]:
+        found: dict[str, list[dict[str, int]]] = {}
+        for device, rates in self.io_max.items():
+            major, _, minor = device.partition(":")
+            for name, rate in rates.items():
+                row = {"major": int(major), "minor": int(minor), "rate": rate}
+                found.setdefault(_RATES[name], []).append(row)
+        return found
+
+    def add_to(self, config: dict[str, Any]) -> None:
+        """Put the limits into a configuration, over what it has of the same kind.
+
+        Args:
+            config: config.json as a value; changed in place.
+        """
+        linux = config.setdefault("linux", {})
+        if not isinstance(linux, dict):
+            return  # the check of the document says what is wrong with it
+        resources = linux.setdefault("resources", {})
+        if not isinstance(resources, dict):
+            return
+        for name, value in self.to_resources().items():
+            known = resources.get(name)
+            resources[name] = known | value if isinstance(known, dict) else value
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _wrong(name: str, value: object, wanted: str) -> UsageError:
+    return UsageError(f"Limits: {name}={value!r}: must be {wanted}")
+
+
+def _whole(name: str, value: int | None, least: int, most: int) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise _wrong(name, value, f"a whole number from {least} to {most}")
+    return value
+
+
+def _bytes(name: str, value: int | None, least: int = 0) -> int | None:
+    if isinstance(value, str | float):
+        raise _wrong(name, value, "a whole number of bytes, as in 64 * 1024 * 1024")
+    return _whole(name, value, least, _MOST_BYTES)
+
+
+def _flag(name: str, value: bool | None) -> bool | None:
+    if value not in (None, True, False) or isinstance(value, float):
+        raise _wrong(name, value, "True or False")
+    return value
+
+
+def _number(name: str, value: float | None, least: float, most: float, unit: str) -> float | None:
+    if value is None:
+        return None
+    # NaN is neither above nor below anything.
+    good = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+    if not good:
+        raise _wrong(name, value, f"a number of {unit} from {least:g} to {most:g}")
+    return value
+
+
+def _milliseconds(value: float) -> int:
+    """As the microseconds that io.latency takes."""
+    checked = _number("io_latency", value, 0, 10_000_000, "milliseconds")
+    return round((checked or 0) * 1000)
+
+
+def _set(name: str, value: str | Iterable[int] | None) -> str | None:
+    if value is None:
+        return None
+    from pyrunc.cgroups.limits import expand
+
+    text = value if isinstance(value, str) else ",".join(map(str, value))
+    if not expand(text):
+        raise _wrong(name, value, 'numbers, or a list like "0-3,8"')
+    return text
+
+
+def _rates(io_max: Mapping[Any, Mapping[str, int]] | None) -> dict[str, dict[str, int]]:
+    found = {}
+    for device, rates in (io_max or {}).items():
+        for name, rate in rates.items():
+            if name not in _RATES:
+                raise _wrong("io_max", name, "one of " + ", ".join(_RATES))
+            _whole(f"io_max {name}", rate, 1, _MOST_BYTES)
+        found[_device("io_max", device)] = dict(rates)
+    return found
+
+
+def _device(name: str, device: object) -> str:
+    """ "major:minor" of what names a block device."""
+    if isinstance(device, tuple) and len(device) == 2:
+        device = ":".join(map(str, device))
+    if isinstance(device, str) and device.startswith("/"):
+        import stat
+
+        try:
+            found = os.stat(device)
+        except OSError as error:
+            raise _wrong(name, device, f"a block device ({error.strerror})") from None
+        if not stat.S_ISBLK(found.st_mode):
+            raise _wrong(name, device, "a block device")
+        return f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+    if isinstance(device, str):
+        major, _, minor = device.partition(":")
+        if major.isdigit() and minor.isdigit():
+            return device
+    raise _wrong(name, device, 'a block device: its path, "major:minor" or a pair of numbers')
