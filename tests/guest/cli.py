@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -15,7 +16,9 @@ import image
 import project
 from machine import Guest, Lost, Wish
 
-KEPT = project.WORK / "up"
+# Several may be up at once, under names of their own.
+NAME = os.environ.get("PYRUNC_GUEST", "up")
+KEPT = project.WORK / NAME
 CANNOT = 125  # as with docker and podman: it was not the command that failed
 
 
@@ -84,7 +87,7 @@ def execute(options: argparse.Namespace) -> int:
     guest = Guest(KEPT)
     if not guest.pid():
         raise SystemExit("guest: it is not up; tests/guest/up starts it")
-    with image.alone(project.WORK / "exec.lock"):
+    with image.alone(project.WORK / f"{NAME}.lock"):
         return guest.run(wish(options, image.ready()), boots=False, timeout=options.timeout)
 
 

@@ -24,9 +24,11 @@ INITRD=No mmdebstrap "$@" --include="$packages" trixie tree ${mirror:+"$mirror"}
 cp -R "$here/overlay/." tree
 chroot tree sh -eu <<'SETTINGS'
 systemctl -q disable containerd.service docker.service docker.socket podman.service podman.socket \
-    podman-auto-update.timer podman-restart.service podman-clean-transient.service
+    podman-auto-update.timer podman-restart.service podman-clean-transient.service \
+    netavark-dhcp-proxy.service netavark-dhcp-proxy.socket netavark-firewalld-reload.service
 systemctl -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer \
-    e2scrub_all.timer e2scrub_reap.service systemd-timesyncd.service
+    e2scrub_all.timer e2scrub_reap.service systemd-timesyncd.service systemd-binfmt.service \
+    modprobe@drm.service modprobe@efi_pstore.service getty@tty1.service
 systemctl -q enable pyrunc-guest.service
 useradd --create-home --uid 1000 --shell /bin/bash tester
 printf 'tester:100000:65536\n' | tee /etc/subuid >/etc/subgid
@@ -36,7 +38,11 @@ printf '127.0.0.1 localhost\n127.0.1.1 pyrunc-guest\n::1 localhost\n' >/etc/host
 # A machine with an id does not go through the first boot's questions.
 echo 70797275 6e632d67 75657374 00000000 | tr -d ' ' >/etc/machine-id
 mkdir -p /pyrunc /out
+# Debian's profiles are for programs that are not here, and take ten seconds to compile.
+find /etc/apparmor.d -maxdepth 1 -type f -delete
 rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /boot/initrd* /var/log/*.log
+# What waits for the first boot after an update has been done.
+touch /etc/.updated /var/.updated
 SETTINGS
 
 # The kernel, and an initramfs that loads the disk's modules and changes to the disk.

@@ -2,16 +2,18 @@
 """The guest's end of the channel: runs one command after another for the host.
 
 The host sends a line "pyrunc TOKEN", a line of JSON (`argv`, `user`, `cwd`, `env`, `bytes`) and
-that many bytes of a tar of the project, or none. The answer is the token's line, which tells old
-bytes from new ones, then frames of a kind, a length and data: "1" and "2" are the command's
-output, "f" pieces of a tar of /out, "x" the exit code, the last. A host that hangs up has its
-command stopped.
+that many bytes of a tar of the project, or none. The answer is the token's line, then frames of a
+kind, a length and data: "1" and "2" are the command's output, "f" pieces of a tar of /out, "x" the
+exit code, the last. A host that hangs up has its command stopped. What it left in the channel,
+either way, comes before the next token and is skipped.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import select
 import shutil
 import struct
@@ -60,6 +62,18 @@ class Port:
         found, _, self._read = self._read.partition(b"\n")
         return found
 
+    def token(self) -> bytes:
+        """The first line of a request, however long its host takes to come."""
+        while True:
+            try:
+                found = re.fullmatch(rb"pyrunc (\w{32})", self.line())
+            except HungUp:
+                time.sleep(0.1)
+                self._read = b""
+                continue
+            if found:
+                return found[1]
+
     def piece(self, most: int) -> bytes:
         if not self._read:
             self.more()
@@ -95,13 +109,15 @@ def install(port: Port, size: int) -> None:
 
 def command(wish: dict, unit: str) -> list[str]:
     """The command in a service of its own, and for a user in a login session."""
-    made = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={unit}"]
+    made = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect"]
+    made += ["--expand-environment=no", f"--unit={unit}"]
     properties = [f"WorkingDirectory={wish['cwd']}", "TimeoutStopSec=5"]
     if wish["user"] != "root":
         properties += [f"User={wish['user']}", "PAMName=login"]
     made += [f"--property={name}" for name in properties]
     made += [f"--setenv={name}={value}" for name, value in wish["env"].items()]
-    return [*made, "--", *wish["argv"]]
+    # By way of a shell, which tells a deadly signal as everyone does: 128 and its number.
+    return [*made, "--", "/bin/sh", "-c", '"$@"; exit $?', "sh", *wish["argv"]]
 
 
 def run(port: Port, wish: dict, unit: str) -> int:
@@ -116,7 +132,8 @@ def run(port: Port, wish: dict, unit: str) -> int:
         poll = select.poll()
         for fd in kinds:
             poll.register(fd, select.POLLIN)
-        poll.register(port.fd, 0)
+        # The end of the connection, or already the next one.
+        poll.register(port.fd, select.POLLIN)
         try:
             while kinds:
                 for fd, _ in poll.poll():
@@ -143,7 +160,7 @@ def send_files(port: Port) -> None:
 
 
 def serve(port: Port, number: int) -> None:
-    token = port.line().partition(b"pyrunc ")[2]
+    token = port.token()
     wish = json.loads(port.line())
     port.write(token + b"\n")
     if wish["bytes"]:
@@ -157,17 +174,12 @@ def serve(port: Port, number: int) -> None:
 
 
 def main() -> None:
-    number = 0
-    while True:
-        number += 1
-        port = Port()
+    port = Port()
+    for number in itertools.count(1):
         try:
             serve(port, number)
-            port.more()  # until the host hangs up: closing drops what it has not read yet
         except HungUp:
-            pass
-        os.close(port.fd)
-        time.sleep(0.05)
+            continue
 
 
 main()
