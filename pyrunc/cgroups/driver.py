@@ -149,6 +149,18 @@ class Driver(tree.Directories):
         """
         raise NotImplementedError
 
+    def delegate(self, uid: int) -> None:
+        """Make a user of the host the owner of the cgroup, to make others below it.
+
+        Nothing on v1, where that is not safe (cgroup-v2.rst, "Delegation").
+
+        Args:
+            uid: from `delegate.owner`.
+
+        Raises:
+            CgroupError: the kernel refuses.
+        """
+
     def populated(self) -> bool:
         """Whether any process is in the cgroup or below it."""
         raise NotImplementedError

@@ -58,8 +58,8 @@ class UnifiedDriver(Driver):
             self._refuse_used(0)
             if not self._new[0]:
                 self._refuse_frozen()
-            self._use_threaded()
             self._hand_down()
+            self._use_threaded()
         except BaseException as error:
             self._unmake(error)
             raise
@@ -92,6 +92,11 @@ class UnifiedDriver(Driver):
             self.warnings.append(f"no device filter: {error}")
             return
         self.filtered = True
+
+    def delegate(self, uid: int) -> None:
+        from pyrunc.cgroups import delegate
+
+        delegate.give(self._open(0), self.directories[0], uid)
 
     def populated(self) -> bool:
         return "populated 1" in self._read(0, "cgroup.events")
@@ -180,28 +185,32 @@ class UnifiedDriver(Driver):
             return
         above = ""
         for name in self.inner[0].split("/")[1:]:
-            missing = wanted - set(self._words(above, "cgroup.subtree_control"))
-            if missing and self._enable(above, sorted(missing)):
-                for one in sorted(missing):
-                    reason = self._enable(above, [one])
-                    if reason:
-                        self._why.setdefault(one, reason)
+            missing = sorted(wanted - set(self._words(above, "cgroup.subtree_control")))
+            # Where there are processes beside the container, one by one would work for some of
+            # them, and turn that cgroup into a threaded one: it is not ours to change.
+            if missing and self._enable(above, missing) != errno.EBUSY:
+                for one in missing:
+                    self._enable(above, [one])
             above += "/" + name
 
-    def _enable(self, inner: str, names: list[str]) -> str:
-        """Hand controllers down to the cgroups below one. What is wrong, or ""."""
+    def _enable(self, inner: str, names: list[str]) -> int:
+        """Hand controllers down to the cgroups below one. The errno, 0 if it is done."""
         mount = self.layout.hierarchies[0].mount
         fd, _ = tree.open_below(mount, inner)
         try:
             tree.write(fd, "cgroup.subtree_control", " ".join("+" + n for n in names))
         except OSError as error:
-            reason = errno_text(error.errno or errno.EIO)
-            if error.errno == errno.EBUSY:
-                reason = "it has processes of its own"
-            return f"{mount}{inner} does not hand it down: {reason}"
+            number = error.errno or errno.EIO
+            busy = number == errno.EBUSY
+            reason = "it has processes of its own" if busy else errno_text(number)
+            for name in names:
+                self._why[name] = f"{mount}{inner} does not hand it down: {reason}"
+            return number
         finally:
             os.close(fd)
-        return ""
+        for name in names:
+            self._why.pop(name, None)
+        return 0
 
     def _words(self, inner: str, name: str) -> list[str]:
         mount = self.layout.hierarchies[0].mount

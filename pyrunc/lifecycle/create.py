@@ -245,6 +245,17 @@ class _Creation:
             required=not self.has_userns,
             own_devices=[d.path for d in (self.spec.linux.devices if self.spec.linux else ())],
         )
+        self._delegate()
+
+    def _delegate(self) -> None:
+        mounts = (m for m in self.spec.mounts if m.destination.startswith("/sys/fs/cgroup"))
+        if all("ro" in mount.options for mount in mounts):
+            return
+        from pyrunc.cgroups import delegate  # few containers manage cgroups of their own
+
+        uid = delegate.owner(self.spec)
+        if uid is not None and uid != os.geteuid():
+            self.cgroup.delegate(uid)
 
     def _join(self, entry: Entry, pid: int) -> None:
         """The process waits, with nothing done yet."""

@@ -8,107 +8,35 @@ over nothing else. Everything is made below cgroups named pyrunc-test-<pid>-...
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
+from cgroup_tools import (
+    LAYOUT,
+    NEEDS_ROOT,
+    V2,
+    Child,
+    exists,
+    legacy,
+    outside,
+    run_in_v2_view,
+    unified,
+    value,
+)
 
 from pyrunc import cgroups
 from pyrunc.cgroups.driver import Driver
 from pyrunc.errors import CgroupError, PyruncError
 from pyrunc.spec.model_resources import CPU, Memory, Pids, Resources
 
-INNER = "PYRUNC_TEST_V2_VIEW" in os.environ
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes cgroups"),
-]
-LAYOUT = cgroups.detect()
-V2 = LAYOUT.kind == "v2"
-legacy = pytest.mark.skipif(V2, reason="v1 controllers: this is a cgroup v2 view")
-unified = pytest.mark.skipif(not V2, reason="cgroup v2 only: tested in the v2 view")
-
-VIEW = 'umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec "$@"'
+pytestmark = NEEDS_ROOT
 
 
-def make(cls: type, **values: Any) -> Any:
-    found = cls.__new__(cls)
-    for name in cls.__slots__:
-        empty: Any = None
-        if name in ("disableOOMKiller", "useHierarchy", "checkBeforeUpdate"):
-            empty = False
-        elif name in ("devices", "hugepageLimits"):
-            empty = ()
-        elif name in ("rdma", "unified"):
-            empty = {}
-        object.__setattr__(found, name, values.get(name, empty))
-    return found
-
-
-@pytest.mark.skipif(INNER, reason="this is the v2 view itself")
-@pytest.mark.skipif(V2, reason="the host is cgroup v2 already")
+@outside
 def test_the_same_in_a_v2_view() -> None:
-    command = ["unshare", "-m", "--propagation", "private", "sh", "-c", VIEW, "sh"]
-    command += [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    env = {**os.environ, "PYRUNC_TEST_V2_VIEW": "1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The path of a cgroup that is gone in every hierarchy after the test."""
-    path = f"/pyrunc-test-{os.getpid()}-{request.node.name[:40].replace('/', '_')}"
-    yield path
-    for hierarchy in LAYOUT.hierarchies:
-        top = hierarchy.mount + path
-        if os.path.isdir(top):
-            for directory, _, _ in os.walk(top, topdown=False):
-                with suppress(FileNotFoundError):
-                    os.rmdir(directory)
-
-
-@pytest.fixture
-def cgroup(name: str) -> Iterator[Driver]:
-    """A created cgroup, destroyed after the test."""
-    driver = cgroups.new(LAYOUT, name, "id")
-    driver.create()
-    yield driver
-    driver.destroy()
-
-
-class Child:
-    """A forked process that waits, then runs a function and exits with its result."""
-
-    def __init__(self, work: Any = lambda: 0) -> None:
-        read, self.gate = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.close(self.gate)
-            status = 99
-            try:
-                os.read(read, 1)
-                status = work()
-            finally:
-                os._exit(status)
-        os.close(read)
-
-    def finish(self) -> int:
-        os.close(self.gate)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-
-def value(driver: Driver, controller: str, file: str) -> str:
-    with open(f"{driver.paths['' if V2 else controller]}/{file}") as stream:
-        return stream.read().strip()
-
-
-def exists(driver: Driver) -> list[str]:
-    return [d for d in driver.directories if os.path.exists(d)]
+    run_in_v2_view(__file__)
 
 
 def test_life_of_a_cgroup(name: str) -> None:
@@ -317,7 +245,7 @@ def test_device_filter(cgroup: Driver, allow_all: bool, expected: int) -> None:
     if allow_all:
         from pyrunc.spec.model_resources import DeviceRule
 
-        rules = [make(DeviceRule, allow=True, access="rwm")]
+        rules = [DeviceRule(allow=True, access="rwm")]
     cgroup.filter_devices(rules)
     assert cgroup.filtered
     child = Child(device_probe)
@@ -338,7 +266,7 @@ def test_an_allow_all_policy_detaches_the_program(cgroup: Driver) -> None:
 
     cgroup.filter_devices(())
     again = cgroups.from_dict(cgroup.to_dict())
-    again.filter_devices([make(DeviceRule, allow=True, access="rwm")])
+    again.filter_devices([DeviceRule(allow=True, access="rwm")])
     child = Child(device_probe)
     again.attach(child.pid)
     assert child.finish() == 3
@@ -351,7 +279,7 @@ def test_a_missing_v2_controller_is_refused_before_create(name: str) -> None:
         if "memory" in stream.read().split():
             pytest.skip("this host has the memory controller on v2")
     driver = cgroups.new(LAYOUT, name, "id")
-    asked = make(Resources, memory=make(Memory, limit=1 << 20))
+    asked = Resources(memory=Memory(limit=1 << 20))
     with pytest.raises(PyruncError, match="the memory controller is not available in") as caught:
         driver.check(asked, False)
     assert caught.value.pointer == "/linux/resources/memory"
@@ -363,7 +291,7 @@ def test_unified_limits_and_handed_down_controllers(name: str) -> None:
         if "hugetlb" not in stream.read().split():
             pytest.skip("this host has no hugetlb controller on v2")
     driver = cgroups.new(LAYOUT, name + "/a/leaf", "id")
-    asked = make(Resources, unified={"hugetlb.2MB.max": "4194304", "cgroup.max.depth": "3"})
+    asked = Resources(unified={"hugetlb.2MB.max": "4194304", "cgroup.max.depth": "3"})
     driver.check(asked, False)
     driver.create()
     driver.apply(asked)
@@ -374,12 +302,11 @@ def test_unified_limits_and_handed_down_controllers(name: str) -> None:
 
 @legacy
 def test_v1_limits(name: str) -> None:
-    asked = make(
-        Resources,
-        memory=make(Memory, limit=50_000_001, swap=60_000_000, reservation=10_000_000,
+    asked = Resources(
+        memory=Memory(limit=50_000_001, swap=60_000_000, reservation=10_000_000,
                     swappiness=10),
-        cpu=make(CPU, shares=512, quota=50_000, period=100_000, burst=10_000, cpus="0", mems="0"),
-        pids=make(Pids, limit=50),
+        cpu=CPU(shares=512, quota=50_000, period=100_000, burst=10_000, cpus="0", mems="0"),
+        pids=Pids(limit=50),
     )  # fmt: skip
     driver = cgroups.new(LAYOUT, name, "id")
     driver.check(asked, False)
@@ -394,9 +321,9 @@ def test_v1_limits(name: str) -> None:
     driver.close()
     # As `update`: larger than what is set, then without limits.
     later = cgroups.from_dict(driver.to_dict())
-    later.apply(make(Resources, memory=make(Memory, limit=100_000_000, swap=200_000_000)))
+    later.apply(Resources(memory=Memory(limit=100_000_000, swap=200_000_000)))
     assert value(driver, "memory", "memory.memsw.limit_in_bytes") == str(200_000_000 // 4096 * 4096)
-    later.apply(make(Resources, memory=make(Memory, limit=-1), pids=make(Pids, limit=-1)))
+    later.apply(Resources(memory=Memory(limit=-1), pids=Pids(limit=-1)))
     assert value(driver, "memory", "memory.memsw.limit_in_bytes") == "9223372036854771712"
     assert value(driver, "pids", "pids.max") == "max"
     later.destroy()
@@ -414,9 +341,9 @@ def test_v1_limits(name: str) -> None:
 )
 def test_what_the_v1_kernel_refuses(cgroup: Driver, part: Any, pointer: str) -> None:
     kinds = {"cpu": CPU, "memory": Memory}
-    values = {k: make(kinds[k], **v) for k, v in part.items()}
+    values = {k: kinds[k](**v) for k, v in part.items()}
     with pytest.raises(PyruncError) as caught:
-        cgroup.apply(make(Resources, **values))
+        cgroup.apply(Resources(**values))
     assert caught.value.pointer == "/linux/resources" + pointer
 
 
@@ -442,7 +369,7 @@ def test_pids_limit_holds(cgroup: Driver) -> None:
             return 7
         return 0
 
-    cgroup.apply(make(Resources, pids=make(Pids, limit=0)))
+    cgroup.apply(Resources(pids=Pids(limit=0)))
     child = Child(fork)
     cgroup.attach(child.pid)
     assert child.finish() == 7
@@ -453,7 +380,7 @@ def test_oom_kills_are_counted(cgroup: Driver) -> None:
     def hog() -> int:
         return len(bytearray(64 << 20)) and 0
 
-    cgroup.apply(make(Resources, memory=make(Memory, limit=8 << 20, swap=8 << 20)))
+    cgroup.apply(Resources(memory=Memory(limit=8 << 20, swap=8 << 20)))
     child = Child(hog)
     cgroup.attach(child.pid)
     assert child.finish() == -9

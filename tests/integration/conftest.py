@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for the tests that make cgroups without containers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from cgroup_tools import LAYOUT
+
+from pyrunc import cgroups
+from pyrunc.cgroups.driver import Driver
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The path of a cgroup that is gone in every hierarchy after the test."""
+    path = f"/pyrunc-test-{os.getpid()}-{request.node.name[:40].replace('/', '_')}"
+    yield path
+    for hierarchy in LAYOUT.hierarchies:
+        top = hierarchy.mount + path
+        if os.path.isdir(top):
+            for directory, _, _ in os.walk(top, topdown=False):
+                with suppress(FileNotFoundError):
+                    os.rmdir(directory)
+
+
+@pytest.fixture
+def cgroup(name: str) -> Iterator[Driver]:
+    """A created cgroup, destroyed after the test."""
+    driver = cgroups.new(LAYOUT, name, "id")
+    driver.create()
+    yield driver
+    driver.destroy()
