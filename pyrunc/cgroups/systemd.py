@@ -189,7 +189,9 @@ class SystemdDriver(UnifiedDriver):
         return []
 
     def destroy(self) -> None:
-        if self.owned:
+        # A creation that died between its request and the answer owns nothing, but its unit is
+        # there, and stays: what systemd waits for is that processes leave, and none was in it.
+        if self.owned or not (self.unit.endswith(".slice") or self.populated()):
             try:
                 self._stop()
             except BusError as error:

@@ -17,7 +17,7 @@ import project
 from machine import Guest, Lost, Wish
 
 # Several may be up at once, under names of their own.
-NAME = os.environ.get("PYRUNC_GUEST", "up")
+NAME = os.environ.get("PYRUNC_GUEST_NAME", "up")
 KEPT = project.WORK / NAME
 CANNOT = 125  # as with docker and podman: it was not the command that failed
 
