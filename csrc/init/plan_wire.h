@@ -47,6 +47,7 @@ enum pr_message_kind {
     PR_MSG_LIMITS = 4,
     PR_MSG_PARKED = 5,
     PR_MSG_CGROUP = 6,
+    PR_MSG_CLOCKS = 7,
 };
 
 enum pr_call {
@@ -100,6 +101,10 @@ enum pr_call {
     PR_CALL_WAITID = 47,
     PR_CALL_WRITE = 48,
     PR_CALL_MMAP = 49,
+    PR_CALL_SCHED_SETATTR = 50,
+    PR_CALL_IOPRIO_SET = 51,
+    PR_CALL_PERSONALITY = 52,
+    PR_CALL_SET_MEMPOLICY = 53,
 };
 
 enum pr_reason {
@@ -160,13 +165,18 @@ enum pr_op {
     PR_OP_SET_IDS = 36,
     PR_OP_SET_CAPABILITIES = 37,
     PR_OP_AMBIENT_CAPABILITIES = 38,
-    PR_OP_ENVIRONMENT = 39,
-    PR_OP_FIND_PROGRAM = 40,
-    PR_OP_RUN_HOOK = 41,
-    PR_OP_CLOSE_DESCRIPTORS = 42,
-    PR_OP_WAIT_START = 43,
-    PR_OP_EXECUTE = 44,
-    PR_OP_COUNT = 45,
+    PR_OP_SCHEDULER = 39,
+    PR_OP_IO_PRIORITY = 40,
+    PR_OP_PERSONALITY = 41,
+    PR_OP_MEMORY_POLICY = 42,
+    PR_OP_LABEL = 43,
+    PR_OP_ENVIRONMENT = 44,
+    PR_OP_FIND_PROGRAM = 45,
+    PR_OP_RUN_HOOK = 46,
+    PR_OP_CLOSE_DESCRIPTORS = 47,
+    PR_OP_WAIT_START = 48,
+    PR_OP_EXECUTE = 49,
+    PR_OP_COUNT = 50,
 };
 
 struct pr_parent_death {
@@ -394,6 +404,34 @@ struct pr_ambient_capabilities {
     uint64_t mask;
 };
 
+struct pr_scheduler {
+    struct pr_step step;
+    struct pr_span attributes;
+};
+
+struct pr_io_priority {
+    struct pr_step step;
+    uint64_t value;
+};
+
+struct pr_personality {
+    struct pr_step step;
+    uint64_t domain;
+};
+
+struct pr_memory_policy {
+    struct pr_step step;
+    uint64_t mode;
+    struct pr_span nodes;
+};
+
+struct pr_label {
+    struct pr_step step;
+    struct pr_span file;
+    struct pr_span older;
+    struct pr_span value;
+};
+
 struct pr_environment {
     struct pr_step step;
     struct pr_span variables;
@@ -472,6 +510,11 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_SET_IDS] = "uubu",
     [PR_OP_SET_CAPABILITIES] = "uuu",
     [PR_OP_AMBIENT_CAPABILITIES] = "u",
+    [PR_OP_SCHEDULER] = "b",
+    [PR_OP_IO_PRIORITY] = "u",
+    [PR_OP_PERSONALITY] = "u",
+    [PR_OP_MEMORY_POLICY] = "ub",
+    [PR_OP_LABEL] = "sos",
     [PR_OP_ENVIRONMENT] = "luu",
     [PR_OP_FIND_PROGRAM] = "ls",
     [PR_OP_RUN_HOOK] = "slluusssu",

@@ -41,6 +41,17 @@ class HostFacts:
         self.has_kcore = has_kcore
 
 
+def has_lsm(name: str) -> bool:
+    """Whether a security module is in force: "apparmor" or "selinux"."""
+    if name == "selinux":
+        return os.path.exists("/sys/fs/selinux/enforce")
+    try:
+        with open("/sys/module/apparmor/parameters/enabled", encoding="ascii") as file:
+            return file.read(1) == "Y"
+    except OSError:
+        return False
+
+
 def probe(layout: Layout) -> HostFacts:
     """Ask this host."""
     hierarchies = tuple(

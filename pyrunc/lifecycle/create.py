@@ -137,6 +137,7 @@ class _Creation:
 
     def run(self) -> tuple[int, int]:
         try:
+            self._refuse_labels()
             self.cgroup.check(self.resources, self.has_userns)
             plan = self._compile()
             joined = self._open_namespaces(plan)
@@ -170,6 +171,24 @@ class _Creation:
             environment=self.request.environment,
         )
         return compiler.compile_plan(self.spec, host_facts.probe(self.layout), options)
+
+    def _refuse_labels(self) -> None:
+        """A label that nothing enforces would be a hole."""
+        process, linux = self.spec.process, self.spec.linux
+        for value, name, title, pointer in (
+            (
+                process and process.apparmorProfile,
+                "apparmor",
+                "AppArmor",
+                "/process/apparmorProfile",
+            ),
+            (process and process.selinuxLabel, "selinux", "SELinux", "/process/selinuxLabel"),
+            (linux and linux.mountLabel, "selinux", "SELinux", "/linux/mountLabel"),
+        ):
+            if value and not host_facts.has_lsm(name):
+                raise PyruncError(
+                    f"config provided but {title} is not enabled on this host", pointer=pointer
+                )
 
     def _joins(self) -> int:
         if self.cgroup.needs_process:
@@ -321,6 +340,7 @@ class _Creation:
             {
                 "cgroup": lambda: self._join(entry, child.pid),
                 "maps": lambda: outside.write_maps(self.spec, child.pid),
+                "clocks": lambda: outside.write_clocks(self.spec, child.pid),
                 "hooks": lambda: self._runtime_hooks(child.pid),
                 "limits": lambda: outside.set_limits(process, child.pid),
             },

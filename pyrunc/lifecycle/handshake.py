@@ -7,6 +7,8 @@
       ├─ have it made ─ go ───────────────────►│
       │◄────────────────────────────── maps ───┤  only with a new user namespace
       ├─ write uid_map, gid_map ─ go ─────────►│
+      │◄──────────────────────────── clocks ───┤  only with linux.timeOffsets
+      ├─ write timens_offsets ─ go ───────────►│
       │◄─────────────────── forked (pidfd) ────┤  only where a fork is needed; this stage ends
       ├─ reap it ─ go ────────────────────────►│
       │◄───────────────────────────── hooks ───┤  only with prestart or createRuntime hooks

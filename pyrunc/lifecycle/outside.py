@@ -27,6 +27,14 @@ def write_maps(spec: Spec, pid: int) -> None:
             _write_proc(pid, name, text, pointer)
 
 
+def write_clocks(spec: Spec, pid: int) -> None:
+    """How far the clocks of a new time namespace are ahead (time_namespaces(7))."""
+    assert spec.linux is not None
+    for clock, offset in spec.linux.timeOffsets.items():
+        text = f"{clock} {offset.secs} {offset.nanosecs}\n"
+        _write_proc(pid, "timens_offsets", text, f"/linux/timeOffsets/{clock}")
+
+
 def _write_proc(pid: int, name: str, text: str, pointer: str) -> None:
     path = f"/proc/{pid}/{name}"
     try:

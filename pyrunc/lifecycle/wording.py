@@ -47,6 +47,11 @@ _VERBS: dict[str, tuple[str, str]] = {
     "set_ids": ("set ids", "uid"),
     "set_capabilities": ("set capabilities", ""),
     "ambient_capabilities": ("set ambient capabilities", ""),
+    "scheduler": ("set the scheduler", ""),
+    "io_priority": ("set the I/O priority", ""),
+    "personality": ("set the personality", ""),
+    "memory_policy": ("set the memory policy", ""),
+    "label": ("apply", "value"),
     "run_hook": ("run hook", "path"),
 }
 _REASONS = {

@@ -179,7 +179,44 @@ def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
 
 def order(ctx: Context) -> list[Step]:
     """The steps, in the one order in which they are safe."""
-    spec, options = ctx.spec, ctx.options
+    spec = ctx.spec
+    made = _enter(ctx)
+    made += _root(ctx)
+    made += mounts.compile_mounts(ctx)
+    # After the mounts: /dev is one of them.
+    made += devices.compile_devices(ctx)
+    made += _hooks_before_pivot(ctx)
+    # From here on no step names a path of the host.
+    made.append(steps.Pivot())
+    made += _root_propagation(ctx)
+    # The container's /dev/null exists only now; after the hooks, whose output may be stdio.
+    made.append(steps.NullStdio())
+    if spec.process and spec.process.cwd:
+        # Before the root may become read-only.
+        made.append(
+            steps.MakeDirectory(
+                path=_without_empty(spec.process.cwd), mode=0o755, pointer="/process/cwd"
+            )
+        )
+    if ctx.options.console:
+        # Needs the container's devpts; binds /dev/console, so before /dev becomes read-only.
+        made.append(process.console(ctx))
+    made += _finish_root(ctx)
+    made.append(process.umask(ctx))
+    made += process.names(ctx)
+    # Before the mounts below could make /proc's attributes unreachable to what it confines.
+    made += process.profile(ctx)
+    # Before /proc/sys may become read-only, and through a procfs that no mount can cover.
+    made += process.sysctls(ctx)
+    made += _covered_paths(ctx)
+    # Last of all mounts done: from here on privileges only go.
+    made += process.drop_privileges(ctx)
+    return made
+
+
+def _enter(ctx: Context) -> list[Step]:
+    """From the host's namespaces into the container's, and out of the caller's session."""
+    options = ctx.options
     made: list[Step] = [
         # Before anything else: a creating process that dies takes an unfinished container along.
         steps.ParentDeath(signal=_SIGKILL),
@@ -200,39 +237,15 @@ def order(ctx: Context) -> list[Step]:
     made += namespaces.enter(ctx)
     # After the namespaces, so that setsid happens in the process that stays.
     made.append(steps.NewSession())
+    if process.needs_procfs(ctx):
+        # In its pid namespace, and while the host's procfs is visible: in a user namespace the
+        # kernel allows a new one only beside a fully visible one.
+        made.append(steps.OpenProcfs(result=wire.PROCFS))
     if options.keyring:
         # In the user namespace that will own it.
-        made.append(process.keyring(ctx))
+        made += process.keyring(ctx)
     if ctx.makes("network"):
         made.append(steps.LoopbackUp())
-    made += _root(ctx)
-    made += mounts.compile_mounts(ctx)
-    # After the mounts: /dev is one of them.
-    made += devices.compile_devices(ctx)
-    made += _hooks_before_pivot(ctx)
-    # From here on no step names a path of the host.
-    made.append(steps.Pivot())
-    made += _root_propagation(ctx)
-    # The container's /dev/null exists only now; after the hooks, whose output may be stdio.
-    made.append(steps.NullStdio())
-    if spec.process and spec.process.cwd:
-        # Before the root may become read-only.
-        made.append(
-            steps.MakeDirectory(
-                path=_without_empty(spec.process.cwd), mode=0o755, pointer="/process/cwd"
-            )
-        )
-    if options.console:
-        # Needs the container's devpts; binds /dev/console, so before /dev becomes read-only.
-        made.append(process.console(ctx))
-    made += _finish_root(ctx)
-    made.append(process.umask(ctx))
-    made += process.names(ctx)
-    # Before /proc/sys may become read-only, and through a procfs that no mount can cover.
-    made += process.sysctls(ctx)
-    made += _covered_paths(ctx)
-    # Last of all mounts done: from here on privileges only go.
-    made += process.drop_privileges(ctx)
     return made
 
 
@@ -263,10 +276,6 @@ def _root(ctx: Context) -> list[Step]:
         ),
         steps.AttachRoot(path=ctx.options.rootfs, pointer="/root/path"),
     ]
-    if ctx.spec.linux and ctx.spec.linux.sysctl:
-        # While the host's procfs is visible: in a user namespace the kernel allows a new one
-        # only beside a fully visible one.
-        made.append(steps.OpenProcfs(result=wire.PROCFS, pointer="/linux/sysctl"))
     return made
 
 

@@ -59,6 +59,10 @@ def target_rule(destination: str, fstype: str, pointer: str) -> int:
     return PROCFS_ROOT if destination == "/proc" else ANYWHERE
 
 
+# SELinux labels these by its policy, and refuses a context for them.
+_UNLABELED = ("proc", "sysfs", "mqueue")
+
+
 def compile_mounts(ctx: Context) -> list[Step]:
     """The steps of all mounts, in the order of the list, which is binding."""
     made: list[Step] = []
@@ -156,6 +160,9 @@ def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> l
         ctx.read_only_later.append((register, pointer))
     elif attributes & k.MOUNT_ATTR_RDONLY:
         data.append("ro")
+    label = ctx.spec.linux.mountLabel if ctx.spec.linux else None
+    if label and mount.type not in _UNLABELED:
+        data.append(f"context={label}")
     made: list[Step] = [
         steps.MakeFilesystem(
             result=register,

@@ -81,6 +81,9 @@ def enter(ctx: Context) -> list[Step]:
     if rest:
         # After the user namespace, so that it owns them.
         made.append(steps.Unshare(flags=rest, pointer="/linux/namespaces"))
+    if ctx.spec.linux and ctx.spec.linux.timeOffsets:
+        # Before the first process is in the time namespace, which fixes them.
+        made.append(steps.Sync(message=wire.MESSAGES.index("clocks"), pointer="/linux/timeOffsets"))
     if ctx.has_namespace("pid") or ctx.has_namespace("time"):
         # Both hold for children only.
         made.append(steps.Fork(pointer="/linux/namespaces"))

@@ -23,7 +23,24 @@ _OWNER_SEARCH = 0x00080000
 _OTHER_SEARCH = 0x00000008
 
 
-def keyring(ctx: Context) -> Step:
+def needs_procfs(ctx: Context) -> bool:
+    """Whether a step writes below /proc once the container's mounts may cover it."""
+    process = ctx.spec.process
+    labels = process and (process.apparmorProfile or process.selinuxLabel)
+    return bool(labels or (ctx.spec.linux and ctx.spec.linux.sysctl))
+
+
+def keyring(ctx: Context) -> list[Step]:
+    label = ctx.spec.process.selinuxLabel if ctx.spec.process else None
+    key = _join_keyring(ctx)
+    if not label:
+        return [key]
+    # The key gets the program's label; what this process makes later must not.
+    pointer = "/process/selinuxLabel"
+    return [_label("keycreate", None, label, pointer), key, _label("keycreate", None, "", pointer)]
+
+
+def _join_keyring(ctx: Context) -> Step:
     mapped = ctx.has_namespace("user")
     return steps.SessionKeyring(
         name=f"_ses.{ctx.options.container_id}",
@@ -49,6 +66,18 @@ def umask(ctx: Context) -> Step:
     process = ctx.spec.process
     mask = process.user.umask if process else None
     return steps.Umask(mask=_DEFAULT_UMASK if mask is None else mask, pointer="/process/user/umask")
+
+
+def profile(ctx: Context) -> list[Step]:
+    """AppArmor's profile, from the next execve on."""
+    name = ctx.spec.process.apparmorProfile if ctx.spec.process else None
+    if not name:
+        return []
+    return [_label("apparmor/exec", "exec", f"exec {name}", "/process/apparmorProfile")]
+
+
+def _label(file: str, older: str | None, value: str, pointer: str) -> Step:
+    return steps.Label(file=file, older=older, value=value, pointer=pointer)
 
 
 def names(ctx: Context) -> list[Step]:
@@ -108,18 +137,7 @@ def drop_privileges(ctx: Context) -> list[Step]:
     assert process is not None
     program = ctx.options.seccomp
     confined = process.noNewPrivileges
-    made: list[Step] = []
-    if process.rlimits or process.oomScoreAdj is not None:
-        # Set from outside, where the right to raise them is; after all that a small limit could
-        # hinder, and before the ids change: the kernel asks for the same uid, or CAP_SYS_RESOURCE.
-        made.append(steps.Sync(message=wire.MESSAGES.index("limits"), pointer="/process/rlimits"))
-    # Before any filter: it reads the container's passwd with calls that a profile may not allow.
-    made.append(_environment(ctx, process))
-    if confined:
-        made.append(steps.NoNewPrivileges(pointer="/process/noNewPrivileges"))
-    if program is not None and not confined:
-        # Without no_new_privs the filter needs CAP_SYS_ADMIN, so before capabilities go.
-        made.append(_seccomp(ctx, program))
+    made = _as_runtime(ctx, process)
     made += [
         # As the runtime's user first: root may enter a directory that the user cannot.
         _chdir(process, final=0),
@@ -151,6 +169,37 @@ def drop_privileges(ctx: Context) -> list[Step]:
         *(hooks(ctx, "startContainer", ctx.spec.hooks.startContainer) if ctx.spec.hooks else ()),
         steps.Execute(pointer="/process/args/0"),
     ]
+    return made
+
+
+def _as_runtime(ctx: Context, process: Process) -> list[Step]:
+    """What needs the runtime's rights and no file of the container's user."""
+    program = ctx.options.seccomp
+    made: list[Step] = []
+    if process.rlimits or process.oomScoreAdj is not None:
+        # Set from outside, where the right to raise them is; after all that a small limit could
+        # hinder, and before the ids change: the kernel asks for the same uid, or CAP_SYS_RESOURCE.
+        made.append(steps.Sync(message=wire.MESSAGES.index("limits"), pointer="/process/rlimits"))
+    # Before any filter: it reads the container's passwd with calls that a profile may not allow.
+    made.append(_environment(ctx, process))
+    if process.noNewPrivileges:
+        made.append(steps.NoNewPrivileges(pointer="/process/noNewPrivileges"))
+    linux = ctx.spec.linux
+    if (
+        process.scheduler
+        or process.ioPriority
+        or (linux and (linux.personality or linux.memoryPolicy))
+    ):
+        from pyrunc.plan.scheduling import compile_scheduling
+
+        # While CAP_SYS_NICE is held, and before a filter could forbid the calls.
+        made += compile_scheduling(process, linux)
+    if process.selinuxLabel:
+        # After all that this label could be refused, before the filter.
+        made.append(_label("exec", None, process.selinuxLabel, "/process/selinuxLabel"))
+    if program is not None and not process.noNewPrivileges:
+        # Without no_new_privs the filter needs CAP_SYS_ADMIN, so before capabilities go.
+        made.append(_seccomp(ctx, program))
     return made
 
 

@@ -8,87 +8,13 @@ the classes is the numbering of the wire format; new ones go to the end of their
 
 from __future__ import annotations
 
-from pyrunc.plan.wire import BYTES, NUMBER, OPTIONAL, REGISTER, STRING, STRINGS
+from pyrunc.plan.step import ALL, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, ClassVar, TypeVar, dataclass_transform
+    from pyrunc.plan.step import Bytes, Number, OptionalString, Register, String, Strings
 
-    _T = TypeVar("_T")
-else:
-
-    def dataclass_transform(**_: Any) -> Callable[[_T], _T]:
-        """The checker's view of `Step.__init__`; costs nothing at run time."""
-        return lambda cls: cls
-
-
-# The annotation of a field is its kind on the wire.
-if TYPE_CHECKING:
-    Number = int
-    Register = int
-    String = str
-    OptionalString = str | None
-    Strings = tuple[str, ...]
-    Bytes = bytes
-
-_KINDS = {
-    "Number": NUMBER,
-    "Register": REGISTER,
-    "String": STRING,
-    "OptionalString": OPTIONAL,
-    "Strings": STRINGS,
-    "Bytes": BYTES,
-}
-
-ALL: list[type[Step]] = []
-
-
-@dataclass_transform(kw_only_default=True)
-class _Fields:
-    """Gives each step class its fields, its number and its name, from its annotations."""
-
-    FIELDS: ClassVar[tuple[tuple[str, str], ...]] = ()
-    OPCODE: ClassVar[int] = 0
-    NAME: ClassVar[str] = ""
-
-    def __init_subclass__(cls) -> None:
-        if cls.__name__ == "Step":
-            return
-        ALL.append(cls)  # type: ignore[arg-type]  # every subclass but Step is one of Step
-        cls.OPCODE = len(ALL)
-        cls.FIELDS = tuple((name, _KINDS[kind]) for name, kind in cls.__annotations__.items())
-        cls.NAME = _snake(cls.__name__)
-
-    if not TYPE_CHECKING:  # the checker makes one from the annotations
-
-        def __init__(self, **fields: Any) -> None:
-            self.__dict__ = fields
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.__dict__ == other.__dict__
-
-    def __hash__(self) -> int:
-        return hash((self.OPCODE, tuple(self.__dict__.items())))
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
-        return f"{type(self).__name__}({fields})"
-
-
-class Step(_Fields):
-    """One thing that pyrunc-init does.
-
-    Args:
-        pointer: JSON pointer of the property that asked for it, "" where it is our own need.
-    """
-
-    pointer: str = ""
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
-
+__all__ = ["ALL", "Step"]
 
 # --- the process and its namespaces -------------------------------------------------------
 
@@ -359,6 +285,42 @@ class SetCapabilities(Step):
 
 class AmbientCapabilities(Step):
     mask: Number
+
+
+class Scheduler(Step):
+    """sched_setattr(2) with a struct sched_attr."""
+
+    attributes: Bytes
+
+
+class IoPriority(Step):
+    """ioprio_set(2) on this process."""
+
+    value: Number
+
+
+class Personality(Step):
+    """personality(2)."""
+
+    domain: Number
+
+
+class MemoryPolicy(Step):
+    """set_mempolicy(2); no nodes is an empty mask."""
+
+    mode: Number
+    nodes: Bytes
+
+
+class Label(Step):
+    """Tell the LSM what the next execve, or key, is labelled: a file below attr/.
+
+    `older` is where the file was before each LSM had a directory of its own.
+    """
+
+    file: String
+    older: OptionalString
+    value: String
 
 
 # --- the program --------------------------------------------------------------------------

@@ -34,7 +34,7 @@ PLAN, SYNC, FIFO, ROOT, OLD_ROOT, PROCFS, HOOK_OUTPUT, CONSOLE = range(8)
 FIRST_FREE = 8
 
 # What pyrunc-init tells its parent (struct pr_message, `kind`).
-MESSAGES = ("failure", "maps", "forked", "hooks", "limits", "parked", "cgroup")
+MESSAGES = ("failure", "maps", "forked", "hooks", "limits", "parked", "cgroup", "clocks")
 # What the parent answers, one byte.
 GO = b"G"
 
@@ -45,7 +45,8 @@ CALLS = (
     "mkdir", "mknod", "mount_setattr", "move_mount", "open", "open_tree", "openat2", "pidfd_open",
     "pivot_root", "poll", "prctl", "read", "recvmsg", "seccomp", "sendmsg", "setdomainname",
     "setgroups", "sethostname", "setns", "setresgid", "setresuid", "setsid", "socket", "stat",
-    "statfs", "symlink", "umount", "unlink", "unshare", "waitid", "write", "mmap",
+    "statfs", "symlink", "umount", "unlink", "unshare", "waitid", "write", "mmap", "sched_setattr",
+    "ioprio_set", "personality", "set_mempolicy",
 )  # fmt: skip
 
 # Why pyrunc-init refused something that no system call refused. Worded in `wording.py`.

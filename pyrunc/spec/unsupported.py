@@ -20,17 +20,8 @@ SENTENCE = "not supported by this version of pyrunc yet"
 MOUNT_OPTIONS = ("tmpcopyup", "idmap", "ridmap")
 
 
-def _process(name: str) -> Callable[[Spec], object]:
-    return lambda spec: spec.process and getattr(spec.process, name)
-
-
 def _linux(name: str) -> Callable[[Spec], object]:
     return lambda spec: spec.linux and getattr(spec.linux, name)
-
-
-def _foreign_personality(spec: Spec) -> object:
-    asked = spec.linux and spec.linux.personality
-    return asked and asked.domain != "LINUX"
 
 
 def _listener(spec: Spec) -> object:
@@ -39,14 +30,6 @@ def _listener(spec: Spec) -> object:
 
 # JSON pointer, what it is called, and how to see whether the document asks for it.
 TABLE: tuple[tuple[str, str, Callable[[Spec], object]], ...] = (
-    ("/process/scheduler", "a scheduling policy", _process("scheduler")),
-    ("/process/ioPriority", "an I/O priority", _process("ioPriority")),
-    ("/process/apparmorProfile", "an AppArmor profile", _process("apparmorProfile")),
-    ("/process/selinuxLabel", "an SELinux label", _process("selinuxLabel")),
-    ("/linux/mountLabel", "an SELinux label for mounts", _linux("mountLabel")),
-    ("/linux/memoryPolicy", "a NUMA memory policy", _linux("memoryPolicy")),
-    ("/linux/personality", "a personality other than LINUX", _foreign_personality),
-    ("/linux/timeOffsets", "an offset of a clock", _linux("timeOffsets")),
     ("/linux/netDevices", "moving network devices", _linux("netDevices")),
     ("/linux/intelRdt", "resctrl (intelRdt)", _linux("intelRdt")),
     ("/linux/seccomp/listenerPath", "a seccomp listener", _listener),

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+import support
 
 import pyrunc
-import support
 
 pytestmark = [
     pytest.mark.guest,
@@ -127,8 +127,10 @@ def test_a_scope_with_its_limits(box):
 
 
 def test_the_device_filter_survives_a_reload_and_a_change_of_limits(box, tmp_path):
-    probe = 'while :; do read line < /in || continue; sh -c "$line" > /out 2>&1; echo done >> /out; done'
-    box.bundle.shell(probe)
+    box.bundle.shell(
+        "while :; do read line < /in || continue; "
+        'sh -c "$line" > /out 2>&1; echo done >> /out; done'
+    )
     box.bundle.config["root"]["readonly"] = False
     box.bundle.config["process"]["capabilities"]["bounding"].append("CAP_MKNOD")
     box.bundle.config["process"]["capabilities"]["effective"].append("CAP_MKNOD")

@@ -182,6 +182,32 @@ def _time() -> Case:
     return Case(made, seccomp=SECCOMP)
 
 
+def _scheduled() -> Case:
+    made = with_namespaces(config(), "mount", "time", "pid", "user", "uts", "ipc", "network")
+    maps = [{"containerID": 0, "hostID": 1000, "size": 10}]
+    made["linux"] |= {
+        "timeOffsets": {"monotonic": {"secs": 5, "nanosecs": 6}},
+        "uidMappings": maps,
+        "gidMappings": maps,
+        "mountLabel": "system_u:object_r:container_file_t:s0:c1,c2",
+        **SCHEDULED_LINUX,
+    }
+    made["process"] |= SCHEDULED_PROCESS
+    return Case(made, seccomp=SECCOMP)
+
+
+SCHEDULED_PROCESS = {
+    "scheduler": {"policy": "SCHED_FIFO", "priority": 3, "flags": ["SCHED_FLAG_RESET_ON_FORK"]},
+    "ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 4},
+    "apparmorProfile": "docker-default",
+    "selinuxLabel": "system_u:system_r:container_t:s0:c1,c2",
+}
+SCHEDULED_LINUX = {
+    "memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0,2-3", "flags": ["MPOL_F_STATIC_NODES"]},
+    "personality": {"domain": "LINUX32"},
+}
+
+
 def cases() -> dict[str, Case]:
     """The fixed ones, by name."""
     hybrid = config(cgroup_v2=False)
@@ -196,6 +222,7 @@ def cases() -> dict[str, Case]:
         "filter-before-privileges": _confined(),
         "mounts": _mounts(),
         "time-namespace": _time(),
+        "scheduled-and-labelled": _scheduled(),
     }
 
 
@@ -306,6 +333,8 @@ def random_cases(draw: st.DrawFn) -> Case:
     linux["maskedPaths"] = draw(st.lists(paths, max_size=3))
     linux["readonlyPaths"] = draw(st.lists(paths, max_size=3))
     linux["devices"] = draw(devices)
+    for where, wanted in ((made["process"], SCHEDULED_PROCESS), (linux, SCHEDULED_LINUX)):
+        where.update({key: value for key, value in wanted.items() if draw(st.booleans())})
     if draw(st.booleans()):
         linux["rootfsPropagation"] = draw(st.sampled_from(["shared", "rprivate", "unbindable"]))
     if "uts" in kinds:

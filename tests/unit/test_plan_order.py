@@ -107,6 +107,15 @@ def privileges_go_after_the_last_mount(plan: Plan) -> None:
     assert place(plan, s.ChownStdio) < place(plan, s.SetIds)
 
 
+def what_needs_rights_comes_before_they_go(plan: Plan) -> None:
+    needing = places(plan, s.Scheduler, s.IoPriority, s.Personality, s.MemoryPolicy, s.Label)
+    lasts = places(plan, s.DropBounding, s.Seccomp)
+    labels = [i for i in needing if isinstance(plan.steps[i], s.Label)]
+    assert not needing or max(needing) < min(lasts)
+    # Through a procfs that was opened before the container's mounts.
+    assert not labels or place(plan, s.OpenProcfs) < min(labels)
+
+
 def the_end_is_parked_then_start_then_execute(plan: Plan) -> None:
     assert place(plan, s.CloseDescriptors) < parked(plan)
     assert place(plan, s.FindProgram) < place(plan, s.CloseDescriptors)
@@ -234,6 +243,7 @@ def check_all(plan: Plan, case: Case) -> None:
     no_host_path_after_pivot(plan)
     filter_is_loaded_where_it_may_be(plan)
     privileges_go_after_the_last_mount(plan)
+    what_needs_rights_comes_before_they_go(plan)
     the_end_is_parked_then_start_then_execute(plan)
     mounts_begin_by_leaving_the_hosts_peers(plan, case)
     dies_with_its_creator_until_it_is_parked(plan)

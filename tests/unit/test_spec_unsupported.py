@@ -18,14 +18,6 @@ LISTEN = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/s"}
 NOTIFY = {"names": ["read"], "action": "SCMP_ACT_NOTIFY"}
 
 ASKED: list[tuple[str, Any, str, str]] = [
-    ("/process/scheduler", {"policy": "SCHED_IDLE"}, "", "a scheduling policy"),
-    ("/process/ioPriority", {"class": "IOPRIO_CLASS_BE", "priority": 1}, "", "an I/O priority"),
-    ("/process/apparmorProfile", "x", "", "an AppArmor profile"),
-    ("/process/selinuxLabel", "x", "", "an SELinux label"),
-    ("/linux/mountLabel", "x", "", "an SELinux label for mounts"),
-    ("/linux/memoryPolicy", {"mode": "MPOL_LOCAL"}, "", "a NUMA memory policy"),
-    ("/linux/personality", {"domain": "LINUX32"}, "", "a personality other than LINUX"),
-    ("/linux/timeOffsets", {"monotonic": {}}, "", "an offset of a clock"),
     ("/linux/netDevices", {"eth0": {}}, "", "moving network devices"),
     ("/linux/intelRdt", {}, "", "resctrl (intelRdt)"),
     ("/linux/seccomp", LISTEN, "/listenerPath", "a seccomp listener"),
