@@ -93,6 +93,8 @@ STEP(pivot);
 STEP(null_stdio);
 STEP(console);
 STEP(read_only_path);
+STEP(copy_up);
+STEP(remount);
 STEP(mask_path);
 STEP(hostname);
 STEP(domainname);

@@ -47,6 +47,8 @@ static const step_function functions[PR_OP_COUNT] = {
     ENTRY(null_stdio, NULL_STDIO),
     ENTRY(console, CONSOLE),
     ENTRY(read_only_path, READ_ONLY_PATH),
+    ENTRY(copy_up, COPY_UP),
+    ENTRY(remount, REMOUNT),
     ENTRY(mask_path, MASK_PATH),
     ENTRY(hostname, HOSTNAME),
     ENTRY(domainname, DOMAINNAME),

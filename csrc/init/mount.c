@@ -21,6 +21,9 @@
 #ifndef MNT_DETACH
 #define MNT_DETACH 2
 #endif
+#ifndef MS_PRIVATE
+#define MS_PRIVATE (1 << 18)
+#endif
 #ifndef MS_SLAVE
 #define MS_SLAVE (1 << 19)
 #endif
@@ -174,6 +177,18 @@ STEP(mount_attributes)
     return errno == EPERM ? refuse(PR_WHY_LOCKED_FLAGS, 0) : fail(PR_CALL_MOUNT_SETATTR);
 }
 
+/* EINVAL is what the kernel says of a path where no mount is. */
+STEP(remount)
+{
+    struct mount_attr attr = {.attr_set = s->set, .attr_clr = s->clear};
+    int target = open_in_root(TEXT(s, path), O_PATH, 0);
+    if (target < 0)
+        return fail(PR_CALL_OPENAT2);
+    int done = set_attributes(target, &attr, 0) < 0 ? fail(PR_CALL_MOUNT_SETATTR) : 0;
+    close(target);
+    return done;
+}
+
 enum { ANYWHERE, PLAIN_DIRECTORY, LISTED_BELOW_PROC, PROCFS_ROOT };
 
 /* proc and sysfs go onto a directory that no link leads to: an image whose /proc is a link could
@@ -294,8 +309,12 @@ static int empty_directory(void)
 {
     static int tmpfs = -1;
     if (tmpfs >= 0) {
+        /* Where the root is shared the first is by now, and its clones would be its peers. */
+        struct mount_attr private = {.propagation = MS_PRIVATE};
         int tree = clone_tree(tmpfs, 0);
-        return tree < 0 ? fail(PR_CALL_OPEN_TREE) : tree;
+        if (tree < 0)
+            return fail(PR_CALL_OPEN_TREE);
+        return set_attributes(tree, &private, 0) < 0 ? fail(PR_CALL_MOUNT_SETATTR) : tree;
     }
     int context = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
     if (context < 0)

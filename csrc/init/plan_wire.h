@@ -152,31 +152,33 @@ enum pr_op {
     PR_OP_NULL_STDIO = 23,
     PR_OP_CONSOLE = 24,
     PR_OP_READ_ONLY_PATH = 25,
-    PR_OP_MASK_PATH = 26,
-    PR_OP_HOSTNAME = 27,
-    PR_OP_DOMAINNAME = 28,
-    PR_OP_SYSCTL = 29,
-    PR_OP_UMASK = 30,
-    PR_OP_NO_NEW_PRIVILEGES = 31,
-    PR_OP_SECCOMP = 32,
-    PR_OP_DROP_BOUNDING = 33,
-    PR_OP_CHOWN_STDIO = 34,
-    PR_OP_CHANGE_DIRECTORY = 35,
-    PR_OP_SET_IDS = 36,
-    PR_OP_SET_CAPABILITIES = 37,
-    PR_OP_AMBIENT_CAPABILITIES = 38,
-    PR_OP_SCHEDULER = 39,
-    PR_OP_IO_PRIORITY = 40,
-    PR_OP_PERSONALITY = 41,
-    PR_OP_MEMORY_POLICY = 42,
-    PR_OP_LABEL = 43,
-    PR_OP_ENVIRONMENT = 44,
-    PR_OP_FIND_PROGRAM = 45,
-    PR_OP_RUN_HOOK = 46,
-    PR_OP_CLOSE_DESCRIPTORS = 47,
-    PR_OP_WAIT_START = 48,
-    PR_OP_EXECUTE = 49,
-    PR_OP_COUNT = 50,
+    PR_OP_COPY_UP = 26,
+    PR_OP_REMOUNT = 27,
+    PR_OP_MASK_PATH = 28,
+    PR_OP_HOSTNAME = 29,
+    PR_OP_DOMAINNAME = 30,
+    PR_OP_SYSCTL = 31,
+    PR_OP_UMASK = 32,
+    PR_OP_NO_NEW_PRIVILEGES = 33,
+    PR_OP_SECCOMP = 34,
+    PR_OP_DROP_BOUNDING = 35,
+    PR_OP_CHOWN_STDIO = 36,
+    PR_OP_CHANGE_DIRECTORY = 37,
+    PR_OP_SET_IDS = 38,
+    PR_OP_SET_CAPABILITIES = 39,
+    PR_OP_AMBIENT_CAPABILITIES = 40,
+    PR_OP_SCHEDULER = 41,
+    PR_OP_IO_PRIORITY = 42,
+    PR_OP_PERSONALITY = 43,
+    PR_OP_MEMORY_POLICY = 44,
+    PR_OP_LABEL = 45,
+    PR_OP_ENVIRONMENT = 46,
+    PR_OP_FIND_PROGRAM = 47,
+    PR_OP_RUN_HOOK = 48,
+    PR_OP_CLOSE_DESCRIPTORS = 49,
+    PR_OP_WAIT_START = 50,
+    PR_OP_EXECUTE = 51,
+    PR_OP_COUNT = 52,
 };
 
 struct pr_parent_death {
@@ -330,6 +332,20 @@ struct pr_console {
 struct pr_read_only_path {
     struct pr_step step;
     struct pr_span path;
+};
+
+struct pr_copy_up {
+    struct pr_step step;
+    uint64_t mount;
+    struct pr_span path;
+    uint64_t mode;
+};
+
+struct pr_remount {
+    struct pr_step step;
+    struct pr_span path;
+    uint64_t set;
+    uint64_t clear;
 };
 
 struct pr_mask_path {
@@ -497,6 +513,8 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_NULL_STDIO] = "",
     [PR_OP_CONSOLE] = "ruuuu",
     [PR_OP_READ_ONLY_PATH] = "s",
+    [PR_OP_COPY_UP] = "rsu",
+    [PR_OP_REMOUNT] = "suu",
     [PR_OP_MASK_PATH] = "s",
     [PR_OP_HOSTNAME] = "s",
     [PR_OP_DOMAINNAME] = "s",

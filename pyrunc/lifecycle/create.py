@@ -11,7 +11,7 @@ import os
 import time
 
 from pyrunc import cgroups, jsontext
-from pyrunc.errors import KernelError, PyruncError, SpecError
+from pyrunc.errors import PyruncError, SpecError
 from pyrunc.host import facts as host_facts
 from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import hooks, outside, store
@@ -19,7 +19,7 @@ from pyrunc.lifecycle.bundle import root_directory
 from pyrunc.lifecycle.handshake import Child
 from pyrunc.lifecycle.status import process_stat
 from pyrunc.plan import compile as compiler
-from pyrunc.plan import namespaces, wire
+from pyrunc.plan import wire
 from pyrunc.plan.encode import encode
 
 TYPE_CHECKING = False
@@ -137,13 +137,12 @@ class _Creation:
 
     def run(self) -> tuple[int, int]:
         try:
-            self._refuse_labels()
             self.cgroup.check(self.resources, self.has_userns)
             plan = self._compile()
-            joined = self._open_namespaces(plan)
+            joined, mounts = self._from_host(plan)
             # Everything that could be refused has been; from here on there are effects.
             with store.create_entry(self.request.root, self.request.container_id) as entry:
-                return self._with_entry(entry, plan, joined)
+                return self._with_entry(entry, plan, joined, mounts)
         finally:
             for fd in self.fds:
                 os.close(fd)
@@ -172,24 +171,6 @@ class _Creation:
         )
         return compiler.compile_plan(self.spec, host_facts.probe(self.layout), options)
 
-    def _refuse_labels(self) -> None:
-        """A label that nothing enforces would be a hole."""
-        process, linux = self.spec.process, self.spec.linux
-        for value, name, title, pointer in (
-            (
-                process and process.apparmorProfile,
-                "apparmor",
-                "AppArmor",
-                "/process/apparmorProfile",
-            ),
-            (process and process.selinuxLabel, "selinux", "SELinux", "/process/selinuxLabel"),
-            (linux and linux.mountLabel, "selinux", "SELinux", "/linux/mountLabel"),
-        ):
-            if value and not host_facts.has_lsm(name):
-                raise PyruncError(
-                    f"config provided but {title} is not enabled on this host", pointer=pointer
-                )
-
     def _joins(self) -> int:
         if self.cgroup.needs_process:
             return 0
@@ -211,31 +192,23 @@ class _Creation:
         before, _, after = text.partition('"pid":0')
         return before + '"pid":', after
 
-    def _open_namespaces(self, plan: compiler.Plan) -> list[int]:
-        """Open all before the first is entered: afterwards their paths are out of reach."""
-        opened = []
-        for _, path, kind, pointer in plan.joined:
-            try:
-                fd = self._keep(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-            except OSError as error:
-                raise KernelError(
-                    "open namespace", "open", error.errno or 0, path, pointer=pointer
-                ) from None
-            if kernel.namespace_type(fd) != namespaces.FLAGS[kind]:
-                raise SpecError(f'"{path}" is not a {kind} namespace', pointer=pointer)
-            if kind == "network":
-                self._refuse_host_network(fd, pointer)
-            opened.append(fd)
-        return opened
+    def _from_host(self, plan: compiler.Plan) -> tuple[list[int], list[int]]:
+        """Descriptors that the container brings along: namespaces, and id-mapped mounts."""
+        process, linux = self.spec.process, self.spec.linux
+        labelled = process and (process.apparmorProfile or process.selinuxLabel)
+        if not (plan.joined or plan.idmapped or labelled or (linux and linux.mountLabel)):
+            return [], []
+        from pyrunc.lifecycle import inputs
 
-    def _refuse_host_network(self, fd: int, pointer: str) -> None:
-        """A net.* sysctl in the host's own network namespace would change the host."""
-        ours, theirs = os.stat("/proc/self/ns/net"), os.fstat(fd)
-        keys = self.spec.linux.sysctl if self.spec.linux else {}
-        if ours.st_ino == theirs.st_ino and any(key.startswith("net") for key in keys):
-            raise SpecError("a net.* sysctl needs a network namespace of its own", pointer=pointer)
+        inputs.refuse_labels(self.spec)
+        return (
+            inputs.open_namespaces(self.spec, plan, self._keep),
+            inputs.idmapped_mounts(plan, _program(), self._keep),
+        )
 
-    def _with_entry(self, entry: Entry, plan: compiler.Plan, joined: list[int]) -> tuple[int, int]:
+    def _with_entry(
+        self, entry: Entry, plan: compiler.Plan, joined: list[int], mounts: list[int]
+    ) -> tuple[int, int]:
         child: Child | None = None
         try:
             entry.note(cgroup=self.cgroup.to_dict(), creator=os.getpid())
@@ -245,7 +218,7 @@ class _Creation:
             if not self.cgroup.needs_process:
                 self.cgroup.create()
                 self._limit(entry)
-            child = self._spawn(entry, plan, joined)
+            child = self._spawn(entry, plan, joined, mounts)
             self._serve(entry, child)
             self._commit(entry, child)
             pidfd, child.pidfd = child.pidfd, -1
@@ -281,7 +254,9 @@ class _Creation:
         self.cgroup.create_around(pid)
         self._limit(entry)
 
-    def _spawn(self, entry: Entry, plan: compiler.Plan, joined: list[int]) -> Child:
+    def _spawn(
+        self, entry: Entry, plan: compiler.Plan, joined: list[int], mounts: list[int]
+    ) -> Child:
         from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair
 
         ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
@@ -305,7 +280,7 @@ class _Creation:
         if cgroup >= 0:
             self._keep(cgroup)
         joins = [self._keep(fd) for fd in self.cgroup.join_fds()]
-        passed[wire.FIRST_FREE :] = [*joined, *joins]
+        passed[wire.FIRST_FREE :] = [*joined, *joins, *mounts]
         try:
             pid, pidfd = kernel.spawn(
                 exe=exe,

@@ -10,7 +10,10 @@ from pyrunc.kernel import process as kernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyrunc.spec.model import Process, Spec
+    from pyrunc.spec.model_linux import IDMapping
 
 
 def write_maps(spec: Spec, pid: int) -> None:
@@ -18,11 +21,18 @@ def write_maps(spec: Spec, pid: int) -> None:
     if os.geteuid() != 0:
         # The kernel wants this of an unprivileged writer of gid_map (user_namespaces(7)).
         _write_proc(pid, "setgroups", "deny", "/linux/gidMappings")
-    for name, maps, pointer in (
-        ("gid_map", spec.linux.gidMappings, "/linux/gidMappings"),
-        ("uid_map", spec.linux.uidMappings, "/linux/uidMappings"),
-    ):
-        text = "".join(f"{m.containerID} {m.hostID} {m.size}\n" for m in maps)
+    uids, gids = map_text(spec.linux.uidMappings), map_text(spec.linux.gidMappings)
+    write_map_texts(pid, uids, gids, "/linux/uidMappings", "/linux/gidMappings")
+
+
+def map_text(maps: Sequence[IDMapping]) -> str:
+    """Maps in the kernel's form (user_namespaces(7)): a line each."""
+    return "".join(f"{m.containerID} {m.hostID} {m.size}\n" for m in maps)
+
+
+def write_map_texts(pid: int, uids: str, gids: str, uid_pointer: str, gid_pointer: str) -> None:
+    """Write the maps of a process's new user namespace, each at once."""
+    for name, text, pointer in (("gid_map", gids, gid_pointer), ("uid_map", uids, uid_pointer)):
         if text:
             _write_proc(pid, name, text, pointer)
 

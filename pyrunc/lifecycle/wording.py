@@ -38,6 +38,8 @@ _VERBS: dict[str, tuple[str, str]] = {
     "console": ("set up the terminal", ""),
     "read_only_path": ("make read-only", "path"),
     "mask_path": ("mask", "path"),
+    "copy_up": ("copy up", "path"),
+    "remount": ("remount", "path"),
     "hostname": ("set hostname", "name"),
     "domainname": ("set domainname", "name"),
     "sysctl": ("write sysctl", "path"),

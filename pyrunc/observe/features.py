@@ -10,6 +10,9 @@ from __future__ import annotations
 from pyrunc.spec.names import (
     CAPABILITIES,
     HOOKS,
+    MEMORY_FLAGS,
+    MEMORY_MODES,
+    MOUNT_EXTENSION_OPTIONS,
     MOUNT_FLAG_OPTIONS,
     MOUNT_RECURSIVE_OPTIONS,
     NAMESPACES,
@@ -62,7 +65,14 @@ def features(
         "ociVersionMin": OCI_VERSION_MIN,
         "ociVersionMax": OCI_VERSION_MAX,
         "hooks": list(HOOKS),
-        "mountOptions": sorted({*MOUNT_FLAG_OPTIONS, *PROPAGATIONS, *MOUNT_RECURSIVE_OPTIONS}),
+        "mountOptions": sorted(
+            {
+                *MOUNT_FLAG_OPTIONS,
+                *MOUNT_EXTENSION_OPTIONS,
+                *MOUNT_RECURSIVE_OPTIONS,
+                *PROPAGATIONS,
+            }
+        ),
         "linux": {
             "namespaces": list(NAMESPACES),
             "capabilities": list(CAPABILITIES),
@@ -74,10 +84,11 @@ def features(
                 "rdma": True,
             },
             "seccomp": _seccomp(libseccomp_version, supported_flags, archs),
-            "apparmor": {"enabled": False},
-            "selinux": {"enabled": False},
+            "apparmor": {"enabled": True},
+            "selinux": {"enabled": True},
             "intelRdt": {"enabled": False},
-            "mountExtensions": {"idmap": {"enabled": False}},
+            "mountExtensions": {"idmap": {"enabled": True}},
+            "memoryPolicy": {"modes": list(MEMORY_MODES), "flags": list(MEMORY_FLAGS)},
             "netDevices": {"enabled": False},
         },
         "annotations": annotations,

@@ -14,6 +14,7 @@ from pyrunc.plan.mount_options import clean
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.host.facts import HostFacts
+    from pyrunc.plan.idmap import IdMapped
     from pyrunc.plan.steps import Step
     from pyrunc.spec.model import Spec
 
@@ -87,9 +88,10 @@ class Plan:
         joined: (register, path, namespace type, pointer) of namespaces to open.
         registers: how many registers the steps use.
         passed: how many of them, from 0 on, are filled by the parent.
+        idmapped: the mounts that the parent makes for the last of those.
     """
 
-    __slots__ = ("joined", "passed", "registers", "spawn_flags", "steps")
+    __slots__ = ("idmapped", "joined", "passed", "registers", "spawn_flags", "steps")
 
     def __init__(
         self,
@@ -98,7 +100,9 @@ class Plan:
         joined: tuple[tuple[int, str, str, str], ...],
         registers: int,
         passed: int,
+        idmapped: tuple[IdMapped, ...] = (),
     ) -> None:
+        self.idmapped = idmapped
         self.steps = made
         self.spawn_flags = spawn_flags
         self.joined = joined
@@ -116,7 +120,13 @@ class Context:
         self.namespaces = {ns.type: ns for ns in (spec.linux.namespaces if spec.linux else ())}
         self.joined = namespaces.joined(self)
         self.cgroup_register = wire.FIRST_FREE + len(self.joined)
-        self.passed = self.cgroup_register + options.cgroup_joins
+        self.idmapped: dict[int, IdMapped] = {}
+        if any(map(mounts.is_mapped, spec.mounts)):
+            from pyrunc.plan import idmap
+
+            self.idmapped = idmap.find(self)
+        self.idmap_register = self.cgroup_register + options.cgroup_joins
+        self.passed = self.idmap_register + len(self.idmapped)
         self.mount_register = self.passed
         self.early = facts.privileged and (self.has_namespace("user") or self.joins("mount"))
         self._sources = self.mount_register + 1
@@ -139,6 +149,8 @@ class Context:
 
     def source_register(self, index: int) -> int:
         """Where the source of bind mount `index` is kept: one place, unless all come early."""
+        if index in self.idmapped:
+            return self.idmap_register + list(self.idmapped).index(index)
         return self._sources + index if self.early else self.mount_register
 
     def new_register(self) -> int:
@@ -174,7 +186,14 @@ def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
         )
     ctx = Context(spec, facts, options)
     made = tuple(order(ctx))
-    return Plan(made, namespaces.spawn_flags(ctx), tuple(ctx.joined), ctx.registers, ctx.passed)
+    return Plan(
+        made,
+        namespaces.spawn_flags(ctx),
+        tuple(ctx.joined),
+        ctx.registers,
+        ctx.passed,
+        tuple(ctx.idmapped.values()),
+    )
 
 
 def order(ctx: Context) -> list[Step]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pyrunc.errors import UnsupportedError
 from pyrunc.kernel import constants as k
 
 # A mount's own flags: option -> (bits to set, bits to clear). The access-time bits are one
@@ -45,10 +44,15 @@ _PROPAGATION = {
 class Options:
     """The options of one mount, sorted by what they are."""
 
-    __slots__ = ("bind", "clear", "data", "propagation", "rclear", "recursive", "rset", "set")
+    __slots__ = (
+        "bind", "clear", "copy_up", "data", "propagation", "rclear", "recursive", "remount",
+        "rset", "set",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.bind = False
+        self.copy_up = False
+        self.remount = False
         self.recursive = False
         self.set = 0
         self.clear = 0
@@ -58,15 +62,11 @@ class Options:
         self.data: list[str] = []
 
 
-def parse_options(options: tuple[str, ...], pointer: str) -> Options:
+def parse_options(options: tuple[str, ...]) -> Options:
     """Sort a mount's options; what no table knows is the filesystem's own.
 
     Args:
         options: as in config.json.
-        pointer: of the mount, for messages.
-
-    Raises:
-        UnsupportedError: `remount`.
     """
     found = Options()
     for option in options:
@@ -88,11 +88,12 @@ def parse_options(options: tuple[str, ...], pointer: str) -> Options:
         elif option in _SUPERBLOCK:
             if _SUPERBLOCK[option]:
                 found.data.append(_SUPERBLOCK[option])
+        elif option in ("idmap", "ridmap"):
+            pass  # see `idmap`
         elif option == "remount":
-            raise UnsupportedError(
-                'the option "remount" is not supported by this version of pyrunc yet',
-                pointer=pointer + "/options",
-            )
+            found.remount = True
+        elif option == "tmpcopyup":
+            found.copy_up = True
         elif option:
             found.data += [word for word in option.split(",") if word]
     return found

@@ -63,13 +63,21 @@ def target_rule(destination: str, fstype: str, pointer: str) -> int:
 _UNLABELED = ("proc", "sysfs", "mqueue")
 
 
+def is_mapped(mount: Mount) -> bool:
+    """Whether its owners are to be mapped: by an option, or because it has maps."""
+    return bool(mount.uidMappings or "idmap" in mount.options or "ridmap" in mount.options)
+
+
 def compile_mounts(ctx: Context) -> list[Step]:
     """The steps of all mounts, in the order of the list, which is binding."""
     made: list[Step] = []
     for index, mount in enumerate(ctx.spec.mounts):
         pointer = f"/mounts/{index}"
-        options = parse_options(mount.options, pointer)
+        options = parse_options(mount.options)
         destination = clean(mount.destination)
+        if options.remount:
+            made += _remount(destination, options, pointer)
+            continue
         if destination == "/":
             raise SpecError(
                 "a mount cannot cover the root filesystem", pointer=pointer + "/destination"
@@ -90,9 +98,9 @@ def early_sources(ctx: Context) -> list[Step]:
     mount namespace their paths mean something else.
     """
     return [
-        _open_source(ctx, mount, index, parse_options(mount.options, f"/mounts/{index}"))
+        _open_source(ctx, mount, index, parse_options(mount.options))
         for index, mount in enumerate(ctx.spec.mounts)
-        if "bind" in mount.options or "rbind" in mount.options
+        if ("bind" in mount.options or "rbind" in mount.options) and index not in ctx.idmapped
     ]
 
 
@@ -113,8 +121,9 @@ def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step
     same (the conformance suite does), and mount(2) has always passed over them."""
     pointer = f"/mounts/{index}"
     register = ctx.source_register(index)
-    made: list[Step] = [] if ctx.early else [_open_source(ctx, mount, index, options)]
-    if ctx.early:
+    elsewhere = ctx.early or index in ctx.idmapped
+    made: list[Step] = [] if elsewhere else [_open_source(ctx, mount, index, options)]
+    if elsewhere:
         # Cloned in the host's namespace the tree is a peer of the host's mounts, and what is
         # mounted below it later would appear there.
         made.append(_detach(ctx, register, pointer))
@@ -170,10 +179,16 @@ def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> l
             source=mount.source or mount.type,
             options=tuple(data),
             attributes=attributes,
-            mode_of=destination if mount.type == "tmpfs" else None,
+            # Without `mode=` a tmpfs takes the mode of what it covers, as with runc.
+            mode_of=destination if mount.type == "tmpfs" and not options.copy_up else None,
             pointer=pointer,
         )
     ]
+    if options.copy_up:
+        if mount.type != "tmpfs":
+            raise SpecError("tmpcopyup is an option of tmpfs", pointer=pointer + "/options")
+        keeps = not any(word.startswith("mode=") for word in data)
+        made.append(steps.CopyUp(mount=register, path=destination, mode=keeps, pointer=pointer))
     made += _recursive(register, options, pointer)
     made.append(
         steps.Attach(
@@ -184,6 +199,23 @@ def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> l
         )
     )
     return made + _propagate(register, options, pointer)
+
+
+def _remount(destination: str, options: Options, pointer: str) -> list[Step]:
+    """New attributes for a mount that is there, the root filesystem's among them."""
+    if options.data or options.rset or options.rclear:
+        raise SpecError(
+            "a remount changes a mount's own flags (ro, nosuid, nodev, ...) and nothing else",
+            pointer=pointer + "/options",
+        )
+    made: list[Step] = []
+    if options.set or options.clear:
+        made.append(
+            steps.Remount(path=destination, set=options.set, clear=options.clear, pointer=pointer)
+        )
+    if options.propagation:
+        raise SpecError("a remount cannot change propagation", pointer=pointer + "/options")
+    return made
 
 
 def _detach(ctx: Context, register: int, pointer: str) -> Step:

@@ -210,6 +210,25 @@ class ReadOnlyPath(Step):
     path: String
 
 
+class CopyUp(Step):
+    """Copy what is at a path inside the root filesystem into a mount that will cover it.
+
+    mode=1: the mount gets that directory's mode too; its owner it gets in any case.
+    """
+
+    mount: Register
+    path: String
+    mode: Number
+
+
+class Remount(Step):
+    """Change the attributes of the mount that is at a path inside the root filesystem."""
+
+    path: String
+    set: Number
+    clear: Number
+
+
 class MaskPath(Step):
     """Cover a path: a directory by an empty read-only tmpfs, a file by the null device."""
 

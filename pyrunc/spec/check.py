@@ -95,7 +95,7 @@ def _check_mounts(mounts: tuple[Mount, ...], warnings: list[str]) -> None:
         destination = mount.destination
         if not destination:
             raise SpecError("must not be empty", pointer=f"{where}/destination")
-        if _is_root(destination):
+        if _is_root(destination) and "remount" not in mount.options:
             raise SpecError(
                 f'"{destination}" is the root filesystem itself, which nothing can be mounted over',
                 pointer=f"{where}/destination",

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 SENTENCE = "not supported by this version of pyrunc yet"
 
-MOUNT_OPTIONS = ("tmpcopyup", "idmap", "ridmap")
-
 
 def _linux(name: str) -> Callable[[Spec], object]:
     return lambda spec: spec.linux and getattr(spec.linux, name)
@@ -48,20 +46,10 @@ def refuse_unsupported(spec: Spec) -> None:
     for pointer, what, asked in TABLE:
         if asked(spec):
             raise _refusal(what, pointer)
-    _refuse_mounts(spec)
     seccomp = spec.linux.seccomp if spec.linux else None
     for index, syscall in enumerate(seccomp.syscalls if seccomp else ()):
         if syscall.action == "SCMP_ACT_NOTIFY":
             raise _refusal("SCMP_ACT_NOTIFY", f"/linux/seccomp/syscalls/{index}/action")
-
-
-def _refuse_mounts(spec: Spec) -> None:
-    for index, mount in enumerate(spec.mounts):
-        if mount.uidMappings or mount.gidMappings:
-            raise _refusal("an id-mapped mount", f"/mounts/{index}/uidMappings")
-        for place, option in enumerate(mount.options):
-            if option in MOUNT_OPTIONS:
-                raise _refusal(f'the mount option "{option}"', f"/mounts/{index}/options/{place}")
 
 
 def _refusal(what: str, pointer: str) -> UnsupportedError:

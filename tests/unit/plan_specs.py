@@ -174,6 +174,18 @@ def _mounts() -> Case:
     return Case(made, "hybrid")
 
 
+def _unusual_mounts() -> Case:
+    made = config()
+    maps = [{"containerID": 0, "hostID": 1000, "size": 10}]
+    made["mounts"] += [
+        {"destination": "/i", "source": f"{HOST}/i", "options": ["rbind", "ridmap", "ro"],
+         "uidMappings": maps, "gidMappings": maps},
+        {"destination": "/u", "type": "tmpfs", "options": ["tmpcopyup", "defaults", "nosuid"]},
+        {"destination": "/", "options": ["remount", "bind", "nodev", "relatime"]},
+    ]  # fmt: skip
+    return Case(made)
+
+
 def _time() -> Case:
     made = with_namespaces(config(), "mount", "time", "pid", "uts", "ipc")
     made["process"].pop("capabilities")
@@ -221,6 +233,7 @@ def cases() -> dict[str, Case]:
         "rootless": Case(config(rootless=True), "unprivileged"),
         "filter-before-privileges": _confined(),
         "mounts": _mounts(),
+        "unusual-mounts": _unusual_mounts(),
         "time-namespace": _time(),
         "scheduled-and-labelled": _scheduled(),
     }
@@ -240,6 +253,13 @@ flags = st.lists(
         ]
     ),
     max_size=5,
+)
+remounts = st.builds(
+    lambda where, option: {"destination": where, "options": ["remount", option]},
+    paths | st.just("/"),
+    st.sampled_from(["ro", "nosuid", "noatime"]),
+) | st.builds(
+    lambda where: {"destination": where, "type": "tmpfs", "options": ["tmpcopyup"]}, paths
 )
 binds = st.builds(
     lambda where, what, kind, more: {
@@ -327,7 +347,7 @@ def random_cases(draw: st.DrawFn) -> Case:
     )
     made["process"] = draw(processes)
     made["root"] = {"path": "rootfs", "readonly": draw(st.booleans())}
-    made["mounts"] = draw(st.lists(binds | filesystems, max_size=6))
+    made["mounts"] = draw(st.lists(binds | filesystems | remounts, max_size=6))
     made["hooks"] = draw(all_hooks) | {"startContainer": draw(hooks)}
     linux = made["linux"]
     linux["maskedPaths"] = draw(st.lists(paths, max_size=3))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from pyrunc import jsontext
 from pyrunc.observe.features import features
-from pyrunc.spec.unsupported import MOUNT_OPTIONS
 
 
 def test_the_document_has_what_engines_read() -> None:
@@ -23,7 +22,7 @@ def test_the_document_has_what_engines_read() -> None:
     assert jsontext.loads(jsontext.dumps_indented(found, "    ").encode()) == found
 
 
-def test_mount_options_are_those_of_runc_without_the_refused_ones() -> None:
+def test_mount_options_are_those_of_runc_and_id_maps() -> None:
     # runc 1.5's list, cli-contract 2.4.
     runc = [
         "async",
@@ -87,18 +86,16 @@ def test_mount_options_are_those_of_runc_without_the_refused_ones() -> None:
         "tmpcopyup",
         "unbindable",
     ]
-    assert features(None)["mountOptions"] == [o for o in runc if o not in MOUNT_OPTIONS]
+    assert features(None)["mountOptions"] == sorted([*runc, "idmap", "ridmap"])
 
 
 def test_what_is_refused_is_not_offered() -> None:
     linux = features("2.5.4")["linux"]
     assert "SCMP_ACT_NOTIFY" not in linux["seccomp"]["actions"]
     assert "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" not in linux["seccomp"]["supportedFlags"]
-    for name in ("apparmor", "selinux", "intelRdt", "netDevices"):
+    for name in ("intelRdt", "netDevices"):
         assert linux[name] == {"enabled": False}
-    assert linux["mountExtensions"] == {"idmap": {"enabled": False}}
     assert features(None, systemd=False)["linux"]["cgroup"]["systemd"] is False
-    assert "memoryPolicy" not in linux
 
 
 def test_without_libseccomp_there_is_no_seccomp() -> None:

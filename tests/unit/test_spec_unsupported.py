@@ -21,9 +21,6 @@ ASKED: list[tuple[str, Any, str, str]] = [
     ("/linux/netDevices", {"eth0": {}}, "", "moving network devices"),
     ("/linux/intelRdt", {}, "", "resctrl (intelRdt)"),
     ("/linux/seccomp", LISTEN, "/listenerPath", "a seccomp listener"),
-    ("/mounts/1/options/0", "tmpcopyup", "", 'the mount option "tmpcopyup"'),
-    ("/mounts/1/options/1", "idmap", "", 'the mount option "idmap"'),
-    ("/mounts/2/options/0", "ridmap", "", 'the mount option "ridmap"'),
 ]
 
 
@@ -46,17 +43,6 @@ def test_what_is_missing_is_refused_by_name(
 
 def test_every_row_of_the_table_has_a_case_here() -> None:
     assert {row[0] for row in unsupported.TABLE} <= {row[0] + row[2] for row in ASKED}
-    assert {value for _, value, _, _ in ASKED if value in unsupported.MOUNT_OPTIONS} == set(
-        unsupported.MOUNT_OPTIONS
-    )
-
-
-def test_id_mapped_mounts_are_refused() -> None:
-    raw = config()
-    raw["mounts"][3].update(uidMappings=MAP, gidMappings=MAP)
-    with pytest.raises(UnsupportedError, match="an id-mapped mount is not supported") as caught:
-        unsupported.refuse_unsupported(load.parse(dumped(raw)))
-    assert caught.value.pointer == "/mounts/3/uidMappings"
 
 
 def test_a_notify_rule_is_refused_where_it_stands() -> None:

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a few containers need of the host before they are begun; the others do not load this."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.errors import KernelError, PyruncError, SpecError
+from pyrunc.host import facts as host_facts
+from pyrunc.kernel import process as kernel
+from pyrunc.plan import namespaces
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyrunc.plan.compile import Plan
+    from pyrunc.spec.model import Spec
+
+
+def refuse_labels(spec: Spec) -> None:
+    """Refuse a label that no security module of this host enforces.
+
+    Raises:
+        PyruncError: with the pointer of the label.
+    """
+    process, linux = spec.process, spec.linux
+    for value, name, title, pointer in (
+        (process and process.apparmorProfile, "apparmor", "AppArmor", "/process/apparmorProfile"),
+        (process and process.selinuxLabel, "selinux", "SELinux", "/process/selinuxLabel"),
+        (linux and linux.mountLabel, "selinux", "SELinux", "/linux/mountLabel"),
+    ):
+        if value and not host_facts.has_lsm(name):
+            raise PyruncError(
+                f"config provided but {title} is not enabled on this host", pointer=pointer
+            )
+
+
+def open_namespaces(spec: Spec, plan: Plan, keep: Callable[[int], int]) -> list[int]:
+    """Open all before the first is entered: afterwards their paths are out of reach.
+
+    Args:
+        spec: checked configuration.
+        plan: its plan.
+        keep: gets each descriptor, and closes it when the creation ends.
+
+    Returns:
+        A descriptor for each of `plan.joined`.
+
+    Raises:
+        KernelError: a path cannot be opened.
+        SpecError: it is not such a namespace, or the host's network with a net.* sysctl.
+    """
+    opened = []
+    for _, path, kind, pointer in plan.joined:
+        try:
+            fd = keep(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            raise KernelError(
+                "open namespace", "open", error.errno or 0, path, pointer=pointer
+            ) from None
+        if kernel.namespace_type(fd) != namespaces.FLAGS[kind]:
+            raise SpecError(f'"{path}" is not a {kind} namespace', pointer=pointer)
+        if kind == "network":
+            _refuse_host_network(spec, fd, pointer)
+        opened.append(fd)
+    return opened
+
+
+def _refuse_host_network(spec: Spec, fd: int, pointer: str) -> None:
+    """A net.* sysctl in the host's own network namespace would change the host."""
+    ours, theirs = os.stat("/proc/self/ns/net"), os.fstat(fd)
+    keys = spec.linux.sysctl if spec.linux else {}
+    if ours.st_ino == theirs.st_ino and any(key.startswith("net") for key in keys):
+        raise SpecError("a net.* sysctl needs a network namespace of its own", pointer=pointer)
+
+
+def idmapped_mounts(plan: Plan, program: bytes, keep: Callable[[int], int]) -> list[int]:
+    """Make the id-mapped mounts of a plan.
+
+    Args:
+        plan: the plan.
+        program: pyrunc-init.
+        keep: as for `open_namespaces`.
+
+    Returns:
+        A descriptor for each of `plan.idmapped`.
+
+    Raises:
+        KernelError: the kernel refuses.
+    """
+    if not plan.idmapped:
+        return []
+    from pyrunc.lifecycle import idmap
+
+    return [keep(fd) for fd in idmap.make(list(plan.idmapped), program)]
