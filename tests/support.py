@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-PYRUNC = str(Path(sys.prefix) / "bin" / "pyrunc")
+# Beside the interpreter in a virtual environment; in the guest it is installed.
+PYRUNC = next(
+    path for path in (f"{sys.prefix}/bin/pyrunc", "/usr/local/bin/pyrunc") if os.path.exists(path)
+)
+GUEST = "PYRUNC_GUEST" in os.environ
+V2 = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+# Emulated machines are ten times slower: every limit of time in a test is multiplied by this.
+SLOW = float(os.environ.get("PYRUNC_TEST_SLOW", "1"))
 APPLETS = (
     "sh", "cat", "echo", "env", "false", "grep", "head", "hostname", "id", "kill", "ls", "mkdir",
     "mknod", "mount", "nproc", "ps", "pwd", "readlink", "rm", "sleep", "sort", "stat", "stty",
@@ -85,7 +92,7 @@ class Runtime:
         options.setdefault("stdin", subprocess.DEVNULL)
         done = subprocess.run(
             [*self.prefix, self.program, "--root", str(self.root), *args],
-            check=False, capture_output=True, text=True, timeout=timeout, **options,
+            check=False, capture_output=True, text=True, timeout=timeout * SLOW, **options,
         )  # fmt: skip
         if check and done.returncode != 0:
             raise AssertionError(f"{args}: exit {done.returncode}: {done.stderr or done.stdout}")
@@ -98,7 +105,7 @@ class Runtime:
             subprocess.run(
                 [*self.prefix, self.program, "--root", str(self.root), "create", *options, "-b",
                  str(bundle.path), name],
-                check=True, stdin=null, stdout=null, stderr=null, timeout=60,
+                check=True, stdin=null, stdout=null, stderr=null, timeout=60 * SLOW,
             )  # fmt: skip
         return name
 
@@ -111,7 +118,7 @@ class Runtime:
         return found
 
     def until(self, name: str, status: str, seconds: float = 10) -> None:
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * SLOW
         while self.state(name)["status"] != status:
             assert time.monotonic() < deadline, f"{name} did not become {status}"
             time.sleep(0.01)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from pyrunc.cgroups.layout import Layout
     from pyrunc.cgroups.limits import Limit
+    from pyrunc.cgroups.oom import OomEvents
+    from pyrunc.cgroups.stats import Stats
     from pyrunc.spec.model_resources import DeviceRule, Resources
 
 POINTER = "/linux/cgroupsPath"
@@ -195,6 +197,23 @@ class Driver(tree.Directories):
 
     def oom_kills(self) -> int:
         """How many processes the kernel killed for want of memory; 0 when unknown."""
+        raise NotImplementedError
+
+    def stats(self) -> Stats:
+        """What the container has used.
+
+        Raises:
+            CgroupError: the kernel refuses to say.
+        """
+        raise NotImplementedError
+
+    def oom_events(self) -> OomEvents:
+        """The out-of-memory events from now on, which the caller closes.
+
+        Raises:
+            PyruncError: there is no such cgroup, or on v1 no memory controller.
+            CgroupError: the kernel refuses to tell.
+        """
         raise NotImplementedError
 
     def _counting(self) -> int:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyrunc.cgroups.layout import Layout
+    from pyrunc.cgroups.oom import OomEvents
+    from pyrunc.cgroups.stats import Stats
     from pyrunc.spec.model_resources import DeviceRule, Resources
 
 _CPUSET = ("cpuset.cpus", "cpuset.mems")
@@ -217,6 +219,24 @@ class LegacyDriver(Driver):
             if key == "oom_kill":
                 return int(value)
         return 0
+
+    def stats(self) -> Stats:
+        from pyrunc.cgroups import hugetlb, stats_v1
+
+        return stats_v1.collect(self._peek, lambda: len(self.pids()), hugetlb.sizes())
+
+    def oom_events(self) -> OomEvents:
+        from pyrunc.cgroups import oom
+
+        index = self._index.get("memory", -1)
+        if index < 0:
+            raise PyruncError("the v1 memory hierarchy is not mounted")
+        unified = self._joined_by_spawn()
+        try:
+            return oom.LegacyEvents(self._open(index), self._find(unified) if unified >= 0 else -1)
+        except OSError as error:
+            path = f"{self.directories[index]}/memory.oom_control"
+            raise tree.failure("watch", "eventfd", error, path) from error
 
     def _counting(self) -> int:
         # As runc. On a host without it any other hierarchy has the same processes.

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyrunc.cgroups.limits import Limit
+    from pyrunc.cgroups.oom import OomEvents
+    from pyrunc.cgroups.stats import Stats
     from pyrunc.spec.model_resources import DeviceRule, Resources
 
 # spec-map 4.7: up to 1000 looks, 10 ms apart.
@@ -148,6 +150,22 @@ class UnifiedDriver(Driver):
             if key == "oom_kill":
                 return int(value)
         return 0
+
+    def stats(self) -> Stats:
+        from pyrunc.cgroups import hugetlb, stats_v2
+
+        return stats_v2.collect(
+            lambda name: self._read(0, name), lambda: len(self.pids()), hugetlb.sizes()
+        )
+
+    def oom_events(self) -> OomEvents:
+        from pyrunc.cgroups import oom
+
+        try:
+            return oom.UnifiedEvents(self._open(0))
+        except OSError as error:
+            path = f"{self.directories[0]}/memory.events"
+            raise tree.failure("watch", "open", error, path) from error
 
     def _counting(self) -> int:
         return 0

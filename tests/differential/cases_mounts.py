@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+import support
 from cases_process import case
 from differ import Box
 
@@ -76,16 +77,17 @@ def bind_over_the_same_place(box: Box) -> None:
 @case()
 def bind_of_a_readonly_source(box: Box) -> None:
     """A mount option of the source stays, if nothing else is asked for."""
-    box.mount("/mnt/python", "bind", "/sys/fs/cgroup/pids", "bind")
+    box.mount("/mnt/cgroup", "bind", f"/sys/fs/cgroup{'' if support.V2 else '/pids'}", "bind")
     box.mount("/mnt/proc", "bind", "/proc/sys", "rbind", "nosuid")
 
 
 @case(prefix=SHARED)
 def bind_with_submounts(box: Box) -> None:
-    box.mount("/mnt/plain", "bind", "/sys/fs/cgroup", "bind", "ro")
-    box.mount("/mnt/recursive", "bind", "/sys/fs/cgroup", "rbind", "ro")
-    box.mount("/mnt/all", "bind", "/sys/fs/cgroup", "rbind", "rro")
-    box.probe("path=/mnt/plain/pids", "path=/mnt/recursive")
+    tree, below = ("/dev", "shm") if support.V2 else ("/sys/fs/cgroup", "pids")
+    box.mount("/mnt/plain", "bind", tree, "bind", "ro")
+    box.mount("/mnt/recursive", "bind", tree, "rbind", "ro")
+    box.mount("/mnt/all", "bind", tree, "rbind", "rro")
+    box.probe(f"path=/mnt/plain/{below}", "path=/mnt/recursive")
 
 
 @case()

@@ -42,7 +42,10 @@ mkdir v2 && mount -t cgroup2 none v2 && find v2 -depth -name cgroup.subtree_cont
     while read -r file; do echo '-hugetlb -rdma' 2>/dev/null >"$file"; done
 for one in net_cls,net_prio hugetlb rdma devices freezer perf_event; do
     mkdir $one
-    for try in 1 2 3 4 5 6 7 8 9 10; do mount -t cgroup -o $one none $one 2>/dev/null && break; sleep 1; done
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        mount -t cgroup -o $one none $one 2>/dev/null && break
+        sleep 1
+    done
 done
 ln -s net_cls,net_prio net_cls && ln -s net_cls,net_prio net_prio
 mkdir systemd && mount -t cgroup -o none,name=systemd none systemd || exit 1

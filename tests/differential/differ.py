@@ -24,6 +24,8 @@ import support
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(tempfile.gettempdir()) / f"pyrunc-differential-{os.getuid()}"
+# A disk: /tmp may be a tmpfs, whose nosuid and nodev runc drops when it makes the root read-only.
+PLACE = "/var/tmp"
 PROGRAMS = {"runc": "runc", "pyrunc": support.PYRUNC}
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -102,7 +104,7 @@ class Pair:
     """The two runtimes, one path for their bundles, and what the case started."""
 
     def __init__(self, probe: Path, template: dict[str, Any]) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="pyrunc-diff-", dir=tempfile.gettempdir()))
+        self.path = Path(tempfile.mkdtemp(prefix="pyrunc-diff-", dir=PLACE))
         self.path.chmod(0o755)
         self._probe = probe
         self.template = template
@@ -254,7 +256,8 @@ def cgroup_files(pid: int) -> list[str]:
     made = []
     for line in sorted(Path(f"/proc/{pid}/cgroup").read_text().splitlines()):
         _, names, path = line.split(":", 2)
-        base = Path("/sys/fs/cgroup", names.removeprefix("name=") or "unified")
+        hierarchy = names.removeprefix("name=") or ("" if support.V2 else "unified")
+        base = Path("/sys/fs/cgroup", hierarchy)
         place = Path(f"{base}{path}")
         made.append(f"cgroup of: {names or 'v2'} {path}")
         if path == "/":

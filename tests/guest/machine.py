@@ -22,7 +22,7 @@ from pathlib import Path
 EMULATION = ("-accel", "tcg,thread=single", "-cpu", "max,la57=off,svm=off,cx16=off")
 KERNEL = (
     "root=/dev/vda rw console=ttyS0 panic=-1 net.ifnames=0 mitigations=off audit=0 "
-    "no_timer_check tsc=reliable systemd.show_status=0 quiet loglevel=4"
+    "oops=panic no_timer_check tsc=reliable systemd.show_status=0 quiet loglevel=4"
 )
 BOOT_SECONDS = 300.0  # on a host that has other work as well
 ANSWER_SECONDS = 60.0  # of a guest that is up

@@ -138,7 +138,7 @@ def test_copied_up(runtime, bundle):
     lines = [line.split() for line in text.splitlines()]
     assert lines[0] == ["inner/file", "-rwsr-xr-x", "5:6", "2"]
     assert lines[1][:2] == ["fifo", "prw-r-----"]
-    assert lines[2][:2] == ["null", "crw-rw-rw-"]
+    assert lines[2][:2] == ["null", "crw-r--r--"]
     assert lines[3][:3] == [".", "drwxr-xr-t", "7:8"]
     assert lines[4] == ["/etc/passwd"]
     assert "200000 inner/file" in text
