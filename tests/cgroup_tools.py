@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,9 @@ class Child:
         os.close(read)
 
     def finish(self) -> int:
+        # Not by closing alone: children that were forked later hold the gate open as well.
+        with suppress(BrokenPipeError):
+            os.write(self.gate, b"x")
         os.close(self.gate)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Out-of-memory events of a cgroup, as they happen: an object that can be polled.
+
+v2's files of events wake who polls them for priority data, which needs no inotify; v1 signals
+an eventfd. Either way one epoll descriptor stands for all sources, so that the caller needs to
+know nothing of them. This module must not decide what an event is worth.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import time
+
+from pyrunc.cgroups import tree
+from pyrunc.cgroups.stats import Record, pairs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_KEYS = ("oom", "oom_kill", "oom_group_kill")
+# v1 signals before it kills.
+_KILL_SECONDS = 0.2
+_KILL_PAUSE = 0.002
+_LENGTH = 4096
+
+
+class OomCounts(Record):
+    """What has happened since the last look.
+
+    Attributes:
+        oom: how often there was no memory left below the limit.
+        oom_kill: how many processes were killed for it.
+        oom_group_kill: how often the whole cgroup was (memory.oom.group, Linux 5.17).
+    """
+
+    oom: int
+    oom_kill: int
+    oom_group_kill: int
+
+    DEFAULTS = dict.fromkeys(_KEYS, 0)
+    __slots__ = tuple(DEFAULTS)
+
+    def __bool__(self) -> bool:
+        """Whether anything has: what runc prints an event for."""
+        return bool(self.oom or self.oom_kill)
+
+
+class OomEvents:
+    """The events of one cgroup, until it is gone or nothing runs in it any more.
+
+    Poll `fileno()` for reading and then call `read`; or iterate, which waits.
+
+    Attributes:
+        ended: there will be no more.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._files: list[int] = []
+        self._seen: dict[str, int] = {}
+        self.ended = False
+
+    def fileno(self) -> int:
+        """Readable when `read` may have something to tell."""
+        return self._epoll.fileno()
+
+    def close(self) -> None:
+        self._epoll.close()
+        while self._files:
+            os.close(self._files.pop())
+
+    def __enter__(self) -> OomEvents:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[OomCounts]:
+        while not self.ended:
+            self._epoll.poll()
+            counts = self.read()
+            if counts:
+                yield counts
+
+    def read(self) -> OomCounts:
+        """What has happened since the last call, without waiting; sets `ended`.
+
+        Raises:
+            OSError: a file cannot be read, for another reason than that the cgroup is gone.
+        """
+        raise NotImplementedError
+
+    def _watch(self, directory: int, name: str) -> int:
+        """Have changes of a file wake who polls. The descriptor, -1 where there is no file."""
+        try:
+            fd = os.open(name, tree.READ, dir_fd=directory)
+        except FileNotFoundError:
+            return -1
+        self._files.append(fd)
+        self._epoll.register(fd, select.EPOLLPRI)
+        return fd
+
+    def _since(self, text: str) -> OomCounts:
+        found = pairs(text)
+        new = {key: found.get(key, 0) - self._seen.get(key, 0) for key in _KEYS}
+        self._seen = found
+        return OomCounts(**new)
+
+    def _ends(self, fd: int) -> bool:
+        """Whether a cgroup.events says that nothing runs there, or cannot say any more."""
+        return fd >= 0 and "populated 1" not in _text(fd)
+
+
+class UnifiedEvents(OomEvents):
+    """The events of a v2 cgroup.
+
+    Args:
+        directory: its descriptor, needed only here.
+    """
+
+    def __init__(self, directory: int) -> None:
+        super().__init__()
+        try:
+            self._state = self._watch(directory, "cgroup.events")
+            # Not there without the memory controller: then only the end is told.
+            self._memory = self._watch(directory, "memory.events")
+            if self._memory >= 0:
+                self._since(_text(self._memory))
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self) -> OomCounts:
+        # First the end, then the counts: a kill that ended it is not lost that way.
+        self.ended = self._state < 0 or self._ends(self._state)
+        text = _text(self._memory) if self._memory >= 0 else ""
+        return self._since(text) if text else OomCounts()
+
+
+class LegacyEvents(OomEvents):
+    """The events of a v1 cgroup.
+
+    Args:
+        memory: descriptor of its directory in the memory hierarchy, needed only here.
+        unified: of its v2 directory on a hybrid host, which tells when nothing runs there any
+            more, or -1; the end is the removal of the cgroup then.
+
+    Raises:
+        OSError: as open(2), eventfd(2) and write(2) give it.
+    """
+
+    def __init__(self, memory: int, unified: int = -1) -> None:
+        super().__init__()
+        try:
+            self._control = os.open("memory.oom_control", tree.READ, dir_fd=memory)
+            self._files.append(self._control)
+            self._event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._files.append(self._event)
+            tree.write(memory, "cgroup.event_control", f"{self._event} {self._control}")
+            self._epoll.register(self._event, select.EPOLLIN)
+            self._state = self._watch(unified, "cgroup.events") if unified >= 0 else -1
+            if self._ends(self._state):
+                # Nobody joined it there, as may happen: it cannot tell the end.
+                self._epoll.unregister(self._state)
+                self._state = -1
+            self._since(_text(self._control))
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self) -> OomCounts:
+        self.ended = self._ends(self._state)
+        try:
+            signals = os.eventfd_read(self._event)
+        except BlockingIOError:
+            return OomCounts()
+        text = self._settled()
+        if not text:
+            # Removal signals as well.
+            self.ended = True
+            return OomCounts()
+        counts = self._since(text)
+        counts.oom = signals
+        return counts
+
+    def _settled(self) -> str:
+        """memory.oom_control when the kill that was announced has been counted."""
+        end = time.monotonic() + _KILL_SECONDS
+        while True:
+            text = _text(self._control)
+            found = pairs(text)
+            killed = found.get("oom_kill", 0) > self._seen.get("oom_kill", 0)
+            if not text or killed or found.get("oom_kill_disable") or time.monotonic() > end:
+                return text
+            time.sleep(_KILL_PAUSE)
+
+
+def _text(fd: int) -> str:
+    """The text of an open file, "" when its cgroup is gone."""
+    try:
+        return os.pread(fd, _LENGTH, 0).decode()
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+        return ""
