@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 
-from pyrunc.errors import ContainerNotRunning, UsageError, one_line
+from pyrunc import cgroups
+from pyrunc.errors import ContainerNotFound, ContainerNotRunning, UsageError, one_line
 from pyrunc.lifecycle import store
 
 TYPE_CHECKING = False
@@ -28,16 +29,18 @@ class Exit:
         code: its exit status, or 128 + signal as a shell tells it; None if unknown, because
             the process was not a child of this one.
         signal: the signal that killed it, or 0.
+        oom_killed: whether the kernel killed a process of the container for want of memory.
     """
 
-    __slots__ = ("code", "signal")
+    __slots__ = ("code", "oom_killed", "signal")
 
-    def __init__(self, code: int | None, signal: int = 0) -> None:
+    def __init__(self, code: int | None, signal: int = 0, oom_killed: bool = False) -> None:
         self.code = code
         self.signal = signal
+        self.oom_killed = oom_killed
 
     def __repr__(self) -> str:
-        return f"Exit(code={self.code}, signal={self.signal})"
+        return f"Exit(code={self.code}, signal={self.signal}, oom_killed={self.oom_killed})"
 
 
 class Container:
@@ -333,14 +336,22 @@ class Container:
             result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         except ChildProcessError:
             _readable(pidfd, None)
-            self._exit = Exit(None)
+            self._exit = Exit(None, oom_killed=self._oom_killed())
             return self._exit
         assert result is not None
+        status, oom_killed = result.si_status, self._oom_killed()
         if result.si_code == os.CLD_EXITED:
-            self._exit = Exit(result.si_status)
+            self._exit = Exit(status, oom_killed=oom_killed)
         else:
-            self._exit = Exit(128 + result.si_status, result.si_status)
+            self._exit = Exit(128 + status, status, oom_killed)
         return self._exit
+
+    def _oom_killed(self) -> bool:
+        """Asked of the cgroup, which is there until `delete`."""
+        try:
+            return cgroups.from_dict(self._read()["cgroup"]).oom_kills() > 0
+        except ContainerNotFound:
+            return False
 
     def fileno(self) -> int:
         """A pidfd of the container's init: readable once it has ended."""
