@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# `make demo` shows a container's life; `make test` runs everything. Both install what is missing.
+# `make demo` shows a container's life; `make test` runs everything, also in a machine of its own with
+# systemd and cgroup v2 (tests/guest). Both install what is missing.
 
 PYTHON ?= /usr/bin/python3
 VENV   := .venv
@@ -8,7 +9,7 @@ C      := $(wildcard csrc/*/*.c csrc/*/*.h tests/c/*.c)
 # What is formatted: not the generated header, nor headers that cffi reads as text.
 FORMAT := $(filter-out csrc/init/plan_wire.h,$(C))
 
-.PHONY: build demo test test-unit test-root lint bench clean deps
+.PHONY: build demo test test-unit test-root test-guest guest lint bench clean deps
 
 build: $(VENV)/.built
 
@@ -41,8 +42,19 @@ test-unit: build
 test-root: build
 	$(BIN)/pytest -q tests/integration tests/differential
 
+# Where packages cannot be installed, what follows says what it lacks.
+$(VENV)/.guest-packages: tools/packages.sh | $(VENV)/.packages
+	@sh tools/packages.sh guest && touch $@ || :
+
+guest: $(VENV)/.guest-packages
+	@tests/guest/run sh -c 'uname -sr; systemctl is-system-running; pyrunc --version'
+
+test-guest: $(VENV)/.guest-packages
+	@tests/guest/check
+
 test: lint
 	$(BIN)/pytest -q tests
+	@$(MAKE) --no-print-directory test-guest
 
 bench: build
 	$(BIN)/python tests/bench/bench.py

@@ -12,6 +12,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import support
 
 
+def pytest_terminal_summary(terminalreporter):
+    if support.EVERY > 1:
+        terminalreporter.section("sampled")
+        terminalreporter.line(f"test_faults.py: one system call, or life, in {support.EVERY}")
+
+
 @pytest.fixture
 def bundle(tmp_path):
     if reason := support.needs_root():

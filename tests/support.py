@@ -22,6 +22,8 @@ GUEST = "PYRUNC_GUEST" in os.environ
 V2 = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
 # Emulated machines are ten times slower: every limit of time in a test is multiplied by this.
 SLOW = float(os.environ.get("PYRUNC_TEST_SLOW", "1"))
+# And the longest tests take one case of so many; conftest.py says so in the summary.
+EVERY = int(os.environ.get("PYRUNC_TEST_EVERY", "1"))
 APPLETS = (
     "sh", "cat", "echo", "env", "false", "grep", "head", "hostname", "id", "kill", "ls", "mkdir",
     "mknod", "mount", "nproc", "ps", "pwd", "readlink", "rm", "sleep", "sort", "stat", "stty",

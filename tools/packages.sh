@@ -1,10 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that building and testing need, if they are missing and we may.
+# With the word "guest": those that the test guest needs.
 set -eu
+case ${1-} in
+guest) wanted="qemu-system-x86 mmdebstrap e2fsprogs debian-archive-keyring git" ;;
+*) wanted="gcc make libc6-dev musl-tools libseccomp-dev libsystemd-dev python3-dev python3-venv
+    busybox-static runc strace clang-format libasan8 git" ;;
+esac
 need=""
-for package in gcc make libc6-dev musl-tools libseccomp-dev libsystemd-dev python3-dev python3-venv \
-    busybox-static runc strace clang-format libasan8 git; do
+for package in $wanted; do
     dpkg -s "$package" >/dev/null 2>&1 || need="$need $package"
 done
 [ -n "$need" ] || exit 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands beside this file: run, up, exec and down."""
+"""The commands beside this file: run, up, exec, down and check."""
 
 from __future__ import annotations
 
@@ -14,23 +14,30 @@ from pathlib import Path
 
 import image
 import project
-from machine import Guest, Lost, Wish
+from machine import Guest, Lost, NotBooted, Wish
 
 # Several may be up at once, under names of their own.
 NAME = os.environ.get("PYRUNC_GUEST_NAME", "up")
 KEPT = project.WORK / NAME
+OUT = project.WORK / "out" / NAME
+BOOTS = 3
+TESTS = ("tests/guest", "tests/integration", "tests/differential")
+PYTEST = ("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=10")
 CANNOT = 125  # as with docker and podman: it was not the command that failed
 
 
 def parser(verb: str) -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog=f"tests/guest/{verb}")
-    if verb in ("run", "up"):
+    made = argparse.ArgumentParser(
+        prog=f"tests/guest/{verb}",
+        epilog="PYRUNC_GUEST_NAME in the environment names the guest of up, exec and down.",
+    )
+    if verb in ("run", "up", "check"):
         made.add_argument("--smp", type=int, default=1, help="processors; more are slower")
         made.add_argument("--memory", type=int, default=4096, metavar="MIB")
-    if verb in ("run", "exec"):
+    if verb in ("run", "exec", "check"):
         made.add_argument("--user", default="root", help="root, or tester in a login session")
         made.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
-        made.add_argument("--out", type=Path, default=project.WORK / "out", metavar="DIRECTORY",
+        made.add_argument("--out", type=Path, default=OUT, metavar="DIRECTORY",
                           help="where what CMD leaves in /out goes")  # fmt: skip
         made.add_argument("--timeout", type=float, default=3600, metavar="SECONDS")
         made.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD")
@@ -55,11 +62,28 @@ def run(options: argparse.Namespace) -> int:
     asked = wish(options, place)
     with tempfile.TemporaryDirectory(prefix="pyrunc-guest-") as directory:
         guest = Guest(Path(directory))
+        return booted(guest, options, place, asked, options.timeout, stays=False)
+
+
+def booted(
+    guest: Guest, options: argparse.Namespace, place: Path, asked: Wish, timeout: float, stays: bool
+) -> int:
+    """Boot and run a command. Emulation is not perfect: one kernel in fifty dies while booting."""
+    keep = False
+    for again in reversed(range(BOOTS)):
         try:
-            guest.start(place, options.smp, options.memory, stays=False)
-            return guest.run(asked, boots=True, timeout=options.timeout)
+            guest.start(place, options.smp, options.memory, stays=stays)
+            code = guest.run(asked, boots=True, timeout=timeout)
+            keep = stays
+            return code
+        except NotBooted as error:
+            if not again:
+                raise
+            print(f"guest: once more, it did not boot: {error}", file=sys.stderr)
         finally:
-            guest.stop()
+            if not keep:
+                guest.stop()
+    raise AssertionError
 
 
 def up(options: argparse.Namespace) -> int:
@@ -70,14 +94,8 @@ def up(options: argparse.Namespace) -> int:
     if guest.pid():
         raise SystemExit("guest: it is up; tests/guest/down ends it")
     options.command, options.user, options.env = ["true"], "root", []
-    options.out = project.WORK / "out"
-    asked = wish(options, place)
-    guest.start(place, options.smp, options.memory, stays=True)
-    try:
-        guest.run(asked, boots=True, timeout=60)
-    except BaseException:
-        guest.stop()
-        raise
+    options.out = OUT
+    booted(guest, options, place, wish(options, place), timeout=60, stays=True)
     print(f"guest: up after {time.monotonic() - start:.0f} s; its console is {KEPT}/console.log")
     return 0
 
@@ -96,11 +114,26 @@ def down(_: argparse.Namespace) -> int:
     return 0
 
 
+def check(options: argparse.Namespace) -> int:
+    """The tests that the guest is for; where there can be no guest, that is said and no failure."""
+    try:
+        image.ready()
+    except image.Impossible as error:
+        print(f"guest: SKIPPED, its tests have not run: {error}")
+        return 0
+    start = time.monotonic()
+    options.command = [*PYTEST, *TESTS]
+    code = run(options)
+    verdict = "passed" if code == 0 else f"FAILED ({code})"
+    print(f"guest: {verdict} after {time.monotonic() - start:.0f} s, its boot included")
+    return code
+
+
 def main(verb: str) -> int:
     # Whatever ends us, `finally` ends QEMU.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda caught, _: sys.exit(128 + caught))
-    verbs = {"run": run, "up": up, "exec": execute, "down": down}
+    verbs = {"run": run, "up": up, "exec": execute, "down": down, "check": check}
     try:
         return verbs[verb](parser(verb).parse_args())
     except (image.Impossible, Lost) as error:

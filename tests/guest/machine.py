@@ -31,13 +31,18 @@ ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
     "PYRUNC_GUEST": "1",
-    # What takes a second on a real machine.
+    # See tests/support.py.
     "PYRUNC_TEST_SLOW": "10",
+    "PYRUNC_TEST_EVERY": "4",
 }
 
 
 class Lost(Exception):
     """The guest does not answer."""
+
+
+class NotBooted(Lost):
+    """It never did."""
 
 
 def qemu(place: Path, cpus: int, memory: int) -> list[str]:
@@ -96,24 +101,23 @@ class Guest:
             return 0
         return pid if here and words[0].startswith(b"qemu-system") else 0
 
-    def complaint(self, problem: str) -> Lost:
+    def complaint(self, kind: type[Lost], problem: str) -> Lost:
         said = [problem]
         for name in ("qemu.log", "console.log"):
             path = self.directory / name
             if path.exists() and (text := path.read_text(errors="replace")[-3000:].strip()):
                 said.append(f"--- the end of {path}:\n{text}")
-        return Lost("\n".join(said))
+        return kind("\n".join(said))
 
-    def connect(self, seconds: float) -> Channel:
-        deadline = time.monotonic() + seconds
+    def connect(self, deadline: float) -> Channel:
         while True:
             if self._process and self._process.poll() is not None:
-                raise self.complaint("QEMU has ended")
+                raise EOFError
             try:
                 return Channel(self.directory, deadline)
             except OSError:
                 if time.monotonic() > deadline:
-                    raise self.complaint("QEMU does not answer") from None
+                    raise TimeoutError from None
                 time.sleep(0.05)
 
     def run(self, wish: Wish, *, boots: bool, timeout: float) -> int:
@@ -123,18 +127,22 @@ class Guest:
         if mark.exists() and mark.read_text() == name:
             tar = b""
         mark.unlink(missing_ok=True)
-        channel = self.connect(BOOT_SECONDS if boots else ANSWER_SECONDS)
+        kind: type[Lost] = NotBooted
+        channel = None
         try:
+            channel = self.connect(time.monotonic() + (BOOT_SECONDS if boots else ANSWER_SECONDS))
             channel.ask(wish, tar)
+            kind = Lost
             mark.write_text(name)
             channel.deadline = time.monotonic() + timeout
             return channel.answer(wish.out)
         except TimeoutError:
-            raise self.complaint("the guest took too long") from None
+            raise self.complaint(kind, "the guest took too long") from None
         except (EOFError, ConnectionError):
-            raise self.complaint("the guest has ended") from None
+            raise self.complaint(kind, "the guest has ended") from None
         finally:
-            channel.socket.close()
+            if channel:
+                channel.socket.close()
 
 
 class Wish:

@@ -108,46 +108,65 @@ def install(port: Port, size: int) -> None:
 
 
 def command(wish: dict, unit: str) -> list[str]:
-    """The command in a service of its own, and for a user in a login session."""
-    made = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect"]
-    made += ["--expand-environment=no", f"--unit={unit}"]
-    properties = [f"WorkingDirectory={wish['cwd']}", "TimeoutStopSec=5"]
-    if wish["user"] != "root":
-        properties += [f"User={wish['user']}", "PAMName=login"]
-    made += [f"--property={name}" for name in properties]
+    """The command in a scope of its own, and for a user in a login session.
+
+    Root's is a child of ours: it must outlive a test that stops the bus.
+    """
+    made = ["choom", "-n", "0", "--"]  # the agent's own is not for tests
+    made += ["systemd-run", "--quiet", "--collect", f"--unit={unit}", "--expand-environment=no"]
+    if wish["user"] == "root":
+        return [*made, "--scope", "--", *wish["argv"]]
+    made += ["--wait", "--pipe", f"--property=User={wish['user']}", "--property=PAMName=login"]
+    made += [f"--property=WorkingDirectory={wish['cwd']}"]
     made += [f"--setenv={name}={value}" for name, value in wish["env"].items()]
     # By way of a shell, which tells a deadly signal as everyone does: 128 and its number.
     return [*made, "--", "/bin/sh", "-c", '"$@"; exit $?', "sh", *wish["argv"]]
+
+
+def stop(unit: str) -> None:
+    """End what is left of a command; mostly there is nothing."""
+    for kind in ("scope", "service"):
+        subprocess.run(
+            ["systemctl", "kill", "--signal=KILL", f"{unit}.{kind}"],
+            check=False, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
 
 
 def run(port: Port, wish: dict, unit: str) -> int:
     """Run the command and pass its output on as it comes."""
     with subprocess.Popen(
         command(wish, unit), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.PIPE, cwd=wish["cwd"], env=wish["env"], start_new_session=True,
     ) as started:  # fmt: skip
         assert started.stdout
         assert started.stderr
         kinds = {started.stdout.fileno(): "1", started.stderr.fileno(): "2"}
+        end = os.pidfd_open(started.pid)
         poll = select.poll()
-        for fd in kinds:
+        # The port: the end of the connection, or already the next one.
+        for fd in (*kinds, end, port.fd):
             poll.register(fd, select.POLLIN)
-        # The end of the connection, or already the next one.
-        poll.register(port.fd, select.POLLIN)
         try:
             while kinds:
                 for fd, _ in poll.poll():
                     if fd == port.fd:
                         raise HungUp
-                    if data := os.read(fd, CHUNK):
+                    if fd == end:
+                        # What it has left behind may hold the pipes open.
+                        stop(unit)
+                        poll.unregister(end)
+                    elif data := os.read(fd, CHUNK):
                         port.frame(kinds[fd], data)
                     else:
                         del kinds[fd]
                         poll.unregister(fd)
         except HungUp:
-            subprocess.run(["systemctl", "stop", unit], check=False)
+            stop(unit)
             raise
-    return started.returncode
+        finally:
+            os.close(end)
+    code = started.returncode
+    return code if code >= 0 else 128 - code
 
 
 def send_files(port: Port) -> None:

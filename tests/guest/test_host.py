@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest is the host that the other tests count on; and pyrunc leaves it as it was."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import support
+from engines import IMAGE, command
+
+# As systemd mounts it.
+OPTIONS = {"nsdelegate", "memory_recursiveprot"}
+
+
+def test_systemd_and_pure_cgroup_v2():
+    assert Path("/proc/1/comm").read_text() == "systemd\n"
+    assert Path("/run/systemd/system").is_dir()
+    controllers = Path("/sys/fs/cgroup/cgroup.controllers").read_text().split()
+    assert {"cpu", "cpuset", "hugetlb", "io", "memory", "pids"} <= set(controllers)
+    assert command("systemctl", "--failed", "--no-legend") == ""
+
+
+def test_the_versions_that_the_tests_know():
+    assert "runc version 1.1.15" in command("runc", "--version")
+    assert "crun version 1.21" in command("crun", "--version")
+    assert Path("/sys/module/apparmor/parameters/enabled").read_text() == "Y\n"
+
+
+def test_criu():
+    assert "Looks good." in command("criu", "check")
+
+
+def test_docker_with_runc(docker):
+    assert docker("run", "--rm", "--network", "none", IMAGE, "echo", "inside") == "inside\n"
+
+
+def test_podman_with_crun(podman):
+    assert podman("run", "--rm", "--network", "none", IMAGE, "echo", "inside") == "inside\n"
+
+
+def test_a_users_session(tmp_path):
+    script = tmp_path / "script"
+    script.write_text("id -u; systemctl --user is-system-running; cat /proc/self/cgroup\n")
+    done = command(
+        *("systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--property=User=tester"),
+        *("--property=PAMName=login", "sh", "-c", script.read_text()),
+    )
+    uid, state, cgroup = done.split()
+    assert (uid, state) == ("1000", "running")
+    assert cgroup.startswith("0::/user.slice/user-1000.slice/")
+
+
+def options() -> set[str]:
+    """Of the one cgroup2 hierarchy, as this mount shows them."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        if fields[4] == "/sys/fs/cgroup":
+            return set(fields[-1].split(",")) & OPTIONS
+    raise AssertionError("no cgroup mount")
+
+
+@pytest.fixture
+def hierarchy():
+    """With systemd's options, which a test before may have lost."""
+
+    def restore():
+        remount = ["mount", "-o", f"remount,{','.join(sorted(OPTIONS))}", "/sys/fs/cgroup"]
+        subprocess.run(remount, check=True)
+        assert options() == OPTIONS
+
+    restore()
+    yield
+    restore()
+
+
+@pytest.mark.parametrize("program", ["pyrunc", "runc"])
+def test_a_cgroup_mount_takes_no_option_from_the_host(hierarchy, runtime, bundle, program):
+    """Decision 19 of docs/design.md: nsdelegate is a boundary. runc shows that it can be lost."""
+    namespaces = bundle.config["linux"]["namespaces"]
+    bundle.config["linux"]["namespaces"] = [ns for ns in namespaces if ns["type"] != "cgroup"]
+    assert any(mount["type"] == "cgroup" for mount in bundle.config["mounts"])
+    bundle.args("grep", "-c", " /sys/fs/cgroup cgroup2 ", "/proc/mounts")
+    runtime.program = support.PYRUNC if program == "pyrunc" else "runc"
+    done = runtime.run(bundle)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+    assert options() == (OPTIONS if program == "pyrunc" else set())
