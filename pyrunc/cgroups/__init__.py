@@ -66,7 +66,26 @@ def new(
         return systemd.new(layout, cgroups_path, container_id, annotations or {})
     from pyrunc.cgroups import place
 
-    return _driver(layout, place.place(layout, cgroups_path, container_id))
+    driver = _driver(layout, place.place(layout, cgroups_path, container_id))
+    if is_ordinary_user():
+        from pyrunc.cgroups import none
+
+        if none.wanted(driver, cgroups_path):
+            return none.NoDriver(layout)
+    return driver
+
+
+def is_ordinary_user() -> bool:
+    """Whether this process has no rights on the host: not root, or root of a user namespace."""
+    import os
+
+    if os.geteuid() != 0:
+        return True
+    fd = os.open("/proc/self/uid_map", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 256).split() != [b"0", b"0", b"4294967295"]
+    finally:
+        os.close(fd)
 
 
 def from_dict(data: dict[str, Any]) -> Driver:
@@ -78,6 +97,10 @@ def from_dict(data: dict[str, Any]) -> Driver:
     from pyrunc.cgroups.layout import Layout
 
     layout = Layout.from_dict(data["layout"])
+    if data["manager"] == "none":
+        from pyrunc.cgroups.none import NoDriver
+
+        return NoDriver(layout)
     if data["manager"] == "systemd":
         from pyrunc.cgroups.systemd import SystemdDriver
 

@@ -73,8 +73,8 @@ class Layout:
     @property
     def unified(self) -> Hierarchy | None:
         """The cgroup v2 hierarchy, if there is one."""
-        last = self.hierarchies[-1]
-        return last if last.names == (UNIFIED,) else None
+        last = self.hierarchies[-1] if self.hierarchies else None
+        return last if last and last.names == (UNIFIED,) else None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values, for the state and the journal."""

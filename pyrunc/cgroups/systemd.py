@@ -249,9 +249,9 @@ def new(
         BusError: a user's manager cannot be asked where its cgroup is.
         PyruncError: the host has no systemd, or not only cgroup v2.
     """
-    from pyrunc.cgroups import unit_annotations
+    from pyrunc.cgroups import is_ordinary_user, unit_annotations
 
-    user = os.geteuid() != 0 or _is_mapped_root()
+    user = is_ordinary_user()
     unit = unit_name.parse(cgroups_path, container_id, user=user)
     more = unit_annotations.properties(annotations)
     _refuse_elsewhere()
@@ -272,13 +272,6 @@ def new(
     driver._bus = bus
     driver.describe(unit, container_id, more)
     return driver
-
-
-def _is_mapped_root() -> bool:
-    """Whether this root is an ordinary user outside of the user namespace we are in."""
-    with open("/proc/self/uid_map", encoding="ascii") as file:
-        words = file.readline().split()
-    return words != ["0", "0", "4294967295"]
 
 
 def _refuse_elsewhere() -> None:

@@ -15,6 +15,8 @@ class HostFacts:
 
     Args:
         privileged: the runtime is root here, and can mount before it enters a user namespace.
+        nested: the runtime is in a user namespace itself, and can make no device node.
+        setgroups: a process may choose its groups (user_namespaces(7), /proc/PID/setgroups).
         cgroup_kind: "v2", "hybrid" or "v1".
         cgroup_hierarchies: (directory name, controllers) of each v1 hierarchy.
         cgroup_unified: where cgroup v2 is mounted, or "".
@@ -22,7 +24,8 @@ class HostFacts:
     """
 
     __slots__ = (
-        "cgroup_hierarchies", "cgroup_kind", "cgroup_unified", "has_kcore", "privileged",
+        "cgroup_hierarchies", "cgroup_kind", "cgroup_unified", "has_kcore", "nested",
+        "privileged", "setgroups",
     )  # fmt: skip
 
     def __init__(
@@ -33,12 +36,16 @@ class HostFacts:
         cgroup_hierarchies: tuple[tuple[str, tuple[str, ...]], ...] = (),
         cgroup_unified: str = "/sys/fs/cgroup",
         has_kcore: bool = True,
+        nested: bool = False,
+        setgroups: bool = True,
     ) -> None:
         self.privileged = privileged
         self.cgroup_kind = cgroup_kind
         self.cgroup_hierarchies = cgroup_hierarchies
         self.cgroup_unified = cgroup_unified
         self.has_kcore = has_kcore
+        self.nested = nested
+        self.setgroups = setgroups
 
 
 def has_lsm(name: str) -> bool:
@@ -63,4 +70,14 @@ def probe(layout: Layout) -> HostFacts:
         cgroup_hierarchies=hierarchies,
         cgroup_unified=layout.unified.mount if layout.unified else "",
         has_kcore=os.path.exists("/proc/kcore"),
+        nested=_read("/proc/self/uid_map").split() != ["0", "0", "4294967295"],
+        setgroups=_read("/proc/self/setgroups") != "deny\n",
     )
+
+
+def _read(path: str) -> str:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096).decode()
+    finally:
+        os.close(fd)

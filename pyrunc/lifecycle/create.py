@@ -174,7 +174,7 @@ class _Creation:
     def _joins(self) -> int:
         if self.cgroup.needs_process:
             return 0
-        return sum(1 for h in self.layout.hierarchies if h.names != ("",))
+        return sum(1 for h in self.cgroup.layout.hierarchies if h.names != ("",))
 
     def _seccomp(self) -> tuple[bytes | None, int]:
         profile = self.spec.linux.seccomp if self.spec.linux else None

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 def write_maps(spec: Spec, pid: int) -> None:
     assert spec.linux is not None
-    if os.geteuid() != 0:
-        # The kernel wants this of an unprivileged writer of gid_map (user_namespaces(7)).
-        _write_proc(pid, "setgroups", "deny", "/linux/gidMappings")
     uids, gids = map_text(spec.linux.uidMappings), map_text(spec.linux.gidMappings)
     write_map_texts(pid, uids, gids, "/linux/uidMappings", "/linux/gidMappings")
 
@@ -31,9 +28,30 @@ def map_text(maps: Sequence[IDMapping]) -> str:
 
 
 def write_map_texts(pid: int, uids: str, gids: str, uid_pointer: str, gid_pointer: str) -> None:
-    """Write the maps of a process's new user namespace, each at once."""
-    for name, text, pointer in (("gid_map", gids, gid_pointer), ("uid_map", uids, uid_pointer)):
-        if text:
+    """Write the maps of a process's new user namespace, each at once.
+
+    An ordinary user may map his own id, and with the helpers of the shadow package those that
+    /etc/subuid and /etc/subgid grant him.
+
+    Raises:
+        KernelError: the kernel refuses.
+        PyruncError: a helper is missing, or refuses.
+    """
+    ordinary = os.geteuid() != 0
+    for name, text, own, helper, pointer in (
+        ("gid_map", gids, os.getegid(), "newgidmap", gid_pointer),
+        ("uid_map", uids, os.geteuid(), "newuidmap", uid_pointer),
+    ):
+        words = text.split()
+        if ordinary and words[1:] != [str(own), "1"] and words:
+            from pyrunc.lifecycle import subids
+
+            subids.map_with_helper(helper, pid, words, pointer)
+            continue
+        if ordinary and name == "gid_map":
+            # The kernel wants this of an unprivileged writer (user_namespaces(7)).
+            _write_proc(pid, "setgroups", "deny", pointer)
+        if words:
             _write_proc(pid, name, text, pointer)
 
 

@@ -251,6 +251,12 @@ def _enter(ctx: Context) -> list[Step]:
     if options.cgroup_joins:
         made.append(steps.JoinCgroups(first=ctx.cgroup_register, count=options.cgroup_joins))
     if ctx.early:
+        if ctx.facts.nested:
+            # The mount namespace may belong to more powerful ones, and lets nobody clone then.
+            made += [
+                steps.Unshare(flags=k.CLONE_NEWNS, pointer="/linux/namespaces"),
+                steps.Propagation(mount=wire.ROOT, whole=1, flag=k.MS_SLAVE, recursive=1),
+            ]
         # While the host's paths are still reachable with the host's rights.
         made += [_root_source(ctx), *mounts.early_sources(ctx)]
     made += namespaces.enter(ctx)

@@ -69,7 +69,7 @@ def _node(
     owner: tuple[int, int],
     pointer: str,
 ) -> list[Step]:
-    if ctx.has_namespace("user") and kind != k.S_IFIFO:
+    if (ctx.has_namespace("user") or ctx.facts.nested) and kind != k.S_IFIFO:
         # No user namespace may make a node; the host's is bound instead.
         register = ctx.mount_register
         return [

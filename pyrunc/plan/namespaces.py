@@ -75,7 +75,7 @@ def enter(ctx: Context) -> list[Step]:
             steps.Sync(message=wire.MESSAGES.index("maps"), pointer="/linux/uidMappings"),
         ]
     if ctx.has_namespace("user"):
-        made.append(steps.BecomeRoot(setgroups=ctx.facts.privileged, pointer="/linux/namespaces"))
+        made.append(steps.BecomeRoot(setgroups=sets_groups(ctx), pointer="/linux/namespaces"))
     made += second
     rest = sum(FLAGS[kind] for kind in ctx.namespaces if ctx.makes(kind) and kind != "user")
     if rest:
@@ -88,6 +88,18 @@ def enter(ctx: Context) -> list[Step]:
         # Both hold for children only.
         made.append(steps.Fork(pointer="/linux/namespaces"))
     return made
+
+
+def sets_groups(ctx: Context) -> bool:
+    """Whether the container's processes may choose their groups.
+
+    Not where the runtime's own user namespace denies it, and not where an ordinary user maps
+    nothing but his own group: the kernel wants it denied for that (user_namespaces(7)).
+    """
+    if not ctx.facts.setgroups:
+        return False
+    maps = ctx.spec.linux.gidMappings if ctx.spec.linux else ()
+    return ctx.facts.privileged or len(maps) > 1 or any(m.size > 1 for m in maps)
 
 
 def _join_steps(ctx: Context) -> tuple[list[Step], list[Step]]:

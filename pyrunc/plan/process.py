@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from _struct import pack
 
-from pyrunc.plan import steps, wire
+from pyrunc.errors import SpecError
+from pyrunc.plan import namespaces, steps, wire
 from pyrunc.spec.model import Capabilities
 from pyrunc.spec.names import CAPABILITIES
 
@@ -253,12 +254,19 @@ def _bounding(capabilities: Capabilities | None) -> list[Step]:
 def _ids(ctx: Context, process: Process) -> Step:
     user = process.user
     groups = user.additionalGids
+    allowed = namespaces.sets_groups(ctx)
+    if groups and not allowed:
+        raise SpecError(
+            "cannot set any additional groups in a rootless container",
+            pointer="/process/user/additionalGids",
+            hint="map more than one group (newgidmap, /etc/subgid)",
+        )
     return steps.SetIds(
         uid=user.uid,
         gid=user.gid,
         groups=pack(f"={len(groups)}I", *groups),
         # Where setgroups is denied there are no groups to drop either.
-        setgroups=ctx.facts.privileged,
+        setgroups=allowed,
         pointer="/process/user",
     )
 

@@ -30,6 +30,8 @@ HOSTS = {
     ),
     "v1": HostFacts(privileged=True, cgroup_kind="v1", cgroup_hierarchies=HYBRID),
     "unprivileged": HostFacts(privileged=False, cgroup_kind="v2"),
+    "nested": HostFacts(privileged=True, cgroup_kind="v2", nested=True),
+    "no-groups": HostFacts(privileged=True, cgroup_kind="v2", nested=True, setgroups=False),
 }
 IDS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
 SECCOMP = bytes(range(24))
@@ -231,6 +233,8 @@ def cases() -> dict[str, Case]:
         "joined-net-and-pid": _joined(),
         "joined-user-and-mount": _joined_user_and_mount(),
         "rootless": Case(config(rootless=True), "unprivileged"),
+        "nested-user-namespace": Case(_privileged_user().config, "nested"),
+        "nested-without-groups": Case(config(), "no-groups"),
         "filter-before-privileges": _confined(),
         "mounts": _mounts(),
         "unusual-mounts": _unusual_mounts(),
@@ -355,6 +359,9 @@ def random_cases(draw: st.DrawFn) -> Case:
     linux["devices"] = draw(devices)
     for where, wanted in ((made["process"], SCHEDULED_PROCESS), (linux, SCHEDULED_LINUX)):
         where.update({key: value for key, value in wanted.items() if draw(st.booleans())})
+    host = draw(st.sampled_from(sorted(HOSTS)))
+    if host in ("unprivileged", "no-groups"):
+        made["process"]["user"].pop("additionalGids", None)
     if draw(st.booleans()):
         linux["rootfsPropagation"] = draw(st.sampled_from(["shared", "rprivate", "unbindable"]))
     if "uts" in kinds:
@@ -363,7 +370,7 @@ def random_cases(draw: st.DrawFn) -> Case:
         linux["sysctl"] = {f"net.{draw(words)}": draw(text) for _ in range(draw(st.integers(0, 2)))}
     return Case(
         made,
-        draw(st.sampled_from(sorted(HOSTS))),
+        host,
         draw(st.none() | st.binary(min_size=1, max_size=40)),
         draw(st.integers(0, 3)),
     )

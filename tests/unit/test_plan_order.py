@@ -127,8 +127,17 @@ def the_end_is_parked_then_start_then_execute(plan: Plan) -> None:
     assert all(step.__dict__["name"] == "startContainer" for step in between)
 
 
+def prelude(plan: Plan) -> list[int]:
+    """Within another user namespace: a mount namespace to clone sources in, a slave at once."""
+    at = next((i for i in places(plan, s.Unshare, s.JoinNamespace, s.OpenTree)), 0)
+    if plan.steps[at] != s.Unshare(flags=k.CLONE_NEWNS, pointer="/linux/namespaces"):
+        return []
+    slave = s.Propagation(mount=wire.ROOT, whole=1, flag=k.MS_SLAVE, recursive=1)
+    return [at + 1] if plan.steps[at + 1] == slave else []
+
+
 def mounts_begin_by_leaving_the_hosts_peers(plan: Plan, case: Case) -> None:
-    changes = places(plan, *CHANGES_MOUNTS)
+    changes = [i for i in places(plan, *CHANGES_MOUNTS) if i not in prelude(plan)]
     first = plan.steps[changes[0]]
     assert isinstance(first, s.Propagation)
     makes = any(
@@ -143,7 +152,8 @@ def mounts_begin_by_leaving_the_hosts_peers(plan: Plan, case: Case) -> None:
         assert first == s.Propagation(mount=wire.ROOT, whole=1, flag=flag, recursive=1)
         assert place(plan, s.AttachRoot) > changes[0]
     # The only other one is the container's own root, after the pivot.
-    assert all(i == changes[0] or i > place(plan, s.Pivot) for i in whole)
+    first_two = (changes[0], *prelude(plan))
+    assert all(i in first_two or i > place(plan, s.Pivot) for i in whole)
     # And no clone of a host's mount is attached while it is a peer of it.
     attached = place(plan, s.AttachRoot)
     assert any(
@@ -173,7 +183,8 @@ def namespaces_are_entered_untraceable_and_in_order(plan: Plan) -> None:
     cgroups = places(plan, s.JoinCgroups)
     entered = places(plan, s.JoinNamespace, s.Unshare, s.Fork)
     assert not cgroups or not entered or max(cgroups) < min(entered)
-    assert not entered or max(entered) < min(places(plan, *CHANGES_MOUNTS))
+    changes = [i for i in places(plan, *CHANGES_MOUNTS) if i not in prelude(plan)]
+    assert not entered or max(entered) < min(changes)
     maps = [i for i in places(plan, s.Sync) if message(plan.steps[i]) == "maps"]
     made_user = [
         i for i in places(plan, s.Unshare) if plan.steps[i].__dict__["flags"] & k.CLONE_NEWUSER
@@ -188,7 +199,8 @@ def namespaces_are_entered_untraceable_and_in_order(plan: Plan) -> None:
 def every_namespace_is_entered_once(plan: Plan, case: Case) -> None:
     flags = [plan.spawn_flags] if plan.spawn_flags else []
     for i in places(plan, s.Unshare):
-        flags.append(plan.steps[i].__dict__["flags"])
+        if i + 1 not in prelude(plan):
+            flags.append(plan.steps[i].__dict__["flags"])
     for i in places(plan, s.JoinNamespace):
         flags.append(plan.steps[i].__dict__["flag"])
     total = 0

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No cgroup at all: an ordinary user whose host grants none, and who asks for no limits.
+
+The container's processes stay in the caller's cgroup. Whatever a limit would need is refused,
+never left out.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.cgroups.driver import Driver
+from pyrunc.errors import PyruncError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from pyrunc.cgroups.layout import Layout
+    from pyrunc.spec.model_resources import DeviceRule, Resources
+
+
+class NoDriver(Driver):
+    """The driver that makes nothing, so that nothing has to be removed."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__(type(layout)(layout.kind, ()), [])
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "manager": "none"}
+
+    def check(self, resources: Resources | None, user_namespace: bool) -> None:
+        if resources is None:
+            return
+        from pyrunc.cgroups import driver
+
+        if driver.asks_limits(resources):
+            raise PyruncError(
+                "rootless needs no limits + no cgrouppath when no permission is granted "
+                "for cgroups",
+                pointer="/linux/resources",
+                hint="have systemd delegate a cgroup to you, and use --systemd-cgroup",
+            )
+
+    def create(self) -> None:
+        self.warnings.append("no permission to make a cgroup: the container is in the caller's")
+
+    def apply(self, resources: Resources | None) -> None:
+        pass
+
+    def filter_devices(
+        self,
+        rules: Sequence[DeviceRule],
+        *,
+        required: bool = True,
+        own_devices: Sequence[str] = (),
+    ) -> None:
+        # An ordinary user's container cannot make device nodes; its user namespace sees to that.
+        pass
+
+    def populated(self) -> bool:
+        return False
+
+    def frozen(self) -> bool:
+        return False
+
+    def freeze(self) -> None:
+        raise PyruncError("the container has no cgroup to be frozen in")
+
+    def thaw(self) -> None:
+        pass
+
+    def kill(self) -> None:
+        pass
+
+    def oom_kills(self) -> int:
+        return 0
+
+    def pids(self) -> list[int]:
+        return []
+
+    def spawn_fd(self) -> int:
+        return -1
+
+    def join_fds(self) -> list[int]:
+        return []
+
+
+def wanted(driver: Driver, cgroups_path: str | None) -> bool:
+    """Whether a caller without privileges has to do without a cgroup.
+
+    Args:
+        driver: the one that would make it.
+        cgroups_path: linux.cgroupsPath; who names a cgroup wants that one, or an error.
+    """
+    if cgroups_path:
+        return False
+    for directory in driver.directories:
+        above = os.path.dirname(directory)
+        while not os.path.isdir(above):
+            above = os.path.dirname(above)
+        if not os.access(above, os.W_OK | os.X_OK, effective_ids=True):
+            return True
+    return False

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Containers of ordinary users, and in user namespaces of others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import support
+
+USER = 1000  # who need not be in /etc/passwd, but where newuidmap is asked
+AS_USER = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups")
+RUN = "/run/user/1000"
+
+
+def ids(*ranges: tuple[int, int, int]) -> list[dict[str, int]]:
+    return [dict(zip(("containerID", "hostID", "size"), row, strict=True)) for row in ranges]
+
+
+ONE = ids((0, USER, 1))
+MANY = ids((0, USER, 1), (1, 100000, 65536))
+
+
+@pytest.fixture
+def rootless(bundle, tmp_path):
+    """A bundle and a runtime of a user whose directory nobody else may enter."""
+    from pyrunc.spec.template import default_spec
+
+    unified = support.default_config()["linux"]["namespaces"][-1]["type"] == "cgroup"
+    bundle.config = default_spec(True, USER, USER, unified)
+    bundle.config["process"]["terminal"] = False
+    made = support.Runtime(support.PYRUNC, tmp_path / "state")
+    made.prefix = (*AS_USER, "env", "-i", "PATH=/usr/sbin:/usr/bin:/bin")
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.lchown(path, USER, USER)
+    # pytest's own directories above are root's, and closed.
+    for path in list(tmp_path.parents)[:2]:
+        path.chmod(path.stat().st_mode | 0o111)
+    yield Rootless(made, bundle)
+    made.clean()
+
+
+class Rootless:
+    def __init__(self, runtime, bundle) -> None:
+        self.runtime = runtime
+        self.bundle = bundle
+        self.linux = bundle.config["linux"]
+        self.process = bundle.config["process"]
+
+    def maps(self, maps) -> None:
+        self.linux["uidMappings"] = self.linux["gidMappings"] = maps
+
+    def said(self, script: str) -> str:
+        self.bundle.shell(script)
+        done = self.runtime.run(self.bundle)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def refused(self) -> str:
+        self.bundle.args("/bin/true")
+        done = self.runtime.run(self.bundle)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        return done.stderr
+
+
+SEEN = (
+    "id -u; id -g; cat /proc/self/uid_map; cat /proc/self/setgroups; echo x > /dev/null; hostname"
+)
+
+
+def test_with_ones_own_id(rootless):
+    lines = rootless.said(SEEN).splitlines()
+    assert lines[:2] == ["0", "0"]
+    assert lines[2].split() == ["0", str(USER), "1"]
+    assert lines[3] == "deny"
+
+
+def test_its_life(rootless):
+    rootless.bundle.args("/bin/sleep", "1000")
+    runtime = rootless.runtime
+    name = runtime.create(rootless.bundle)
+    assert runtime.state(name)["status"] == "created"
+    runtime("start", name)
+    assert name in runtime("list", "-q").stdout
+    runtime("kill", name, "KILL")
+    runtime.until(name, "stopped")
+    runtime("delete", name)
+    assert not (runtime.root / name).exists()
+
+
+def test_groups_that_cannot_be_had(rootless):
+    rootless.process["user"]["additionalGids"] = [5]
+    assert "cannot set any additional groups in a rootless container" in rootless.refused()
+
+
+def test_a_limit_without_permission(rootless):
+    rootless.linux["resources"] = {"pids": {"limit": 5}}
+    text = rootless.refused()
+    assert "no permission is granted for cgroups" in text
+    assert "[/linux/resources]" in text
+
+
+def test_a_cgroup_without_permission(rootless):
+    rootless.linux["cgroupsPath"] = "/somewhere"
+    assert "create cgroup" in rootless.refused()
+
+
+def granted() -> bool:
+    return shutil.which("newuidmap") is not None and "tester" in Path("/etc/subuid").read_text()
+
+
+needs_ranges = pytest.mark.skipif(
+    not granted(), reason="needs newuidmap, and ranges in /etc/subuid: the test guest has them"
+)
+
+
+@needs_ranges
+def test_with_65536_more_ids(rootless):
+    rootless.maps(MANY)
+    rootless.process["user"] = {"uid": 33, "gid": 44, "additionalGids": [5, 6]}
+    for path in (rootless.bundle.rootfs, *rootless.bundle.rootfs.rglob("*")):
+        os.lchown(path, USER, USER)
+    lines = rootless.said("id -u; id -g; id -G; cat /proc/self/setgroups").splitlines()
+    assert lines == ["33", "44", "44 5 6", "allow"]
+
+
+@needs_ranges
+def test_ids_that_are_not_granted(rootless):
+    rootless.maps(ids((0, USER, 1), (1, 5, 10)))
+    text = rootless.refused()
+    assert "newgidmap" in text
+    assert "/linux/gidMappings" in text
+
+
+@pytest.mark.skipif(granted(), reason="newuidmap is there")
+def test_ids_that_nobody_can_grant(rootless):
+    rootless.maps(ids((0, USER, 1), (1, 100000, 65536)))
+    text = rootless.refused()
+    assert "newgidmap" in text
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_within_another_user_namespace(runtime, bundle, own, tmp_path):
+    """As podman runs its runtime: root of a user namespace, and nobody on the host."""
+    linux = bundle.config["linux"]
+    linux.pop("resources", None)
+    bundle.config["mounts"] = [m for m in bundle.config["mounts"] if m["type"] != "cgroup"]
+    maps = "0 100000 65536"
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.lchown(path, 100000, 100000)
+        if path.is_dir():
+            path.chmod(0o755)
+    if own:
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = linux["gidMappings"] = ids((0, 1, 1000))
+        for path in (bundle.rootfs, *bundle.rootfs.rglob("*")):
+            os.lchown(path, 100001, 100001)
+    for path in list(tmp_path.parents)[:2]:
+        path.chmod(path.stat().st_mode | 0o111)
+    bundle.shell("id -u; echo x > /dev/null; cat /proc/self/uid_map; ls -l /dev/zero")
+    done = in_user_namespace(
+        maps, [runtime.program, "--root", str(tmp_path / "s"), "run", "-b", str(bundle.path), "x"]
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "0"
+    assert lines[1].split() == (["0", "1", "1000"] if own else maps.split())
+    assert lines[2].startswith("crw-rw-rw-")
+
+
+def in_user_namespace(maps: str, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command as root of a new user namespace with these maps."""
+    process = subprocess.Popen(
+        ["unshare", "-U", "--keep-caps", "sh", "-c", 'echo ready; read go; exec "$@"', "sh", "setpriv",
+         "--reuid=0", "--regid=0", "--clear-groups", *command],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    for name in ("uid_map", "gid_map"):
+        Path(f"/proc/{process.pid}/{name}").write_text(maps)
+    out, err = process.communicate("\n", timeout=60 * support.SLOW)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
