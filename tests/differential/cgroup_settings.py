@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 MIB = 1 << 20
-# "v1 rare": in the guest, with the v1 controllers that the bare host has not got mounted.
-ALL = ("v1 rare", "v1 fs", "v2 fs", "v2 systemd")
+# "v1 rare" is in the guest, with the v1 controllers that the bare host has not got mounted;
+# "v2 view" is the bare host's v2 hierarchy alone, which has one controller.
+ALL = ("v1 rare", "v1 fs", "v2 view", "v2 fs", "v2 systemd")
 V1, V2 = ALL[1:2], ALL[2:]
-# What is run there.
-RARE = ("nothing", "huge_pages", "network", "rdma", "devices")
+# What is run in the two views: rows whose names start so.
+SOME = {
+    "v1 rare": ("nothing", "huge_pages", "network", "rdma", "devices"),
+    "v2 view": ("nothing", "huge_pages", "devices", "unified_huge", "unified_depth"),
+}
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,11 @@ def settings(major: int, minor: int) -> dict[str, Setting]:
     }
 
 
+def names(kind: str) -> list[str]:
+    """The rows that are run on a kind of host and driver."""
+    return [name for name in settings(0, 0) if name.startswith(SOME.get(kind, ("",)))]
+
+
 def _memory() -> dict[str, Setting]:
     some = 64 * MIB
     return {
@@ -243,6 +252,12 @@ DIFFERENCES: tuple[Difference, ...] = (
         SHARES,
         r"cpu\.weight(\.nice)?|unit CPUWeight",
         kinds=V2,
+    ),
+    Difference(
+        "runc 1.1.5 limits only the pages in use; later versions reserved ones as well",
+        ("huge_pages", "huge_pages_of_two_sizes", "huge_pages_rounded", "huge_pages_without_limit"),
+        r"hugetlb\..*\.rsvd\.max",
+        kinds=("v2 view",),
     ),
     Difference(
         "runc 1.1 knows no burst",

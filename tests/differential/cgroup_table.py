@@ -17,10 +17,11 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 DOCUMENT = HERE.parent.parent / "docs" / "cgroups.md"
-ORDER = ("v1 fs", "v1 rare", "v2 fs", "v2 systemd")
+ORDER = ("v1 fs", "v1 rare", "v2 fs", "v2 systemd", "v2 view")
 TITLES = {
-    "v1 rare": "cgroup v1, controllers that few hosts have",
     "v1 fs": "cgroup v1 (hybrid), fs driver",
+    "v1 rare": "cgroup v1, controllers that few hosts have",
+    "v2 view": "cgroup v2 of a hybrid host, fs driver",
     "v2 fs": "cgroup v2, fs driver",
     "v2 systemd": "cgroup v2, systemd driver",
 }

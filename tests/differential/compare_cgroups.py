@@ -4,8 +4,9 @@ files of their cgroups.
 
     python tests/differential/compare_cgroups.py --driver fs --out build/cgroups/v1-fs.json
 
-With --rare it mounts the v1 controllers that few hosts have, two of them together, in a mount
-namespace of its own: only for the test guest.
+With --view it runs some of the rows in a mount namespace of its own: "rare" mounts the v1
+controllers that few hosts have, two of them together (only in the test guest); "v2" shows a
+hybrid host's v2 hierarchy alone.
 
 The exit code is 1 where something differs that cgroup_settings.DIFFERENCES does not explain.
 """
@@ -34,9 +35,9 @@ from cgroup_tools import GUEST  # noqa: E402
 from pyrunc import cgroups  # noqa: E402
 
 ROOT = Path("/sys/fs/cgroup")
-RARE = "PYRUNC_TEST_RARE"
-# `sh` with the mounts of --rare. What cgroup v2 has handed down it must give back first.
-MOUNTS = """
+VIEW = "PYRUNC_TEST_CGROUP_VIEW"
+# What `sh` does first. For the rare ones cgroup v2 must give back what it has handed down.
+RARE = """
 umount -R /sys/fs/cgroup && mount -t tmpfs none /sys/fs/cgroup && cd /sys/fs/cgroup || exit 1
 mkdir v2 && mount -t cgroup2 none v2 && find v2 -depth -name cgroup.subtree_control |
     while read -r file; do echo '-hugetlb -rdma' 2>/dev/null >"$file"; done
@@ -54,6 +55,10 @@ code=$?
 umount -R /sys/fs/cgroup
 exit $code
 """
+MOUNTS = {
+    "rare": RARE,
+    "v2": 'umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup || exit 1; exec "$@"',
+}
 PROGRAMS = {"runc": "runc", "pyrunc": support.PYRUNC}
 MISSING = "(no such file)"
 # What processes do, not what was set.
@@ -93,17 +98,16 @@ class Comparison:
     def __init__(self, driver: str) -> None:
         layout = cgroups.detect()
         self.kind = f"{'v2' if layout.kind == 'v2' else 'v1'} {driver}"
-        if RARE in os.environ:
-            self.kind = "v1 rare"
+        view = os.environ.get(VIEW, "")
+        self.kind = {"rare": "v1 rare", "v2": "v2 view"}.get(view, self.kind)
         self.driver = driver
         self.path = Path(tempfile.mkdtemp(prefix="pyrunc-cgroups-"))
         self.bundle = support.Bundle(self.path / "bundle", support.default_config())
         self.bundle.args("/bin/sleep", "100")
         self.template = json.dumps(self.bundle.config)
         self.settings = cgroup_settings.settings(*_disk())
-        if self.kind == "v1 rare":
-            chosen = {n: s for n, s in self.settings.items() if n.startswith(cgroup_settings.RARE)}
-            self.settings = chosen
+        chosen = cgroup_settings.names(self.kind)
+        self.settings = {name: self.settings[name] for name in chosen}
         self.used: set[Difference] = set()
         self.rows: set[str] = set()
         self._count = 0
@@ -232,6 +236,8 @@ class Comparison:
         for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
             _, names, inner = line.split(":", 2)
             hierarchy = names.removeprefix("name=")
+            if hierarchy and self.kind.startswith("v2"):
+                continue  # out of sight: the v2 view of a hybrid host
             if self.kind.startswith("v1"):
                 hierarchy = hierarchy or "unified"
                 if not (ROOT / hierarchy).is_dir():
@@ -301,14 +307,16 @@ def versions() -> dict[str, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--driver", choices=("fs", "systemd"), default="fs")
-    parser.add_argument("--rare", action="store_true", help="rare v1 controllers (guest only)")
+    parser.add_argument("--view", choices=("rare", "v2"), help="in a mount namespace")
     parser.add_argument("--out", type=Path, help="where the results go, as JSON")
     parser.add_argument("names", nargs="*", help="of settings; all of them without")
     options = parser.parse_args()
-    if options.rare and RARE not in os.environ:
-        assert GUEST, "--rare mounts hierarchies"
-        again = ["unshare", "-m", "sh", "-c", MOUNTS, "sh", sys.executable, *sys.argv]
-        return subprocess.run(again, check=False, env={**os.environ, RARE: "1"}).returncode
+    if options.view and VIEW not in os.environ:
+        assert GUEST or options.view != "rare", "it mounts hierarchies: only in the guest"
+        shell = ["unshare", "-m", "--propagation", "private", "sh", "-c", MOUNTS[options.view]]
+        again = [*shell, "sh", sys.executable, *sys.argv]
+        env = {**os.environ, VIEW: options.view}
+        return subprocess.run(again, check=False, env=env).returncode
     comparison = Comparison(options.driver)
     try:
         names = options.names or list(comparison.settings)

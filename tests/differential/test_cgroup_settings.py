@@ -17,7 +17,7 @@ import cgroup_table
 import compare_cgroups
 import pytest
 import support
-from cgroup_tools import GUEST
+from cgroup_tools import V2, guest
 
 NAMES = list(cgroup_settings.settings(0, 0))
 
@@ -26,8 +26,8 @@ def drivers() -> list[str]:
     return ["fs", "systemd"] if os.path.isdir("/run/systemd/system") else ["fs"]
 
 
-@pytest.fixture(scope="module", params=drivers())
-def comparison(request):
+@pytest.fixture(scope="module")
+def peer():
     if reason := support.needs_root():
         pytest.skip(reason)
     if not shutil.which("runc"):
@@ -35,6 +35,10 @@ def comparison(request):
     version = subprocess.run(["runc", "--version"], check=True, capture_output=True, text=True)
     if "runc version 1.1." not in version.stdout:
         pytest.skip("the list of differences is about runc 1.1")
+
+
+@pytest.fixture(scope="module", params=drivers())
+def comparison(request, peer):
     made = compare_cgroups.Comparison(request.param)
     yield made
     made.close()
@@ -51,9 +55,15 @@ def test_every_known_difference_has_shown(comparison):
     assert comparison.stale() == []
 
 
-@pytest.mark.skipif(not GUEST, reason="mounts hierarchies: only in the test guest")
-def test_rare_controllers_of_v1():
-    command = [sys.executable, compare_cgroups.__file__, "--rare"]
+@pytest.mark.parametrize(
+    "view",
+    [
+        pytest.param("rare", marks=guest),
+        pytest.param("v2", marks=pytest.mark.skipif(V2, reason="this is cgroup v2 already")),
+    ],
+)
+def test_views(peer, view):
+    command = [sys.executable, compare_cgroups.__file__, "--view", view]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 differences unexplained" in done.stdout
@@ -72,8 +82,7 @@ def test_the_document_is_the_one_that_the_results_make():
     results = cgroup_table.kept()
     assert {result["kind"] for result in results} == set(cgroup_settings.ALL)
     for result in results:
-        start = cgroup_settings.RARE if result["kind"] == "v1 rare" else ""
-        names = [name for name in NAMES if name.startswith(start)]
+        names = cgroup_settings.names(result["kind"])
         assert list(result["rows"]) == names, f"{result['kind']}: run compare_cgroups.py again"
         assert not [row for row in result["rows"].values() if row["unexplained"]]
     assert cgroup_table.DOCUMENT.read_text() == cgroup_table.document(results)
