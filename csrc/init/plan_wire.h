@@ -48,6 +48,7 @@ enum pr_message_kind {
     PR_MSG_PARKED = 5,
     PR_MSG_CGROUP = 6,
     PR_MSG_CLOCKS = 7,
+    PR_MSG_NETWORK = 8,
 };
 
 enum pr_call {

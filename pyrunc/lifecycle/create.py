@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.cgroups.driver import Driver
+    from pyrunc.lifecycle.resctrl import Group
     from pyrunc.lifecycle.store import Entry
     from pyrunc.spec.model import Spec
 
@@ -112,6 +113,7 @@ class _Creation:
             request.cgroup_manager,
             spec.annotations,
         )
+        self.resctrl: Group | None = None
         self.resources = spec.linux.resources if spec.linux else None
         self.has_userns = any(
             ns.type == "user" for ns in (spec.linux.namespaces if spec.linux else ())
@@ -138,6 +140,11 @@ class _Creation:
     def run(self) -> tuple[int, int]:
         try:
             self.cgroup.check(self.resources, self.has_userns)
+            if self.spec.linux and self.spec.linux.intelRdt:
+                from pyrunc.lifecycle import resctrl
+
+                rdt = self.spec.linux.intelRdt
+                self.resctrl = resctrl.plan(rdt, self.request.container_id, resctrl.find())
             plan = self._compile()
             joined, mounts = self._from_host(plan)
             # Everything that could be refused has been; from here on there are effects.
@@ -160,7 +167,7 @@ class _Creation:
             rootfs=self.rootfs,
             cgroup_paths=self.cgroup.paths,
             cgroup_joins=self._joins(),
-            cgroup_waits=self.cgroup.needs_process,
+            cgroup_waits=self.cgroup.needs_process or self.resctrl is not None,
             keyring=self.request.keyring,
             seccomp=seccomp,
             seccomp_flags=flags,
@@ -170,6 +177,13 @@ class _Creation:
             environment=self.request.environment,
         )
         return compiler.compile_plan(self.spec, host_facts.probe(self.layout), options)
+
+    def _make_resctrl(self, entry: Entry) -> None:
+        """Noted before it is made, and kept in the state for `delete`."""
+        if self.resctrl:
+            self.state["resctrl"] = self.resctrl.to_dict()
+            entry.note(resctrl=self.resctrl.to_dict())
+            self.resctrl.create()
 
     def _joins(self) -> int:
         if self.cgroup.needs_process:
@@ -218,6 +232,7 @@ class _Creation:
             if not self.cgroup.needs_process:
                 self.cgroup.create()
                 self._limit(entry)
+            self._make_resctrl(entry)
             child = self._spawn(entry, plan, joined, mounts)
             self._serve(entry, child)
             self._commit(entry, child)
@@ -251,8 +266,11 @@ class _Creation:
 
     def _join(self, entry: Entry, pid: int) -> None:
         """The process waits, with nothing done yet."""
-        self.cgroup.create_around(pid)
-        self._limit(entry)
+        if self.cgroup.needs_process:
+            self.cgroup.create_around(pid)
+            self._limit(entry)
+        if self.resctrl:
+            self.resctrl.join(pid)
 
     def _spawn(
         self, entry: Entry, plan: compiler.Plan, joined: list[int], mounts: list[int]
@@ -316,6 +334,7 @@ class _Creation:
                 "cgroup": lambda: self._join(entry, child.pid),
                 "maps": lambda: outside.write_maps(self.spec, child.pid),
                 "clocks": lambda: outside.write_clocks(self.spec, child.pid),
+                "network": lambda: outside.move_devices(self.spec, child.pid),
                 "hooks": lambda: self._runtime_hooks(child.pid),
                 "limits": lambda: outside.set_limits(process, child.pid),
             },
@@ -359,6 +378,8 @@ class _Creation:
             child.close()
         try:
             self.cgroup.destroy()
+            if "resctrl" in self.state and self.resctrl:
+                self.resctrl.remove()
             entry.remove()
         except (PyruncError, OSError) as second:
             if isinstance(error, PyruncError):

@@ -72,6 +72,7 @@ def _delete(entry: Entry, state: dict[str, Any], force: bool) -> list[str]:
     if status != STOPPED:
         _kill(state, cgroup)
     cgroup.destroy()
+    _remove_resctrl(state)
     entry.remove()
     return poststop(state)
 
@@ -107,7 +108,15 @@ def _sweep(entry: Entry) -> None:
     effects = entry.journal()
     if "cgroup" in effects:
         cgroups.from_dict(effects["cgroup"]).destroy()
+    _remove_resctrl(effects)
     entry.remove()
+
+
+def _remove_resctrl(noted: dict[str, Any]) -> None:
+    if "resctrl" in noted:
+        from pyrunc.lifecycle.resctrl import Group
+
+        Group.from_dict(noted["resctrl"]).remove()
 
 
 def poststop(state: dict[str, Any]) -> list[str]:

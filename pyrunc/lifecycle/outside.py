@@ -63,6 +63,14 @@ def write_clocks(spec: Spec, pid: int) -> None:
         _write_proc(pid, "timens_offsets", text, f"/linux/timeOffsets/{clock}")
 
 
+def move_devices(spec: Spec, pid: int) -> None:
+    """linux.netDevices, whose import costs more than a container."""
+    from pyrunc.lifecycle import network
+
+    assert spec.linux is not None
+    network.move_devices(spec.linux.netDevices, pid)
+
+
 def _write_proc(pid: int, name: str, text: str, pointer: str) -> None:
     path = f"/proc/{pid}/{name}"
     try:

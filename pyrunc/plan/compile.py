@@ -271,6 +271,8 @@ def _enter(ctx: Context) -> list[Step]:
         made += process.keyring(ctx)
     if ctx.makes("network"):
         made.append(steps.LoopbackUp())
+    if ctx.spec.linux and ctx.spec.linux.netDevices:
+        made.append(steps.Sync(message=wire.MESSAGES.index("network"), pointer="/linux/netDevices"))
     return made
 
 

@@ -34,7 +34,7 @@ PLAN, SYNC, FIFO, ROOT, OLD_ROOT, PROCFS, HOOK_OUTPUT, CONSOLE = range(8)
 FIRST_FREE = 8
 
 # What pyrunc-init tells its parent (struct pr_message, `kind`).
-MESSAGES = ("failure", "maps", "forked", "hooks", "limits", "parked", "cgroup", "clocks")
+MESSAGES = ("failure", "maps", "forked", "hooks", "limits", "parked", "cgroup", "clocks", "network")
 # What the parent answers, one byte.
 GO = b"G"
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Linux,
         MemoryPolicy,
         Namespace,
+        NetDevice,
         Personality,
     )
 
@@ -40,6 +41,8 @@ MAX_MAPPINGS = 340
 MAX_DEVICES = 4096
 MAX_PATHS = 4096
 _ID_END = (1 << 32) - 1
+
+_LONGEST_DEVICE_NAME = 15  # IFNAMSIZ, without the NUL
 
 
 def check_linux(linux: Linux, base: str, warnings: list[str]) -> None:
@@ -80,6 +83,7 @@ def check_linux(linux: Linux, base: str, warnings: list[str]) -> None:
         _check_personality(linux.personality, f"{base}/personality", warnings)
     if linux.memoryPolicy:
         _check_memory_policy(linux.memoryPolicy, f"{base}/memoryPolicy")
+    _check_net_devices(linux.netDevices, "network" in types, f"{base}/netDevices")
     if linux.intelRdt:
         _check_intel_rdt(linux.intelRdt, f"{base}/intelRdt")
 
@@ -291,6 +295,24 @@ def _check_paths(paths: tuple[str, ...], own_mounts: bool, base: str) -> None:
 
 
 # --- the rest -----------------------------------------------------------------------------
+
+
+def _check_net_devices(devices: dict[str, NetDevice], has_network: bool, base: str) -> None:
+    if devices and not has_network:
+        raise SpecError(
+            "there is no network namespace to move devices to",
+            pointer=base,
+            hint='add {"type": "network"} to /linux/namespaces',
+        )
+    for name, device in devices.items():
+        where = f"{base}/{name.replace('~', '~0').replace('/', '~1')}"
+        for one, pointer in ((name, where), (device.name, f"{where}/name")):
+            if one is None:
+                continue
+            # As dev_valid_name() of the kernel has it.
+            bad = one in ("", ".", "..") or len(one.encode()) > _LONGEST_DEVICE_NAME
+            if bad or any(letter in "/:" or letter.isspace() for letter in one):
+                raise SpecError(f'"{one}" is no name of a network device', pointer=pointer)
 
 
 def _check_personality(personality: Personality, base: str, warnings: list[str]) -> None:

@@ -28,8 +28,6 @@ def _listener(spec: Spec) -> object:
 
 # JSON pointer, what it is called, and how to see whether the document asks for it.
 TABLE: tuple[tuple[str, str, Callable[[Spec], object]], ...] = (
-    ("/linux/netDevices", "moving network devices", _linux("netDevices")),
-    ("/linux/intelRdt", "resctrl (intelRdt)", _linux("intelRdt")),
     ("/linux/seccomp/listenerPath", "a seccomp listener", _listener),
 )
 

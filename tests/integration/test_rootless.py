@@ -175,8 +175,8 @@ def test_within_another_user_namespace(runtime, bundle, own, tmp_path):
 def in_user_namespace(maps: str, command: list[str]) -> subprocess.CompletedProcess[str]:
     """Run a command as root of a new user namespace with these maps."""
     process = subprocess.Popen(
-        ["unshare", "-U", "--keep-caps", "sh", "-c", 'echo ready; read go; exec "$@"', "sh", "setpriv",
-         "--reuid=0", "--regid=0", "--clear-groups", *command],
+        ["unshare", "-U", "--keep-caps", "sh", "-c", 'echo ready; read go; exec "$@"', "sh",
+         "setpriv", "--reuid=0", "--regid=0", "--clear-groups", *command],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""linux.intelRdt: cache and memory bandwidth through resctrl (spec-map 1.13, kernel's resctrl.rst).
+
+What was made is written into the journal before it is made, and into the state: the command
+that deletes the container is another process than the one that created it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.errors import KernelError, PyruncError, SpecError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.spec.model_linux import IntelRdt
+
+POINTER = "/linux/intelRdt"
+_MOUNTED = "/sys/fs/resctrl"
+_ROOT_GROUP = "/"
+
+
+def find() -> str:
+    """Where resctrl is mounted.
+
+    Raises:
+        PyruncError: it is not.
+    """
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            left, _, right = line.partition(" - ")
+            if right.startswith("resctrl "):
+                return left.split(" ")[4]
+    raise PyruncError(
+        "resctrl is not mounted",
+        pointer=POINTER,
+        hint=f"mount -t resctrl resctrl {_MOUNTED}; the processor may not have it",
+    )
+
+
+class Group:
+    """A container's group in resctrl.
+
+    Args:
+        top: where resctrl is mounted.
+        directory: the group, below it.
+        made: whether it was made for this container, which then takes it along.
+        monitor: the monitoring group, "" without.
+        lines: of its schemata file, to be written when it is made.
+    """
+
+    __slots__ = ("directory", "lines", "made", "monitor", "top")
+
+    def __init__(
+        self, top: str, directory: str, made: bool, monitor: str, lines: tuple[str, ...] = ()
+    ) -> None:
+        self.lines = lines
+        self.top = top
+        self.directory = directory
+        self.made = made
+        self.monitor = monitor
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values, for the journal and the state."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "lines"}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Group:
+        """What `to_dict` gave."""
+        return cls(data["top"], data["directory"], bool(data["made"]), data["monitor"])
+
+    def create(self) -> None:
+        """Make the group and write what it may use.
+
+        Raises:
+            SpecError: it is there with another schema.
+            KernelError: the kernel refuses; with its own reason (info/last_cmd_status).
+        """
+        if self.made:
+            self._try("make", os.mkdir, self.directory)
+        self._write_schema()
+        if self.monitor:
+            self._try("make", os.mkdir, self.monitor)
+
+    def _write_schema(self) -> None:
+        lines = self.lines
+        if not lines:
+            return
+        path = f"{self.directory}/schemata"
+        text = "".join(f"{line}\n" for line in lines)
+        if not self.made:
+            now = _read(path)
+            if any(not _holds(now, line) for line in lines):
+                raise SpecError(
+                    f"{self.directory} is there with another schema", pointer=f"{POINTER}/closID"
+                )
+            return
+        self._try("write", _write, path, text)
+
+    def join(self, pid: int) -> None:
+        """Put a process in, and with it all that it will start."""
+        for directory in (self.directory, self.monitor):
+            if directory:
+                self._try("join", _write, f"{directory}/tasks", str(pid))
+
+    def remove(self) -> None:
+        """Remove what was made. What is gone is fine; a group of somebody else stays."""
+        for directory in (self.monitor, self.directory if self.made else ""):
+            if directory:
+                try:
+                    os.rmdir(directory)
+                except FileNotFoundError:
+                    pass
+                except OSError as error:
+                    raise KernelError(
+                        "remove", "rmdir", error.errno or 0, directory, pointer=POINTER
+                    ) from None
+
+    def _try(self, step: str, call: Any, path: str, *rest: str) -> None:
+        try:
+            call(path, *rest)
+        except OSError as error:
+            said = _read(f"{self.top}/info/last_cmd_status").strip()
+            raise KernelError(
+                step, call.__name__.strip("_"), error.errno or 0, path, pointer=POINTER,
+                hint=said if said != "ok" else "",
+            ) from None  # fmt: skip
+
+
+def plan(wanted: IntelRdt, container_id: str, top: str) -> Group:
+    """The group that a container asks for. Touches nothing.
+
+    Args:
+        wanted: linux.intelRdt.
+        container_id: names the group when no closID does.
+        top: from `find`.
+
+    Raises:
+        PyruncError: the group has to exist and does not, or the hardware cannot do it.
+    """
+    name = wanted.closID or container_id
+    directory = top if name == _ROOT_GROUP else f"{top}/{name}"
+    asks = bool(wanted.l3CacheSchema or wanted.memBwSchema or wanted.schemata)
+    exists = os.path.isdir(directory)
+    if wanted.closID and not asks and not exists:
+        raise PyruncError(
+            f'there is no group "{name}", and no schema to make one', pointer=f"{POINTER}/closID"
+        )
+    for schema, resource, pointer in (
+        (wanted.l3CacheSchema, "L3", "l3CacheSchema"),
+        (wanted.memBwSchema, "MB", "memBwSchema"),
+    ):
+        if schema and not os.path.isdir(f"{top}/info/{resource}"):
+            raise PyruncError(
+                f"this processor cannot allocate {resource}", pointer=f"{POINTER}/{pointer}"
+            )
+    monitor = f"{directory}/mon_groups/{container_id}" if wanted.enableMonitoring else ""
+    lines = (wanted.l3CacheSchema, wanted.memBwSchema, *wanted.schemata)
+    return Group(top, directory, not exists, monitor, tuple(line for line in lines if line))
+
+
+def _holds(text: str, line: str) -> bool:
+    """Whether a schemata file says what a line asks for: "L3:0=f" is "    L3:0=0f;1=ff"."""
+    resource, _, asked = line.partition(":")
+    for row in text.splitlines():
+        name, _, values = row.strip().partition(":")
+        if name == resource.strip():
+            now = dict(_pairs(values))
+            return all(now.get(key) == value for key, value in _pairs(asked))
+    return False
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    found = []
+    for part in text.split(";"):
+        key, _, value = part.strip().partition("=")
+        found.append((key.strip(), value.strip().lower().lstrip("0") or "0"))
+    return found
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
