@@ -28,6 +28,12 @@ int pyrunc_set_subreaper(int on)
     return prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0) < 0 ? -errno : 0;
 }
 
+int pyrunc_get_descriptor(int pidfd, int number)
+{
+    int fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+    return fd < 0 ? -errno : fd;
+}
+
 /* The CLONE_NEW* flag of the namespace behind a descriptor. */
 int pyrunc_namespace_type(int fd)
 {

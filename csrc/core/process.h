@@ -2,6 +2,7 @@
  * All return 0 or a value, or -errno. */
 int pyrunc_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
 int pyrunc_set_subreaper(int on);
+int pyrunc_get_descriptor(int pidfd, int number);
 int pyrunc_namespace_type(int fd);
 long pyrunc_fs_magic(int fd);
 int pyrunc_close_on_exec_from(uint32_t first);

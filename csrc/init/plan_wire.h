@@ -49,6 +49,7 @@ enum pr_message_kind {
     PR_MSG_CGROUP = 6,
     PR_MSG_CLOCKS = 7,
     PR_MSG_NETWORK = 8,
+    PR_MSG_LISTENER = 9,
 };
 
 enum pr_call {
@@ -383,6 +384,7 @@ struct pr_seccomp {
     struct pr_step step;
     struct pr_span program;
     uint64_t flags;
+    uint64_t listener;
 };
 
 struct pr_drop_bounding {
@@ -522,7 +524,7 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_SYSCTL] = "ss",
     [PR_OP_UMASK] = "u",
     [PR_OP_NO_NEW_PRIVILEGES] = "",
-    [PR_OP_SECCOMP] = "bu",
+    [PR_OP_SECCOMP] = "buu",
     [PR_OP_DROP_BOUNDING] = "u",
     [PR_OP_CHOWN_STDIO] = "u",
     [PR_OP_CHANGE_DIRECTORY] = "su",

@@ -107,6 +107,16 @@ def spawn_program(
     return pid
 
 
+def get_descriptor(pidfd: int, number: int) -> int:
+    """A copy of another process's descriptor (pidfd_getfd(2)), close-on-exec.
+
+    Raises:
+        KernelError: it has none of that number, or we may not.
+    """
+    fd: int = lib.pyrunc_get_descriptor(pidfd, number)
+    return _check(fd, "take a descriptor of pyrunc-init", "pidfd_getfd", str(number))
+
+
 def prlimit(pid: int, name: str, soft: int, hard: int) -> None:
     """prlimit(2) for another process; `name` as in config.json, values in its units."""
     result = lib.pyrunc_prlimit(pid, getattr(lib, name), soft, hard)

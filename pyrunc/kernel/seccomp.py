@@ -24,12 +24,18 @@ _ACTIONS = {
     "SCMP_ACT_TRAP": lib.SCMP_ACT_TRAP,
     "SCMP_ACT_LOG": lib.SCMP_ACT_LOG,
     "SCMP_ACT_ALLOW": lib.SCMP_ACT_ALLOW,
+    "SCMP_ACT_NOTIFY": lib.SCMP_ACT_NOTIFY,
 }
 _FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": 0,  # one thread: nothing to synchronise
     "SECCOMP_FILTER_FLAG_LOG": _core.SECCOMP_FILTER_FLAG_LOG,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": _core.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
 }
+# <linux/seccomp.h>; only together with a listener.
+_NEW_LISTENER, _WAIT_KILLABLE_RECV = 1 << 3, 1 << 5
+_ENOSYS = 38
+# With these as the default a profile says what is not allowed, and means nothing by silence.
+_PERMISSIVE = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE")
 _MANY_RULES = 32  # from here on a binary tree beats a list
 
 
@@ -39,11 +45,19 @@ def version() -> str:
     return f"{v.major}.{v.minor}.{v.micro}"
 
 
-def flags(names: tuple[str, ...] | None) -> int:
-    """The flags for seccomp(2). None, the property absent, means SPEC_ALLOW, as in runc."""
+def flags(names: tuple[str, ...] | None, *, listens: bool = False) -> int:
+    """The flags for seccomp(2). None, the property absent, means SPEC_ALLOW, as in runc.
+
+    Args:
+        names: as in config.json.
+        listens: the filter has SCMP_ACT_NOTIFY.
+    """
+    found = _NEW_LISTENER if listens else 0
     if names is None:
-        return int(_core.SECCOMP_FILTER_FLAG_SPEC_ALLOW)
-    return sum(_FLAGS[name] for name in set(names))
+        return found | int(_core.SECCOMP_FILTER_FLAG_SPEC_ALLOW)
+    if listens and "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" in names:
+        found |= _WAIT_KILLABLE_RECV
+    return found | sum(int(_FLAGS.get(name, 0)) for name in set(names))
 
 
 def _action(name: str, errno: int | None) -> int:
@@ -75,14 +89,37 @@ def compile_filter(profile: Any) -> bytes:
             lib.seccomp_attr_set(context, lib.SCMP_FLTATR_CTL_OPTIMIZE, 2)
         for index, rule in enumerate(profile.syscalls):
             _add_rule(context, rule, default, f"/linux/seccomp/syscalls/{index}")
-        return _export(context)
+        program = _export(context)
     finally:
         lib.seccomp_release(context)
+    if profile.defaultAction in _PERMISSIVE or profile.defaultErrnoRet == _ENOSYS:
+        return program
+    return _with_stub(profile, program)
+
+
+def _with_stub(profile: Any, program: bytes) -> bytes:
+    from pyrunc.kernel import seccomp_stub
+
+    names = {name.encode() for rule in profile.syscalls for name in rule.names}
+    tokens = [lib.seccomp_arch_native()]
+    tokens += [_token(name) for name in profile.architectures]
+    last: dict[int, int] = {}
+    for token in tokens:
+        numbers = (lib.seccomp_syscall_resolve_name_arch(token, name) for name in names)
+        # Negative ones stand for calls that the architecture does not have.
+        last[token] = max((number for number in numbers if number >= 0), default=-1)
+    x32 = last.pop(lib.SCMP_ARCH_X32, None)
+    known = {token: highest for token, highest in last.items() if highest >= 0}
+    return seccomp_stub.in_front(program, known, x32 if x32 is not None and x32 >= 0 else None)
+
+
+def _token(name: str) -> int:
+    return int(lib.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode()))
 
 
 def _add_architectures(context: Any, names: tuple[str, ...]) -> None:
     for index, name in enumerate(names):
-        token = lib.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode())
+        token = _token(name)
         pointer = f"/linux/seccomp/architectures/{index}"
         if token == 0:
             raise PyruncError(

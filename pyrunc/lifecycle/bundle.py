@@ -9,7 +9,6 @@ import stat
 from pyrunc import jsontext
 from pyrunc.errors import KernelError, PyruncError, SpecError
 from pyrunc.spec import load
-from pyrunc.spec.unsupported import refuse_unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ def read_spec(bundle: str, limits: Limits | None = None) -> Spec:
 
     Raises:
         SpecError: it is missing or wrong.
-        UnsupportedError: it asks for what this version does not do.
     """
     try:
         fd = os.open(f"{bundle}/{CONFIG}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -48,9 +46,7 @@ def read_spec(bundle: str, limits: Limits | None = None) -> Spec:
     raw = jsontext.loads(data, CONFIG)
     if limits is not None and isinstance(raw, dict):
         limits.add_to(raw)
-    spec = load.from_json(raw, CONFIG)
-    refuse_unsupported(spec)
-    return spec
+    return load.from_json(raw, CONFIG)
 
 
 def root_directory(bundle: str, spec: Spec) -> str:

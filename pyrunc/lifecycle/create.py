@@ -194,9 +194,14 @@ class _Creation:
         profile = self.spec.linux.seccomp if self.spec.linux else None
         if profile is None or not profile.defaultAction:
             return None, 0
-        from pyrunc.kernel import seccomp
+        from pyrunc.lifecycle import filters
 
-        return seccomp.compile_filter(profile), seccomp.flags(profile.flags)
+        return filters.compiled(self.spec, profile, self.request.root)
+
+    def _listener(self, pid: int, fd: int) -> None:
+        from pyrunc.lifecycle import filters
+
+        filters.hand_over(self.spec, hooks.oci_state(self.state, "creating", pid), pid, fd)
 
     def _hook_state(self, status: str) -> tuple[str, str]:
         """The state document around its pid, which only the process inside knows."""
@@ -339,6 +344,7 @@ class _Creation:
                 "limits": lambda: outside.set_limits(process, child.pid),
             },
             self._why_dead,
+            lambda fd: self._listener(child.pid, fd),
         )
 
     def _why_dead(self) -> str:

@@ -15,6 +15,8 @@
       ├─ run them ─ go ───────────────────────►│
       │◄──────────────────────────── limits ───┤  only with rlimits or oomScoreAdj
       ├─ set them ─ go ───────────────────────►│
+      │◄────────────────────────── listener ───┤  only with SCMP_ACT_NOTIFY
+      ├─ hand it to the agent ─ go ───────────►│
       │◄──────────────────────────── parked ───┤  all is done, the program is found
       ├─ save the state ─ go ─────────────────►│  waits for `start`
 
@@ -29,6 +31,7 @@ import select
 from _struct import Struct
 
 from pyrunc.errors import KernelError, PyruncError
+from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle.wording import Report, exception_for
 from pyrunc.plan import wire
 
@@ -93,12 +96,18 @@ class Child:
         except ChildProcessError:
             pass
 
-    def until_parked(self, answers: dict[str, Callable[[], None]], died: Callable[[], str]) -> None:
+    def until_parked(
+        self,
+        answers: dict[str, Callable[[], None]],
+        died: Callable[[], str],
+        listener: Callable[[int], None],
+    ) -> None:
         """Serve its requests until it is ready to be started.
 
         Args:
             answers: what to do for each kind of message before it may go on.
             died: says why it may have died without a word.
+            listener: gets the descriptor of a seccomp listener.
 
         Raises:
             PyruncError: a step failed, or it died.
@@ -111,9 +120,22 @@ class Child:
                 return
             if report.kind == "forked":
                 self._adopt(report.value, fd)
+            elif report.kind == "listener":
+                self._hand_over(fd if fd >= 0 else self._take(report.value), listener)
             else:
                 answers[report.kind]()
             self.go()
+
+    def _take(self, number: int) -> int:
+        """A descriptor out of the process. Its number is the process's word, and is checked by
+        what the agent does with it: whatever it is, it is the container's own."""
+        return kernel.get_descriptor(self.pidfd, number)
+
+    def _hand_over(self, fd: int, listener: Callable[[int], None]) -> None:
+        try:
+            listener(fd)
+        finally:
+            os.close(fd)
 
     def _adopt(self, pid: int, pidfd: int) -> None:
         """Its successor is our child too: the kernel says so, not the message."""

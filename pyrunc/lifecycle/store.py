@@ -238,7 +238,7 @@ def create_entry(root: str, container_id: str) -> Entry:
     try:
         os.mkdir(path, 0o711)
     except FileNotFoundError:
-        _make_root(root)
+        make_root(root)
         return create_entry(root, container_id)
     except FileExistsError:
         raise ContainerExists from None
@@ -283,7 +283,12 @@ def ids(root: str) -> Iterator[str]:
             yield name
 
 
-def _make_root(root: str) -> None:
+def make_root(root: str) -> None:
+    """Make the state root, closed to others.
+
+    Raises:
+        KernelError: it cannot be made.
+    """
     try:
         os.makedirs(root, 0o700, exist_ok=True)
     except OSError as error:

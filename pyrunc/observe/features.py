@@ -2,7 +2,7 @@
 """What this build of pyrunc can do: the document of the `features` command.
 
 Facts of the build only, never of the host it runs on: engines cache the answer. It lists what
-config.json may ask for here and now; what pyrunc.spec.unsupported refuses must not be listed.
+config.json may ask for here and now; nothing that `create` refuses may be listed.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 OCI_VERSION_MIN = "1.0.0"
 OCI_VERSION_MAX = "1.3.0"
-# Of use only with SCMP_ACT_NOTIFY, which unsupported.py refuses.
-_NOTIFY_FLAG = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
 # runtime-spec features.md: a trailing dot makes a prefix of it.
 _UNSAFE_ANNOTATIONS = ("bundle", "org.systemd.property.", "org.criu.config")
 
@@ -106,9 +104,9 @@ def _seccomp(
     flags = SECCOMP_FLAGS if supported_flags is None else supported_flags
     return {
         "enabled": True,
-        "actions": [action for action in SECCOMP_ACTIONS if action != "SCMP_ACT_NOTIFY"],
+        "actions": list(SECCOMP_ACTIONS),
         "operators": list(SECCOMP_OPERATORS),
         "archs": list(SECCOMP_ARCHES if archs is None else archs),
         "knownFlags": list(SECCOMP_FLAGS),
-        "supportedFlags": [flag for flag in flags if flag != _NOTIFY_FLAG],
+        "supportedFlags": list(flags),
     }

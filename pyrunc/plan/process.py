@@ -205,7 +205,13 @@ def _as_runtime(ctx: Context, process: Process) -> list[Step]:
 
 
 def _seccomp(ctx: Context, program: bytes) -> Step:
-    return steps.Seccomp(program=program, flags=ctx.options.seccomp_flags, pointer="/linux/seccomp")
+    listens = ctx.spec.linux and ctx.spec.linux.seccomp and ctx.spec.linux.seccomp.notifies
+    return steps.Seccomp(
+        program=program,
+        flags=ctx.options.seccomp_flags,
+        listener=(1 if ctx.facts.privileged else 2) if listens else 0,
+        pointer="/linux/seccomp",
+    )
 
 
 def _chdir(process: Process, final: int) -> Step:

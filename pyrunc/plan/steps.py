@@ -262,10 +262,14 @@ class NoNewPrivileges(Step):
 
 
 class Seccomp(Step):
-    """Load a compiled filter."""
+    """Load a compiled filter.
+
+    listener: 0 it has none; 1 tell the parent the number of its descriptor; 2 send it.
+    """
 
     program: Bytes
     flags: Number
+    listener: Number
 
 
 class DropBounding(Step):

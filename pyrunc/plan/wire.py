@@ -34,7 +34,18 @@ PLAN, SYNC, FIFO, ROOT, OLD_ROOT, PROCFS, HOOK_OUTPUT, CONSOLE = range(8)
 FIRST_FREE = 8
 
 # What pyrunc-init tells its parent (struct pr_message, `kind`).
-MESSAGES = ("failure", "maps", "forked", "hooks", "limits", "parked", "cgroup", "clocks", "network")
+MESSAGES = (
+    "failure",
+    "maps",
+    "forked",
+    "hooks",
+    "limits",
+    "parked",
+    "cgroup",
+    "clocks",
+    "network",
+    "listener",
+)
 # What the parent answers, one byte.
 GO = b"G"
 

@@ -3,7 +3,7 @@
 
 `check` walks the document in its own order and raises at the first broken rule. Whether this
 host can do what is asked, and whether this version of pyrunc can, is asked elsewhere
-(host facts, unsupported.py). Each concern of `linux` has a file of its own: check_linux.py,
+(host facts). Each concern of `linux` has a file of its own: check_linux.py,
 check_resources.py, check_seccomp.py; the last two are imported only when the document has
 such a part.
 """

@@ -50,7 +50,7 @@ def check_seccomp(seccomp: Seccomp, base: str, warnings: list[str]) -> None:
     _check_known(seccomp.flags or (), SECCOMP_FLAGS, "seccomp flag", f"{base}/flags")
     for index, syscall in enumerate(seccomp.syscalls):
         _check_syscall(syscall, f"{base}/syscalls/{index}")
-    notifies = any(syscall.action == "SCMP_ACT_NOTIFY" for syscall in seccomp.syscalls)
+    notifies = seccomp.notifies
     if notifies and not seccomp.listenerPath:
         raise SpecError("is required by SCMP_ACT_NOTIFY", pointer=f"{base}/listenerPath")
     if seccomp.listenerMetadata and not seccomp.listenerPath:

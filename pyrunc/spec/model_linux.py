@@ -174,6 +174,11 @@ class Seccomp(Model):
     }
     __slots__ = tuple(FIELDS)
 
+    @property
+    def notifies(self) -> bool:
+        """Whether some call is left to an agent."""
+        return any(syscall.action == "SCMP_ACT_NOTIFY" for syscall in self.syscalls)
+
 
 class Personality(Model):
     """The execution domain, see personality(2)."""

@@ -73,7 +73,7 @@ OWN = {
         pyrunc.spec pyrunc.spec.check pyrunc.spec.check_linux pyrunc.spec.check_process
         pyrunc.spec.check_resources
         pyrunc.spec.fields pyrunc.spec.load pyrunc.spec.model pyrunc.spec.model_linux
-        pyrunc.spec.model_resources pyrunc.spec.names pyrunc.spec.unsupported
+        pyrunc.spec.model_resources pyrunc.spec.names
     """,
     "start": "pyrunc.cli.start pyrunc.lifecycle.start",
     "state": "pyrunc.cli.state",

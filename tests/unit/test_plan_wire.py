@@ -226,8 +226,8 @@ def good() -> list[bytes]:
         joined([record(s.OpenProcfs, [REGISTERS - 1])]),
         joined([record(s.Environment, [(32, 6), 0, 0], TWO)], strings=3),
         joined([record(s.Environment, [(32, 0), 0, 0])], strings=1),
-        joined([record(s.Seccomp, [(24, 3), 0], NAME)]),
-        joined([record(s.Seccomp, [(24, 0), 0])]),
+        joined([record(s.Seccomp, [(32, 3), 0, 0], NAME)]),
+        joined([record(s.Seccomp, [(32, 0), 0, 0])]),
         joined([], first_fd=wire.MAX_STEPS - 1),
         joined([], passed_fds=REGISTERS),
     ]
@@ -289,8 +289,8 @@ WRONG: dict[str, Callable[[], bytes]] = {
         [record(s.Environment, [(32, 5), 0, 0], TWO)], strings=2
     ),
     "list that is absent": lambda: joined([record(s.Environment, [(0, 0), 0, 0])], strings=1),
-    "blob that is absent": lambda: joined([record(s.Seccomp, [(0, 0), 0])]),
-    "blob beyond the record": lambda: joined([record(s.Seccomp, [(24, 9), 0], NAME)]),
+    "blob that is absent": lambda: joined([record(s.Seccomp, [(0, 0), 0, 0])]),
+    "blob beyond the record": lambda: joined([record(s.Seccomp, [(32, 9), 0, 0], NAME)]),
     "one string too few": lambda: joined([record(s.Environment, [(32, 6), 0, 0], TWO)], strings=2),
     "one string too many": lambda: joined([record(s.Environment, [(32, 6), 0, 0], TWO)], strings=4),
     "strings without a list": lambda: joined([], strings=1),

@@ -89,11 +89,9 @@ def test_mount_options_are_those_of_runc_and_id_maps() -> None:
     assert features(None)["mountOptions"] == sorted([*runc, "idmap", "ridmap"])
 
 
-def test_what_is_refused_is_not_offered() -> None:
-    linux = features("2.5.4")["linux"]
-    assert "SCMP_ACT_NOTIFY" not in linux["seccomp"]["actions"]
-    assert "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" not in linux["seccomp"]["supportedFlags"]
+def test_without_systemds_client_its_driver_is_not_offered() -> None:
     assert features(None, systemd=False)["linux"]["cgroup"]["systemd"] is False
+    assert features(None)["linux"]["cgroup"]["systemdUser"] is True
 
 
 def test_without_libseccomp_there_is_no_seccomp() -> None:
