@@ -34,6 +34,8 @@ def parser(verb: str) -> argparse.ArgumentParser:
     if verb in ("run", "up", "check"):
         made.add_argument("--smp", type=int, default=1, help="processors; more are slower")
         made.add_argument("--memory", type=int, default=4096, metavar="MIB")
+    if verb == "run":
+        made.add_argument("--shell", action="store_true", help="the guest's console instead of CMD")
     if verb in ("run", "exec", "check"):
         made.add_argument("--user", default="root", help="root, or tester in a login session")
         made.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
@@ -59,10 +61,27 @@ def wish(options: argparse.Namespace, place: Path) -> Wish:
 def run(options: argparse.Namespace) -> int:
     """A clean guest for one command."""
     place = image.ready()
+    if options.shell:
+        return shell(options, place)
     asked = wish(options, place)
     with tempfile.TemporaryDirectory(prefix="pyrunc-guest-") as directory:
         guest = Guest(Path(directory))
         return booted(guest, options, place, asked, options.timeout, stays=False)
+
+
+def shell(options: argparse.Namespace, place: Path) -> int:
+    """A clean guest for a person."""
+    options.command = ["true"]
+    asked = wish(options, place)
+    with tempfile.TemporaryDirectory(prefix="pyrunc-guest-") as directory:
+        guest = Guest(Path(directory))
+        try:
+            guest.start(place, options.smp, options.memory, stays=False, console=True)
+            guest.run(asked, boots=True, timeout=60)
+            guest.wait()
+        finally:
+            guest.stop()
+    return 0
 
 
 def booted(
@@ -116,13 +135,11 @@ def down(_: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """The tests that the guest is for; where there can be no guest, that is said and no failure."""
-    try:
-        image.ready()
-    except image.Impossible as error:
-        print(f"guest: SKIPPED, its tests have not run: {error}")
+    if reason := image.obstacle():
+        print(f"guest: SKIPPED, its tests have not run: {reason}")
         return 0
     start = time.monotonic()
-    options.command = [*PYTEST, *TESTS]
+    options.command, options.shell = [*PYTEST, *TESTS], False
     code = run(options)
     verdict = "passed" if code == 0 else f"FAILED ({code})"
     print(f"guest: {verdict} after {time.monotonic() - start:.0f} s, its boot included")

@@ -55,9 +55,13 @@ def qemu(place: Path, cpus: int, memory: int) -> list[str]:
         # Named as seen from the directory that QEMU starts in: a socket's path must be short.
         "-chardev", "socket,id=control,path=control,server=on,wait=off",
         "-device", "virtserialport,chardev=control,name=pyrunc.control",
-        "-chardev", "file,id=console,path=console.log", "-serial", "chardev:console",
         "-pidfile", "pid",
     ]  # fmt: skip
+
+
+LOGGED = ("-chardev", "file,id=console,path=console.log", "-serial", "chardev:console")
+# Control-A X ends QEMU, Control-C is the guest's.
+OURS = ("-serial", "mon:stdio")
 
 
 class Guest:
@@ -67,7 +71,9 @@ class Guest:
         self.directory = directory
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, place: Path, cpus: int, memory: int, *, stays: bool) -> None:
+    def start(
+        self, place: Path, cpus: int, memory: int, *, stays: bool, console: bool = False
+    ) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         for name in ("control", "pid", "installed"):
             (self.directory / name).unlink(missing_ok=True)
@@ -75,11 +81,19 @@ class Guest:
             keeper = ["timeout", "--kill-after=5", LIFE_OF_A_KEPT_ONE]
         else:
             keeper = ["setpriv", "--pdeathsig=KILL"]
+        command = [*keeper, *qemu(place, cpus, memory), *(OURS if console else LOGGED)]
+        if console:
+            self._process = subprocess.Popen(command, cwd=self.directory)
+            return
         with (self.directory / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [*keeper, *qemu(place, cpus, memory)], cwd=self.directory,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=stays,
+                command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=stays,
             )  # fmt: skip
+
+    def wait(self) -> None:
+        assert self._process
+        self._process.wait()
 
     def stop(self) -> None:
         """End QEMU, ours or the one that was left running here."""
