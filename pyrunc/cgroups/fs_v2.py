@@ -162,10 +162,9 @@ class UnifiedDriver(Driver):
         from pyrunc.cgroups import oom
 
         try:
-            return oom.UnifiedEvents(self._open(0))
+            return oom.UnifiedEvents(self._open(0), self.directories[0])
         except OSError as error:
-            path = f"{self.directories[0]}/memory.events"
-            raise tree.failure("watch", "open", error, path) from error
+            raise tree.failure("watch", "inotify_init1", error, self.directories[0]) from error
 
     def _counting(self) -> int:
         return 0

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Out-of-memory events of a cgroup, as they happen: an object that can be polled.
 
-v2's files of events wake who polls them for priority data, which needs no inotify; v1 signals
-an eventfd. Either way one epoll descriptor stands for all sources, so that the caller needs to
-know nothing of them. This module must not decide what an event is worth.
+v2's files of events wake who polls them for priority data; v1 signals an eventfd. Either way
+one epoll descriptor stands for all sources, so that the caller needs to know nothing of them.
+This module must not decide what an event is worth.
 """
 
 from __future__ import annotations
@@ -119,11 +119,23 @@ class UnifiedEvents(OomEvents):
 
     Args:
         directory: its descriptor, needed only here.
+        path: its path.
+
+    Raises:
+        OSError: as open(2) and inotify_add_watch(2) give it.
     """
 
-    def __init__(self, directory: int) -> None:
+    def __init__(self, directory: int, path: str) -> None:
+        from pyrunc.kernel import watch
+
         super().__init__()
         try:
+            # The kernel tells changes of cgroup.events 10 ms apart at least, and drops the last
+            # one if the cgroup is removed meanwhile: who polls the file would wait for ever.
+            self._removals = watch.removals(os.path.dirname(path))
+            self._files.append(self._removals)
+            self._epoll.register(self._removals, select.EPOLLIN)
+            self._drain = watch.drain
             self._state = self._watch(directory, "cgroup.events")
             # Not there without the memory controller: then only the end is told.
             self._memory = self._watch(directory, "memory.events")
@@ -134,6 +146,7 @@ class UnifiedEvents(OomEvents):
             raise
 
     def read(self) -> OomCounts:
+        self._drain(self._removals)
         # First the end, then the counts: a kill that ended it is not lost that way.
         self.ended = self._state < 0 or self._ends(self._state)
         text = _text(self._memory) if self._memory >= 0 else ""
