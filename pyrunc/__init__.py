@@ -14,7 +14,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.container import Container, Exit
+    from pyrunc.container import Container
     from pyrunc.errors import (
         BusError,
         CgroupError,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UnsupportedError,
         UsageError,
     )
+    from pyrunc.exits import Exit
     from pyrunc.limits import Limits
     from pyrunc.plan.compile import Plan
     from pyrunc.spec.model import Spec
@@ -58,7 +59,7 @@ __all__ = [
 
 _HOMES = {
     "Container": "pyrunc.container",
-    "Exit": "pyrunc.container",
+    "Exit": "pyrunc.exits",
     "Limits": "pyrunc.limits",
     "Plan": "pyrunc.plan.compile",
     "Spec": "pyrunc.spec.model",

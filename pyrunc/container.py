@@ -18,29 +18,9 @@ if TYPE_CHECKING:
     import builtins
     from typing import Any
 
+    from pyrunc.exits import Exit
     from pyrunc.lifecycle.create import Request
     from pyrunc.limits import Limits
-
-
-class Exit:
-    """How a container's program ended.
-
-    Attributes:
-        code: its exit status, or 128 + signal as a shell tells it; None if unknown, because
-            the process was not a child of this one.
-        signal: the signal that killed it, or 0.
-        oom_killed: whether the kernel killed a process of the container for want of memory.
-    """
-
-    __slots__ = ("code", "oom_killed", "signal")
-
-    def __init__(self, code: int | None, signal: int = 0, oom_killed: bool = False) -> None:
-        self.code = code
-        self.signal = signal
-        self.oom_killed = oom_killed
-
-    def __repr__(self) -> str:
-        return f"Exit(code={self.code}, signal={self.signal}, oom_killed={self.oom_killed})"
 
 
 class Container:
@@ -78,6 +58,7 @@ class Container:
         environment: tuple[str, ...] = (),
         new_keyring: bool = True,
         systemd_cgroup: bool = False,
+        no_pivot: bool = False,
         limits: Limits | None = None,
         notify: bool = False,
         detached: bool = True,
@@ -97,6 +78,7 @@ class Container:
             environment: ``NAME=value`` to add to process.env.
             new_keyring: join a session keyring of the container's own.
             systemd_cgroup: let systemd make it (cgroupsPath is "slice:prefix:name" then).
+            no_pivot: for hosts whose root is an initramfs; less safe (see SECURITY.md).
             limits: go before those of config.json.
             notify: give the program a socket for sd_notify(3), which `start` relays.
             detached: for the wording of errors about terminals.
@@ -111,16 +93,11 @@ class Container:
 
         handover.check_preserved(preserve_fds)
         request = Request(
-            root=store.state_root(root),
-            container_id=container_id,
-            bundle=handover.bundle_directory(bundle),
-            stdio=stdio,
-            preserve_fds=preserve_fds,
-            environment=environment,
-            keyring=new_keyring,
+            root=store.state_root(root), container_id=container_id,
+            bundle=handover.bundle_directory(bundle), stdio=stdio, preserve_fds=preserve_fds,
+            environment=environment, keyring=new_keyring, no_pivot=no_pivot, notify=notify,
             cgroup_manager="systemd" if systemd_cgroup else "fs",
-            notify=notify,
-        )
+        )  # fmt: skip
         container = cls._create(request, console_socket, detached, limits)
         container._announce(pid_file, pidfd_socket)
         return container
@@ -327,6 +304,8 @@ class Container:
             TimeoutError: it still runs.
             ContainerNotRunning: it ended before this object was made, and how is not known.
         """
+        from pyrunc.exits import Exit
+
         if self._exit is not None:
             return self._exit
         pidfd = self.fileno()

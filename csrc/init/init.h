@@ -90,6 +90,8 @@ STEP(make_directory);
 STEP(make_node);
 STEP(symlink);
 STEP(pivot);
+STEP(open_root);
+STEP(change_root);
 STEP(null_stdio);
 STEP(console);
 STEP(read_only_path);

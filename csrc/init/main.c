@@ -44,6 +44,8 @@ static const step_function functions[PR_OP_COUNT] = {
     ENTRY(make_node, MAKE_NODE),
     ENTRY(symlink, SYMLINK),
     ENTRY(pivot, PIVOT),
+    ENTRY(open_root, OPEN_ROOT),
+    ENTRY(change_root, CHANGE_ROOT),
     ENTRY(null_stdio, NULL_STDIO),
     ENTRY(console, CONSOLE),
     ENTRY(read_only_path, READ_ONLY_PATH),

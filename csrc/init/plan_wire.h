@@ -107,6 +107,7 @@ enum pr_call {
     PR_CALL_IOPRIO_SET = 51,
     PR_CALL_PERSONALITY = 52,
     PR_CALL_SET_MEMPOLICY = 53,
+    PR_CALL_CHROOT = 54,
 };
 
 enum pr_reason {
@@ -151,36 +152,38 @@ enum pr_op {
     PR_OP_MAKE_NODE = 20,
     PR_OP_SYMLINK = 21,
     PR_OP_PIVOT = 22,
-    PR_OP_NULL_STDIO = 23,
-    PR_OP_CONSOLE = 24,
-    PR_OP_READ_ONLY_PATH = 25,
-    PR_OP_COPY_UP = 26,
-    PR_OP_REMOUNT = 27,
-    PR_OP_MASK_PATH = 28,
-    PR_OP_HOSTNAME = 29,
-    PR_OP_DOMAINNAME = 30,
-    PR_OP_SYSCTL = 31,
-    PR_OP_UMASK = 32,
-    PR_OP_NO_NEW_PRIVILEGES = 33,
-    PR_OP_SECCOMP = 34,
-    PR_OP_DROP_BOUNDING = 35,
-    PR_OP_CHOWN_STDIO = 36,
-    PR_OP_CHANGE_DIRECTORY = 37,
-    PR_OP_SET_IDS = 38,
-    PR_OP_SET_CAPABILITIES = 39,
-    PR_OP_AMBIENT_CAPABILITIES = 40,
-    PR_OP_SCHEDULER = 41,
-    PR_OP_IO_PRIORITY = 42,
-    PR_OP_PERSONALITY = 43,
-    PR_OP_MEMORY_POLICY = 44,
-    PR_OP_LABEL = 45,
-    PR_OP_ENVIRONMENT = 46,
-    PR_OP_FIND_PROGRAM = 47,
-    PR_OP_RUN_HOOK = 48,
-    PR_OP_CLOSE_DESCRIPTORS = 49,
-    PR_OP_WAIT_START = 50,
-    PR_OP_EXECUTE = 51,
-    PR_OP_COUNT = 52,
+    PR_OP_OPEN_ROOT = 23,
+    PR_OP_CHANGE_ROOT = 24,
+    PR_OP_NULL_STDIO = 25,
+    PR_OP_CONSOLE = 26,
+    PR_OP_READ_ONLY_PATH = 27,
+    PR_OP_COPY_UP = 28,
+    PR_OP_REMOUNT = 29,
+    PR_OP_MASK_PATH = 30,
+    PR_OP_HOSTNAME = 31,
+    PR_OP_DOMAINNAME = 32,
+    PR_OP_SYSCTL = 33,
+    PR_OP_UMASK = 34,
+    PR_OP_NO_NEW_PRIVILEGES = 35,
+    PR_OP_SECCOMP = 36,
+    PR_OP_DROP_BOUNDING = 37,
+    PR_OP_CHOWN_STDIO = 38,
+    PR_OP_CHANGE_DIRECTORY = 39,
+    PR_OP_SET_IDS = 40,
+    PR_OP_SET_CAPABILITIES = 41,
+    PR_OP_AMBIENT_CAPABILITIES = 42,
+    PR_OP_SCHEDULER = 43,
+    PR_OP_IO_PRIORITY = 44,
+    PR_OP_PERSONALITY = 45,
+    PR_OP_MEMORY_POLICY = 46,
+    PR_OP_LABEL = 47,
+    PR_OP_ENVIRONMENT = 48,
+    PR_OP_FIND_PROGRAM = 49,
+    PR_OP_RUN_HOOK = 50,
+    PR_OP_CLOSE_DESCRIPTORS = 51,
+    PR_OP_WAIT_START = 52,
+    PR_OP_EXECUTE = 53,
+    PR_OP_COUNT = 54,
 };
 
 struct pr_parent_death {
@@ -316,6 +319,17 @@ struct pr_symlink {
 
 struct pr_pivot {
     struct pr_step step;
+};
+
+struct pr_open_root {
+    struct pr_step step;
+    struct pr_span path;
+};
+
+struct pr_change_root {
+    struct pr_step step;
+    struct pr_span path;
+    uint64_t move;
 };
 
 struct pr_null_stdio {
@@ -513,6 +527,8 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_MAKE_NODE] = "suuuuuu",
     [PR_OP_SYMLINK] = "ssu",
     [PR_OP_PIVOT] = "",
+    [PR_OP_OPEN_ROOT] = "s",
+    [PR_OP_CHANGE_ROOT] = "su",
     [PR_OP_NULL_STDIO] = "",
     [PR_OP_CONSOLE] = "ruuuu",
     [PR_OP_READ_ONLY_PATH] = "s",

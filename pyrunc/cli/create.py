@@ -7,7 +7,7 @@ import os
 
 from pyrunc.cli.root import root
 from pyrunc.container import Container
-from pyrunc.errors import KernelError, UnsupportedError
+from pyrunc.errors import KernelError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ def arguments(line: Line) -> dict[str, Any]:
     from pyrunc.kernel.process import close_on_exec_from
 
     options = line.options
-    if line.flag("no-pivot"):
-        raise UnsupportedError("--no-pivot is not supported yet", document="command line")
     preserve, environment = _listen_fds()
     preserve += line.number("preserve-fds")
     # Whatever else the caller has left open is for nobody: not for hooks, not for us.
@@ -49,6 +47,7 @@ def arguments(line: Line) -> dict[str, Any]:
         "pidfd_socket": _absolute(options.get("pidfd-socket")),
         "preserve_fds": preserve,
         "environment": environment,
+        "no_pivot": line.flag("no-pivot"),
         "new_keyring": not line.flag("no-new-keyring"),
         "notify": bool(os.environ.get("NOTIFY_SOCKET")),
         "systemd_cgroup": line.globals.get("systemd-cgroup", "false") == "true",

@@ -57,7 +57,7 @@ _CREATE = (
     Option("console-socket", VALUE, "AF_UNIX socket that gets the terminal's master"),
     Option("pidfd-socket", VALUE, "AF_UNIX socket that gets a pidfd of the process"),
     Option("pid-file", VALUE, "write the process's pid to this file"),
-    Option("no-pivot", FLAG, "move the root instead of pivoting (not supported yet)"),
+    Option("no-pivot", FLAG, "chroot instead of pivot_root, for hosts that run from an initramfs"),
     Option("no-new-keyring", FLAG, "keep the caller's session keyring"),
     Option("preserve-fds", NUMBER, "keep this many descriptors from 3 on"),
     Option("no-subreaper", FLAG, "do not adopt orphaned processes"),

@@ -17,7 +17,7 @@ from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import hooks, outside, store
 from pyrunc.lifecycle.bundle import root_directory
 from pyrunc.lifecycle.handshake import Child
-from pyrunc.lifecycle.status import process_stat
+from pyrunc.lifecycle.status import process_stat, timestamp
 from pyrunc.plan import compile as compiler
 from pyrunc.plan import wire
 from pyrunc.plan.encode import encode
@@ -46,13 +46,14 @@ class Request:
         preserve_fds: how many descriptors from 3 on the container keeps.
         environment: variables to add (LISTEN_FDS).
         keyring: join a session keyring.
+        no_pivot: chroot(2) in the place of pivot_root(2).
         cgroup_manager: "fs" or "systemd".
         notify: give the program a socket for sd_notify(3).
     """
 
     __slots__ = (
         "bundle", "cgroup_manager", "console_socket", "container_id", "environment", "keyring",
-        "notify", "preserve_fds", "root", "stdio",
+        "no_pivot", "notify", "preserve_fds", "root", "stdio",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +67,7 @@ class Request:
         preserve_fds: int = 0,
         environment: tuple[str, ...] = (),
         keyring: bool = True,
+        no_pivot: bool = False,
         cgroup_manager: str = "fs",
         notify: bool = False,
     ) -> None:
@@ -77,6 +79,7 @@ class Request:
         self.preserve_fds = preserve_fds
         self.environment = environment
         self.keyring = keyring
+        self.no_pivot = no_pivot
         self.cgroup_manager = cgroup_manager
         self.notify = notify
 
@@ -169,6 +172,7 @@ class _Creation:
             cgroup_joins=self._joins(),
             cgroup_waits=self.cgroup.needs_process or self.resctrl is not None,
             keyring=self.request.keyring,
+            no_pivot=self.request.no_pivot,
             seccomp=seccomp,
             seccomp_flags=flags,
             hook_state=self._hook_state("creating"),
@@ -400,11 +404,3 @@ def _program() -> bytes:
         return os.read(fd, os.fstat(fd).st_size)
     finally:
         os.close(fd)
-
-
-def timestamp(nanoseconds: int) -> str:
-    """RFC 3339 with nanoseconds, as Go prints a time in UTC."""
-    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    digits = f"{fraction:09d}".rstrip("0")
-    return f"{text}.{digits}Z" if digits else f"{text}Z"

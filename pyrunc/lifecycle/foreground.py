@@ -18,7 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.container import Container, Exit
+    from pyrunc.container import Container
+    from pyrunc.exits import Exit
 
 _NOT_FORWARDED = frozenset((_signal.SIGCHLD, _signal.SIGWINCH, _signal.SIGURG))
 _CHUNK = 65536

@@ -71,3 +71,13 @@ def open_pidfd(state: dict[str, Any]) -> int:
         return fd
     os.close(fd)
     return -1
+
+
+def timestamp(nanoseconds: int) -> str:
+    """RFC 3339 with nanoseconds, as Go prints a time in UTC."""
+    import time
+
+    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    digits = f"{fraction:09d}".rstrip("0")
+    return f"{text}.{digits}Z" if digits else f"{text}Z"

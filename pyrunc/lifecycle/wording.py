@@ -34,6 +34,8 @@ _VERBS: dict[str, tuple[str, str]] = {
     "make_node": ("make device", "path"),
     "symlink": ("make link", "path"),
     "pivot": ("pivot to the root filesystem", ""),
+    "open_root": ("open the root filesystem", "path"),
+    "change_root": ("change to the root filesystem", "path"),
     "null_stdio": ("re-open /dev/null", ""),
     "console": ("set up the terminal", ""),
     "read_only_path": ("make read-only", "path"),

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from pyrunc.errors import UnsupportedError
+from pyrunc.errors import SpecError
 from pyrunc.kernel import constants as k
 from pyrunc.plan import devices, mounts, namespaces, process, steps, wire
 from pyrunc.plan.mount_options import clean
@@ -32,6 +32,7 @@ class Options:
         cgroup_paths: controller -> directory; "" is the unified hierarchy.
         cgroup_joins: how many hierarchies the process has to join by itself.
         cgroup_waits: the cgroup is made around the process, which waits for that.
+        no_pivot: the host's root cannot be pivoted away from.
         keyring: whether to join a session keyring of the container's own.
         seccomp: the compiled filter, or None.
         seccomp_flags: for seccomp(2).
@@ -43,7 +44,7 @@ class Options:
 
     __slots__ = (
         "bundle", "cgroup_joins", "cgroup_paths", "cgroup_waits", "console", "container_id",
-        "environment", "hook_state", "keyring", "rootfs", "seccomp", "seccomp_flags",
+        "environment", "hook_state", "keyring", "no_pivot", "rootfs", "seccomp", "seccomp_flags",
         "started_state",
     )  # fmt: skip
 
@@ -57,6 +58,7 @@ class Options:
         cgroup_joins: int = 0,
         cgroup_waits: bool = False,
         keyring: bool = True,
+        no_pivot: bool = False,
         seccomp: bytes | None = None,
         seccomp_flags: int = 0,
         hook_state: tuple[str, str] = ("", ""),
@@ -71,6 +73,7 @@ class Options:
         self.cgroup_joins = cgroup_joins
         self.cgroup_waits = cgroup_waits
         self.keyring = keyring
+        self.no_pivot = no_pivot
         self.seccomp = seccomp
         self.seccomp_flags = seccomp_flags
         self.hook_state = hook_state
@@ -176,15 +179,10 @@ def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
 
     Raises:
         SpecError: something in the configuration cannot be carried out; with its pointer.
-        UnsupportedError: there is no mount namespace.
     """
-    if not any(ns.type == "mount" for ns in (spec.linux.namespaces if spec.linux else ())):
-        # Every mount below would be the host's own.
-        raise UnsupportedError(
-            "a container without a mount namespace is not supported by this version of pyrunc yet",
-            pointer="/linux/namespaces",
-        )
     ctx = Context(spec, facts, options)
+    if not ctx.has_namespace("mount"):
+        _refuse_host_mounts(ctx)
     made = tuple(order(ctx))
     return Plan(
         made,
@@ -194,6 +192,24 @@ def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
         ctx.passed,
         tuple(ctx.idmapped.values()),
     )
+
+
+def _refuse_host_mounts(ctx: Context) -> None:
+    """Without a mount namespace every mount would be the host's own, and stay there."""
+    root = ctx.spec.root
+    for wanted, pointer in (
+        (ctx.spec.mounts, "/mounts"),
+        (root and root.readonly, "/root/readonly"),
+        # Device nodes would be bound, as no user namespace may make any.
+        (ctx.has_namespace("user"), "/linux/namespaces"),
+        (ctx.spec.linux and ctx.spec.linux.rootfsPropagation, "/linux/rootfsPropagation"),
+    ):
+        if wanted:
+            raise SpecError(
+                "the host's mounts would change: there is no mount namespace",
+                pointer=pointer,
+                hint='add {"type": "mount"} to /linux/namespaces',
+            )
 
 
 def order(ctx: Context) -> list[Step]:
@@ -206,8 +222,7 @@ def order(ctx: Context) -> list[Step]:
     made += devices.compile_devices(ctx)
     made += _hooks_before_pivot(ctx)
     # From here on no step names a path of the host.
-    made.append(steps.Pivot())
-    made += _root_propagation(ctx)
+    made += _leave_host(ctx)
     # The container's /dev/null exists only now; after the hooks, whose output may be stdio.
     made.append(steps.NullStdio())
     if spec.process and spec.process.cwd:
@@ -290,6 +305,8 @@ def _root_source(ctx: Context) -> Step:
 def _root(ctx: Context) -> list[Step]:
     """Bring the root filesystem into the mount namespace."""
     made: list[Step] = []
+    if not ctx.has_namespace("mount"):
+        return [steps.OpenRoot(path=ctx.options.rootfs, pointer="/root/path")]
     if ctx.makes("mount"):
         # The first of all mount operations: otherwise what follows would appear on the host.
         # A slave, not private: unmounts on the host still reach us, so that we pin nothing.
@@ -316,6 +333,17 @@ def _hooks_before_pivot(ctx: Context) -> list[Step]:
         made.append(steps.Sync(message=HOOKS))
     made += process.hooks(ctx, "createContainer", hooks.createContainer)
     return made
+
+
+def _leave_host(ctx: Context) -> list[Step]:
+    """Make the root filesystem "/"."""
+    if not ctx.has_namespace("mount"):
+        return [steps.ChangeRoot(path=ctx.options.rootfs, move=0, pointer="/root/path")]
+    if ctx.options.no_pivot:
+        first: Step = steps.ChangeRoot(path=ctx.options.rootfs, move=1, pointer="/root/path")
+    else:
+        first = steps.Pivot()
+    return [first, *_root_propagation(ctx)]
 
 
 def _root_propagation(ctx: Context) -> list[Step]:

@@ -28,7 +28,7 @@ def needs_procfs(ctx: Context) -> bool:
     """Whether a step writes below /proc once the container's mounts may cover it."""
     process = ctx.spec.process
     labels = process and (process.apparmorProfile or process.selinuxLabel)
-    return bool(labels or (ctx.spec.linux and ctx.spec.linux.sysctl))
+    return bool(labels or ctx.options.no_pivot or (ctx.spec.linux and ctx.spec.linux.sysctl))
 
 
 def keyring(ctx: Context) -> list[Step]:

@@ -190,6 +190,19 @@ class Pivot(Step):
     """Make the root filesystem "/" and let go of the host's tree."""
 
 
+class OpenRoot(Step):
+    """Open the root filesystem where it is, for a container without a mount namespace."""
+
+    path: String
+
+
+class ChangeRoot(Step):
+    """chroot(2) into the root filesystem. move=1: first move its mount onto "/"."""
+
+    path: String
+    move: Number
+
+
 class NullStdio(Step):
     """Re-point 0, 1, 2 to the container's /dev/null where they are the host's."""
 

@@ -272,7 +272,7 @@ def cgroup_files(pid: int) -> list[str]:
 
 
 _VOLATILE = re.compile(
-    r"usage|stat|threads|pressure|\.procs|tasks|peak|events|current|fail|sched_delay"
+    r"usage|stat|threads|pressure|\.procs|tasks|peak|events|current|fail|sched_delay|io_serv"
 )
 
 

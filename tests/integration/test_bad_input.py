@@ -78,7 +78,7 @@ PROPERTIES = {
     "/linux/seccomp": ({"defaultAction": "SCMP_ACT_MAYBE"}, "SCMP_ACT_MAYBE"),
     "/linux/sysctl": ({"kernel.core_pattern": "|/evil"}, "kernel.core_pattern"),
     "/hooks": ({"prestart": [{"path": "relative"}]}, "/hooks/prestart/0/path"),
-    "/linux/intelRdt": ({"closID": "x"}, "not supported"),
+    "/linux/intelRdt": ({"closID": "x"}, "resctrl is not mounted"),
 }
 
 

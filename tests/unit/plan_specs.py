@@ -45,6 +45,7 @@ class Case(NamedTuple):
     host: str = "v2"
     seccomp: bytes | None = None
     preserved: int = 0
+    no_pivot: bool = False
 
     @property
     def facts(self) -> HostFacts:
@@ -62,6 +63,7 @@ class Case(NamedTuple):
             rootfs=f"{HOST}/bundle/rootfs",
             cgroup_paths=paths,
             cgroup_joins=len(hierarchies),
+            no_pivot=self.no_pivot,
             seccomp=self.seccomp,
             seccomp_flags=4 if self.seccomp else 0,
             hook_state=('{"status":"creating","pid":', "}"),
@@ -186,6 +188,12 @@ def _unusual_mounts() -> Case:
     return Case(made)
 
 
+def _no_mount_namespace() -> Case:
+    made = with_namespaces(config(), "pid", "uts", "ipc", "network")
+    made["linux"] = {"namespaces": made["linux"]["namespaces"]}
+    return Case(made | {"mounts": [], "root": {"path": "rootfs"}})
+
+
 def _time() -> Case:
     made = with_namespaces(config(), "mount", "time", "pid", "uts", "ipc")
     made["process"].pop("capabilities")
@@ -235,6 +243,8 @@ def cases() -> dict[str, Case]:
         "nested-without-groups": Case(config(), "no-groups"),
         "filter-before-privileges": _confined(),
         "mounts": _mounts(),
+        "no-mount-namespace": _no_mount_namespace(),
+        "no-pivot": Case(config(), no_pivot=True),
         "unusual-mounts": _unusual_mounts(),
         "time-namespace": _time(),
         "scheduled-and-labelled": _scheduled(),
@@ -371,4 +381,5 @@ def random_cases(draw: st.DrawFn) -> Case:
         host,
         draw(st.none() | st.binary(min_size=1, max_size=40)),
         draw(st.integers(0, 3)),
+        draw(st.booleans()),
     )
