@@ -277,16 +277,6 @@ def test_namespaces_of_the_wrong_type(runtime, bundle):
     assert "is not a network namespace" in done.stderr
 
 
-def test_no_mount_namespace_is_refused(runtime, bundle):
-    namespaces = bundle.config["linux"]["namespaces"]
-    bundle.config["linux"]["namespaces"] = [ns for ns in namespaces if ns["type"] != "mount"]
-    for name in ("maskedPaths", "readonlyPaths"):
-        del bundle.config["linux"][name]
-    done = runtime.run(bundle.write())
-    assert done.returncode == 1
-    assert "without a mount namespace is not supported" in done.stderr
-
-
 def test_signals_that_the_caller_ignores_are_not_inherited(runtime, bundle):
     """Also the two that libc keeps for its threads, and what Python ignores itself."""
     bundle.args("/bin/grep", "Sig", "/proc/self/status")
