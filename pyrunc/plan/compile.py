@@ -121,10 +121,14 @@ class Context:
         self.facts = facts
         self.options = options
         self.namespaces = {ns.type: ns for ns in (spec.linux.namespaces if spec.linux else ())}
+        self.mounts = spec.mounts
+        if self.has_namespace("user"):
+            # What no user namespace may mount it gets as a bind mount, as with crun.
+            self.mounts = tuple(mounts.adapted(self, mount) for mount in spec.mounts)
         self.joined = namespaces.joined(self)
         self.cgroup_register = wire.FIRST_FREE + len(self.joined)
         self.idmapped: dict[int, IdMapped] = {}
-        if any(map(mounts.is_mapped, spec.mounts)):
+        if any(map(mounts.is_mapped, self.mounts)):
             from pyrunc.plan import idmap
 
             self.idmapped = idmap.find(self)
@@ -133,7 +137,7 @@ class Context:
         self.mount_register = self.passed
         self.early = facts.privileged and (self.has_namespace("user") or self.joins("mount"))
         self._sources = self.mount_register + 1
-        self.registers = self._sources + (len(spec.mounts) if self.early else 0) + 1
+        self.registers = self._sources + (len(self.mounts) if self.early else 0) + 1
         wanted = spec.linux.rootfsPropagation if spec.linux else None
         self.propagation = k.MS_PRIVATE if wanted in ("private", "rprivate") else k.MS_SLAVE
         self.read_only_later: list[tuple[int, str]] = []
@@ -198,7 +202,7 @@ def _refuse_host_mounts(ctx: Context) -> None:
     """Without a mount namespace every mount would be the host's own, and stay there."""
     root = ctx.spec.root
     for wanted, pointer in (
-        (ctx.spec.mounts, "/mounts"),
+        (ctx.mounts, "/mounts"),
         (root and root.readonly, "/root/readonly"),
         # Device nodes would be bound, as no user namespace may make any.
         (ctx.has_namespace("user"), "/linux/namespaces"),

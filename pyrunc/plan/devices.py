@@ -36,7 +36,7 @@ def compile_devices(ctx: Context) -> list[Step]:
     """Nodes and links, unless the caller has brought a /dev of his own."""
     if any(
         clean(mount.destination) == "/dev" and ("bind" in mount.options or "rbind" in mount.options)
-        for mount in ctx.spec.mounts
+        for mount in ctx.mounts
     ):
         return []
     configured = ctx.spec.linux.devices if ctx.spec.linux else ()

@@ -61,7 +61,7 @@ def find(ctx: Context) -> dict[int, IdMapped]:
         SpecError: there are no maps to use, it is no bind mount, or there is no right to.
     """
     found: dict[int, IdMapped] = {}
-    for index, mount in enumerate(ctx.spec.mounts):
+    for index, mount in enumerate(ctx.mounts):
         if not is_mapped(mount):
             continue
         pointer = f"/mounts/{index}"

@@ -27,6 +27,7 @@ _ATTRIBUTES: dict[str, tuple[int, int]] = {
     "strictatime": (k.MOUNT_ATTR_STRICTATIME, k.MOUNT_ATTR_ATIME),
     "nostrictatime": (0, k.MOUNT_ATTR_ATIME),
 }
+ATTRIBUTE_OPTIONS = frozenset(_ATTRIBUTES)
 # A filesystem's own flags: option -> what fsconfig is told ("" nothing).
 _SUPERBLOCK = {
     "sync": "sync", "async": "async", "dirsync": "dirsync", "lazytime": "lazytime",

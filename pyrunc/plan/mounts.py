@@ -7,7 +7,8 @@ from pyrunc.errors import SpecError
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps
 from pyrunc.plan.cgroup_mounts import compile_cgroup
-from pyrunc.plan.mount_options import clean, parse_options
+from pyrunc.plan.mount_options import ATTRIBUTE_OPTIONS, clean, parse_options
+from pyrunc.spec.fields import decode_object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,10 +69,32 @@ def is_mapped(mount: Mount) -> bool:
     return bool(mount.uidMappings or "idmap" in mount.options or "ridmap" in mount.options)
 
 
+# Filesystem -> the namespace whose owner alone may mount it, and what the host has in its place.
+_OWNED = {"sysfs": ("network", "/sys"), "proc": ("pid", "/proc")}
+
+
+def adapted(ctx: Context, mount: Mount) -> Mount:
+    """A mount as a container with a user namespace can have it.
+
+    A sysfs shows the devices of a network namespace and a procfs the processes of a pid
+    namespace, and the kernel lets only their owners mount them. With the host's one there the
+    container sees what the host has.
+    """
+    namespace, path = _OWNED.get(mount.type or "", ("", ""))
+    if not namespace or ctx.has_namespace(namespace) or "bind" in mount.options:
+        return mount
+    kept = [option for option in mount.options if option in ATTRIBUTE_OPTIONS]
+    # The mounts below come along, and must not be writable where the first one is not.
+    options = ["rbind", *kept, *(["rro"] if "ro" in kept else [])]
+    return decode_object(
+        type(mount), {"destination": mount.destination, "source": path, "options": options}
+    )
+
+
 def compile_mounts(ctx: Context) -> list[Step]:
     """The steps of all mounts, in the order of the list, which is binding."""
     made: list[Step] = []
-    for index, mount in enumerate(ctx.spec.mounts):
+    for index, mount in enumerate(ctx.mounts):
         pointer = f"/mounts/{index}"
         options = parse_options(mount.options)
         destination = clean(mount.destination)
@@ -99,7 +122,7 @@ def early_sources(ctx: Context) -> list[Step]:
     """
     return [
         _open_source(ctx, mount, index, parse_options(mount.options))
-        for index, mount in enumerate(ctx.spec.mounts)
+        for index, mount in enumerate(ctx.mounts)
         if ("bind" in mount.options or "rbind" in mount.options) and index not in ctx.idmapped
     ]
 

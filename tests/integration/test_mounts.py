@@ -176,3 +176,19 @@ def test_a_remount_of_nothing(runtime, bundle):
     assert "remount /bin: mount_setattr: invalid argument" in refused(runtime, bundle)
     bundle.config["mounts"][-1]["options"] = ["remount", "size=5"]
     assert "a remount changes a mount's own flags" in refused(runtime, bundle)
+
+
+@pytest.mark.parametrize("kind", ["sysfs", "proc"])
+def test_what_a_user_namespace_cannot_mount_is_the_hosts(runtime, bundle, kind):
+    linux = bundle.config["linux"]
+    needed = {"sysfs": "network", "proc": "pid"}[kind]
+    linux["namespaces"] = [n for n in linux["namespaces"] if n["type"] != needed]
+    linux["namespaces"].append({"type": "user"})
+    linux["uidMappings"] = linux["gidMappings"] = ids(0, 0)
+    linux["maskedPaths"] = linux["readonlyPaths"] = []
+    if kind == "proc":
+        bundle.config["mounts"] = [m for m in bundle.config["mounts"] if m["type"] != "mqueue"]
+    place = {"sysfs": "/sys", "proc": "/proc"}[kind]
+    text = said(runtime, bundle, f"grep ' {place} {kind} ' /proc/mounts; ls {place}")
+    names = {"sysfs": "kernel", "proc": "cpuinfo"}[kind]
+    assert names in text.split()

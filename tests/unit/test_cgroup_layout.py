@@ -105,10 +105,7 @@ LEGACY = Layout("v1", (Hierarchy(("memory",), "/m", "/a/b"), Hierarchy(("devices
     [
         ("/a/b", ["/a/b"], ["/a/b", "/a/b"]),
         ("//a/./b/", ["/a/b"], ["/a/b", "/a/b"]),
-        ("/../../a", ["/a"], ["/a", "/a"]),
-        ("/a/../../../b", ["/b"], ["/b", "/b"]),
         ("x/y", ["/user.slice/x/y"], ["/a/b/x/y", "/x/y"]),
-        ("../../x", ["/user.slice/x"], ["/a/b/x", "/x"]),
         (None, ["/user.slice/id"], ["/a/b/id", "/id"]),
         ("", ["/user.slice/id"], ["/a/b/id", "/id"]),
     ],
@@ -118,7 +115,9 @@ def test_place(asked: str | None, unified: list[str], legacy: list[str]) -> None
     assert place.place(LEGACY, asked, "id") == legacy
 
 
-@pytest.mark.parametrize("asked", ["/", "//", "..", "/a/..", ".", "a\0b"])
+@pytest.mark.parametrize(
+    "asked", ["/", "//", "..", "/a/..", ".", "a\0b", "/../../a", "/a/../../../b", "../../x"]
+)
 def test_paths_that_name_no_cgroup(asked: str) -> None:
     with pytest.raises(SpecError) as caught:
         place.place(UNIFIED, asked, "id")
