@@ -26,6 +26,13 @@ class NoDriver(Driver):
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(type(layout)(layout.kind, ()), [])
+        self._host = layout
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The caller's own cgroups: what a cgroup mount of the container shows."""
+        rows = self._host.hierarchies
+        return {name: h.mount + h.own.rstrip("/") for h in rows for name in h.names}
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "manager": "none"}
