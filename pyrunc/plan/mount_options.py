@@ -28,11 +28,12 @@ _ATTRIBUTES: dict[str, tuple[int, int]] = {
     "nostrictatime": (0, k.MOUNT_ATTR_ATIME),
 }
 ATTRIBUTE_OPTIONS = frozenset(_ATTRIBUTES)
-# A filesystem's own flags: option -> what fsconfig is told ("" nothing).
+# A filesystem's own flags: option -> what fsconfig is told ("" nothing). The kernel's new mount
+# calls have no word for iversion: filesystems that count changes do so unasked.
 _SUPERBLOCK = {
     "sync": "sync", "async": "async", "dirsync": "dirsync", "lazytime": "lazytime",
-    "nolazytime": "nolazytime", "mand": "mand", "nomand": "nomand", "iversion": "iversion",
-    "noiversion": "noiversion", "silent": "", "loud": "", "defaults": "",
+    "nolazytime": "nolazytime", "mand": "mand", "nomand": "nomand", "iversion": "",
+    "noiversion": "", "silent": "", "loud": "", "defaults": "",
 }  # fmt: skip
 _PROPAGATION = {
     "private": k.MS_PRIVATE,
