@@ -347,13 +347,17 @@ class _Creation:
                 "hooks": lambda: self._runtime_hooks(child.pid),
                 "limits": lambda: outside.set_limits(process, child.pid),
             },
-            self._why_dead,
+            lambda: self._why_dead(child),
             lambda fd: self._listener(child.pid, fd),
         )
 
-    def _why_dead(self) -> str:
+    def _why_dead(self, child: Child) -> str:
         if self.cgroup.oom_kills():
             return "container init was OOM-killed (memory limit too low?)"
+        if child.killed_by() == 31:  # SIGSYS
+            from pyrunc.lifecycle import filters
+
+            return filters.killed(self.spec)
         return "container init died before it was ready"
 
     def _runtime_hooks(self, pid: int) -> None:
@@ -367,7 +371,7 @@ class _Creation:
         """Save the state: from here on the container exists and can be started."""
         found = process_stat(child.pid)
         if found is None:
-            raise PyruncError(self._why_dead())
+            raise PyruncError(self._why_dead(child))
         self.state |= {
             "pid": child.pid,
             "startTime": found[1],

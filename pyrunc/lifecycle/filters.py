@@ -142,6 +142,25 @@ def hand_over(spec: Spec, state: dict[str, Any], pid: int, fd: int) -> None:
         agent.close()
 
 
+# What pyrunc-init still has to call once the filter is in force.
+_NEEDED = "read, write, close and execve"
+_NEEDED_EARLY = (
+    "prctl, fchown, setgroups, setresgid, setresuid, capset, chdir, getcwd, openat, fstat, "
+    "close_range, fcntl"
+)
+
+
+def killed(spec: Spec) -> str:
+    """What to say of a process that its own filter has killed before it was ready."""
+    confined = spec.process is not None and spec.process.noNewPrivileges
+    needed = _NEEDED if confined else f"{_NEEDED}, {_NEEDED_EARLY}"
+    why = "" if confined else "; with noNewPrivileges only the first four"
+    return (
+        "the seccomp profile killed container init (SIGSYS): of system calls it must allow "
+        f"{needed}{why} [/linux/seccomp]"
+    )
+
+
 def _is_little() -> bool:
     from sys import byteorder
 

@@ -96,6 +96,14 @@ class Child:
         except ChildProcessError:
             pass
 
+    def killed_by(self) -> int:
+        """The signal that ended it, or 0. It stays to be reaped."""
+        try:
+            found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT)
+        except ChildProcessError:
+            return 0
+        return found.si_status if found and found.si_code != os.CLD_EXITED else 0
+
     def until_parked(
         self,
         answers: dict[str, Callable[[], None]],

@@ -226,3 +226,20 @@ def test_flags(runtime, bundle):
     seccomp["flags"] = []
     assert isinstance(said(runtime, bundle, script), str)
     assert "mitigated" not in allowed
+
+
+@pytest.mark.parametrize(
+    ("confined", "call"), [(True, "write"), (False, "write"), (False, "capset")]
+)
+def test_a_profile_that_kills_init_is_named(runtime, bundle, confined, call):
+    bundle.config["process"]["noNewPrivileges"] = confined
+    bundle.config["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": [call], "action": "SCMP_ACT_KILL_PROCESS"}],
+    }
+    done = runtime.run(bundle.write())
+    assert done.returncode == 1
+    assert "the seccomp profile killed container init (SIGSYS)" in done.stderr
+    assert call in done.stderr
+    assert "[/linux/seccomp]" in done.stderr
+    assert os.listdir(runtime.root) == [":seccomp"]
