@@ -129,6 +129,46 @@ def test_with_65536_more_ids(rootless):
 
 
 @needs_ranges
+def test_a_debian_tree_with_users_of_its_own(rootless):
+    """As apt runs its methods: under another id than root's, with directories of that id."""
+    rootfs = rootless.bundle.rootfs
+    shutil.rmtree(rootfs)
+    for name in ("etc", "proc", "dev", "sys", "tmp", "usr", "var/cache/apt/archives/partial"):
+        (rootfs / name).mkdir(parents=True)
+    for name in ("bin", "sbin", "lib", "lib64"):
+        (rootfs / name).symlink_to(f"usr/{name}")
+    for name in ("passwd", "group", "debian_version", "ld.so.cache"):
+        shutil.copy(f"/etc/{name}", rootfs / "etc" / name)
+    for path in (rootfs, *rootfs.rglob("*")):
+        os.lchown(path, USER, USER)
+    # Id 42 of the container is the 42nd of the range: _apt has that one in every Debian.
+    os.chown(rootfs / "var/cache/apt/archives/partial", 100041, USER)
+    rootless.maps(MANY)
+    rootless.bundle.config["root"]["readonly"] = False
+    more = [f"CAP_{name}" for name in ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")]
+    for name in ("bounding", "effective", "permitted"):
+        rootless.process["capabilities"][name] += more
+    rootless.bundle.config["mounts"].append(
+        {"destination": "/usr", "source": "/usr", "options": ["rbind", "ro"]}
+    )
+    rootless.bundle.args(
+        "/bin/bash",
+        "-c",
+        "cat /etc/debian_version; id; cd /var/cache/apt/archives; stat -c %U partial; "
+        "setpriv --reuid=_apt --regid=nogroup --clear-groups bash -c 'id -un; touch partial/x'; "
+        "stat -c %U:%G partial/x; chown daemon:mail partial/x; stat -c %U:%G partial/x; "
+        "dpkg --version | head -1; exit 7",
+    )
+    done = rootless.runtime.run(rootless.bundle)
+    assert done.returncode == 7, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[1].startswith("uid=0(root) gid=0(root)")
+    assert lines[2:6] == ["_apt", "_apt", "_apt:nogroup", "daemon:mail"]
+    assert "dpkg" in lines[6]
+    assert os.stat(rootfs / "var/cache/apt/archives/partial/x").st_uid == 100000
+
+
+@needs_ranges
 def test_ids_that_are_not_granted(rootless):
     rootless.maps(ids((0, USER, 1), (1, 5, 10)))
     text = rootless.refused()
