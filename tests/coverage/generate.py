@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/spec-coverage.md from the tables beside this file.
+
+python tests/coverage/generate.py > docs/spec-coverage.md
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
+import chapter_escapes
+import chapter_linux
+import chapter_mounts
+import chapter_process
+import chapter_resources
+import chapter_runtime
+from row import TESTS, Chapter, Row, is_path, known
+
+CHAPTERS: tuple[Chapter, ...] = (
+    *chapter_mounts.CHAPTERS,
+    *chapter_process.CHAPTERS,
+    *chapter_linux.CHAPTERS,
+    *chapter_resources.CHAPTERS,
+    *chapter_runtime.CHAPTERS,
+    *chapter_escapes.CHAPTERS,
+)
+DOCUMENT = TESTS.parent / "docs" / "spec-coverage.md"
+HEAD = """\
+<!-- Generated: python tests/coverage/generate.py > docs/spec-coverage.md -->
+# What of the specification pyrunc does, and which test proves it
+
+Version 1.3.0, Linux. Every property of `config.json`, every mount option and every requirement of
+`runtime.md` and `bundle.md` has a row here, and every row a test that fails when the code behind it
+is broken, or the reason why it has none. `tests/unit/test_spec_coverage.py` holds the table
+against the model, against the tests and against this file.
+
+"tests" are node ids of pytest below `tests/`. `peers` says where runc (1.5) and crun (1.29) do
+otherwise; nothing there means that they do the same.
+"""
+
+
+def cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def line(row: Row, ids: dict[str, str]) -> str:
+    name = f"`{row.name}`" if is_path(row.name) else row.name
+    tests = "<br>".join(f"`{ids[short].removeprefix('tests/')}`" for short in row.tests.split())
+    cells = [name, row.does, tests or f"none: {row.reason}", row.peers]
+    return "| " + " | ".join(map(cell, cells)) + " |"
+
+
+def document() -> str:
+    """The whole text."""
+    ids = known()
+    made = [HEAD]
+    for chapter in CHAPTERS:
+        made.append(f"\n## {chapter.title}\n{chapter.text}\n")
+        made.append("| what | pyrunc | tests | peers |\n|---|---|---|---|\n")
+        made += [line(row, ids) + "\n" for row in chapter.rows]
+    return "".join(made)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())
