@@ -138,6 +138,27 @@ def cgroups_named(part: str) -> list[str]:
     return found
 
 
+# As systemd mounts cgroup2. Any new mount of it from the host's cgroup namespace, as runc makes
+# them, takes what it does not name from all of the host.
+CGROUP_OPTIONS = frozenset({"nsdelegate", "memory_recursiveprot"})
+
+
+def cgroup_options() -> frozenset[str]:
+    """Those of CGROUP_OPTIONS that the guest's cgroups have."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        if fields[4] == "/sys/fs/cgroup":
+            return CGROUP_OPTIONS & set(fields[-1].split(","))
+    raise AssertionError("no cgroup mount")
+
+
+def restore_cgroup_options() -> None:
+    if cgroup_options() != CGROUP_OPTIONS:
+        options = f"remount,{','.join(sorted(CGROUP_OPTIONS))}"
+        subprocess.run(["mount", "-o", options, "/sys/fs/cgroup"], check=True)
+        assert cgroup_options() == CGROUP_OPTIONS
+
+
 def default_config() -> dict[str, Any]:
     """What `pyrunc spec` writes on this host."""
     from pyrunc import cgroups

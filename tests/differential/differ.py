@@ -118,8 +118,10 @@ class Pair:
             runtime.root.mkdir()
 
     def box(self) -> Box:
-        """A pristine bundle."""
+        """A pristine bundle, on a host as it was."""
         self._no_mounts()
+        if support.GUEST:
+            support.restore_cgroup_options()
         self.sweep()
         self.boxes += 1
         shutil.rmtree(self.path / "bundle", ignore_errors=True)

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may differ between runc 1.1 and pyrunc: the one list, with reasons.
 
-It is about two hosts: one of hybrid cgroups with runc 1.1.5, and the guest (cgroup v2, all mounts
-shared, runc 1.1.15).
-
 A row rewrites what runc's probe said; the result has to be what pyrunc's said. A row that
 changes nothing where it should is stale, and fails.
 """
@@ -11,14 +8,12 @@ changes nothing where it should is stale, and fails.
 from __future__ import annotations
 
 import re
-import subprocess
-from dataclasses import dataclass
 
 import cases_isolation  # noqa: F401
 import cases_kernel  # noqa: F401
 import cases_mounts  # noqa: F401
-import support
 from cases_process import CASES
+from difference import HERE, Difference
 
 # Names of rows for tests outside CASES.
 OTHERS = (
@@ -27,36 +22,6 @@ OTHERS = (
 )
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One known difference.
-
-    Attributes:
-        reason: why it is right that pyrunc differs.
-        runc: a pattern over the lines of runc's probe, or over its message when it refuses.
-        pyrunc: what stands there in pyrunc's.
-        cases: names of CASES or OTHERS where it shows; () is everywhere where runc's lines match.
-        unless: where it does not, although they match.
-        refused: runc refuses the bundle; pyrunc runs it.
-        on: "v1" or "v2", or a version of runc: only there.
-    """
-
-    reason: str
-    runc: str
-    pyrunc: str = ""
-    cases: tuple[str, ...] = ()
-    unless: tuple[str, ...] = ()
-    refused: bool = False
-    on: str = ""
-
-
-def here() -> set[str]:
-    """What `on` can name."""
-    text = subprocess.run(["runc", "--version"], check=False, capture_output=True, text=True).stdout
-    return {"v2" if support.V2 else "v1", *re.findall(r"^runc version ([\d.]+)", text)}
-
-
-HERE = here()
 USERNS = tuple(name for name in CASES if re.search("user_namespace|joined_user|rootless", name))
 MAPPED_ROOT = tuple(
     name for name in USERNS if name != "user_namespace_of_the_same_ids" and "rootless" not in name
@@ -338,10 +303,18 @@ DIFFERENCES = (
     Difference(
         "without a cgroup namespace the host's cgroup2 mount is bound: a new one, as runc makes it,"
         " takes nsdelegate and memory_recursiveprot from all cgroups of the host",
-        r" - cgroup2 cgroup ",
-        r" master:/sys/fs/cgroup - cgroup2 cgroup2 ",
+        r" - cgroup2 cgroup rw ",
+        r" master:/sys/fs/cgroup - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot ",
         cases=("v2_without_a_cgroup_namespace", "docker"),
         on="v2",
+    ),
+    Difference(
+        "runc masks the cgroups of an ordinary user's container; pyrunc mounts its own",
+        r"^(mount: / /sys/fs/cgroup ro),relatime - tmpfs tmpfs \S+ (\(on /sys/fs/cgroup, .*)",
+        r"\1,nosuid,nodev,noexec,relatime - cgroup2 cgroup"
+        r" rw,nsdelegate,memory_recursiveprot \2",
+        cases=ROOTLESS,
+        on="1.1.15",
     ),
     Difference(
         "poststop hooks start in the bundle, as all other hooks of the runtime do",
@@ -367,7 +340,8 @@ DIFFERENCES = (
     Difference(
         "newer runc makes the mount below the root private, so that what is bound from it is no"
         " slave of the host's; pyrunc leaves it as it is, as 1.1.5 does",
-        r"^(mount: \S+ (?!/mnt/r?private|/etc/host|/etc/resolv)\S+ [^- ]+(?: shared:\S+)?) - ext4 ",
+        r"^(mount: \S+ (?!/mnt/r?private|/etc/host|/etc/resolv|/b)\S+ [^- ]+"
+        r"(?: shared:\S+)?) - ext4 ",
         r"\1 master:/ - ext4 ",
         unless=("root_propagation_private", "root_propagation_rprivate"),
         on="1.1.15",

@@ -28,7 +28,7 @@ KEPT = 2  # images of this many recipes
 
 
 class Impossible(Exception):
-    """This host cannot run the guest, and why."""
+    """There can be no guest, and why."""
 
 
 def obstacle() -> str:

@@ -49,7 +49,7 @@ def in_tree(tree: Path, commands: str) -> None:
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
     )  # fmt: skip
     if done.returncode != 0:
-        raise SystemExit(f"guest: building pyrunc failed\n{done.stdout}{done.stderr}")
+        raise image.Impossible(f"building pyrunc failed\n{done.stdout}{done.stderr}")
 
 
 def sources() -> list[str]:
@@ -79,12 +79,16 @@ def synchronise(before: list[str]) -> list[str]:
     return names
 
 
-def packed(place: Path) -> Path:
+def packed(place: Path) -> bytes:
     """A tar of the project, built for the image in `place`."""
     with image.alone(WORK / "lock"):
-        COPY.mkdir(exist_ok=True)
         notes = WORK / "notes.json"
-        known = json.loads(notes.read_text()) if notes.exists() else {"names": [], "key": ""}
+        known = {"names": [], "key": ""}
+        if notes.exists():
+            known = json.loads(notes.read_text())
+        else:  # a build that failed; who knows what it left
+            shutil.rmtree(COPY, ignore_errors=True)
+        COPY.mkdir(exist_ok=True)
         names = synchronise(known["names"])
         key = image.hashed(COMPILED, COPY, salt=place.name)
         if known["key"] != key:
@@ -92,7 +96,6 @@ def packed(place: Path) -> Path:
             in_tree(place / "tree", NATIVE)
         notes.write_text(json.dumps({"names": names, "key": key}))
         in_tree(place / "tree", BYTECODE)
-        tar = WORK / "project.tar"
         options = ["--sort=name", "--owner=0", "--group=0", "--exclude=./build/temp*"]
-        subprocess.run(["tar", "-c", "-f", tar, *options, "-C", COPY, "."], check=True)
-        return tar
+        command = ["tar", "-c", *options, "-C", COPY, "."]
+        return subprocess.run(command, check=True, capture_output=True).stdout

@@ -3,15 +3,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 import support
 from engines import IMAGE, command
-
-# As systemd mounts it.
-OPTIONS = {"nsdelegate", "memory_recursiveprot"}
 
 
 def test_systemd_and_pure_cgroup_v2():
@@ -52,27 +48,12 @@ def test_a_users_session(tmp_path):
     assert cgroup.startswith("0::/user.slice/user-1000.slice/")
 
 
-def options() -> set[str]:
-    """Of the one cgroup2 hierarchy, as this mount shows them."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields = line.split()
-        if fields[4] == "/sys/fs/cgroup":
-            return set(fields[-1].split(",")) & OPTIONS
-    raise AssertionError("no cgroup mount")
-
-
 @pytest.fixture
 def hierarchy():
     """With systemd's options, which a test before may have lost."""
-
-    def restore():
-        remount = ["mount", "-o", f"remount,{','.join(sorted(OPTIONS))}", "/sys/fs/cgroup"]
-        subprocess.run(remount, check=True)
-        assert options() == OPTIONS
-
-    restore()
+    support.restore_cgroup_options()
     yield
-    restore()
+    support.restore_cgroup_options()
 
 
 @pytest.mark.parametrize("program", ["pyrunc", "runc"])
@@ -85,4 +66,4 @@ def test_a_cgroup_mount_takes_no_option_from_the_host(hierarchy, runtime, bundle
     runtime.program = support.PYRUNC if program == "pyrunc" else "runc"
     done = runtime.run(bundle)
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
-    assert options() == (OPTIONS if program == "pyrunc" else set())
+    assert support.cgroup_options() == (support.CGROUP_OPTIONS if program == "pyrunc" else set())

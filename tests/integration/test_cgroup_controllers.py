@@ -397,8 +397,9 @@ def test_delegation(name: str) -> None:
 
 def _mount(names: tuple[str, ...], place: Path) -> None:
     """Take controllers away from cgroup v2, which earlier tests have handed down there."""
-    with suppress(OSError):
-        directory("/cgroup.subtree_control").write_text(" ".join("-" + name for name in names))
+    for base, _, _ in os.walk(directory("/"), topdown=False):
+        with suppress(OSError):
+            Path(base, "cgroup.subtree_control").write_text(" ".join("-" + name for name in names))
     command = ["mount", "-t", "cgroup", "-o", ",".join(names), "none", str(place)]
     deadline = time.monotonic() + 10
     while subprocess.run(command, check=False, capture_output=True).returncode:
