@@ -12,6 +12,7 @@ from row import Chapter, Row
 from pyrunc.spec import names
 
 DOCUMENT = (
+    Row("right and wrong documents", "judged as by the specification's JSON schemas, but for a list with reasons", "spec_corpus:who_agrees_and_who_does_not"),
     Row("an unknown member", "ignored", "spec_load:unknown_members_are_ignored"),
     Row("a member of another type or out of range", "refused before anything is made, by pointer",
         "spec_fields:every_field_refuses_every_other_json_type spec_fields:every_integer_has_its_range "
