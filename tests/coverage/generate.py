@@ -59,8 +59,8 @@ def differences() -> str:
     made = [
         "\n## The loader and the JSON schemas\n",
         "Some 2000 documents, each changed in one place, are judged by all three"
-        " (`unit/test_spec_corpus.py`). They agree but for these, which that test holds both ways:\n"
-        "what differs has a row, each row shows. Places and messages are patterns.\n\n",
+        " (`unit/test_spec_corpus.py`). They agree but for these, which that test holds both\n"
+        "ways: what differs has a row, each row shows. Places and messages are patterns.\n\n",
         "| judge | who refuses | place | message | reason |\n|---|---|---|---|---|\n",
     ]
     for row in DIFFERENCES:

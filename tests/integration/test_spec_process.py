@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import resource
+from pathlib import Path
 
 import pytest
 from test_process import refused, said
@@ -59,6 +60,21 @@ def test_sets_before_execve(runtime, bundle, name, line):
     expected = 0 if name == "permitted" else bits(SOME)
     assert int(found["CapAmb"], 16) == expected
     assert int(found[line], 16) == expected
+
+
+def test_all_five_sets_of_the_process_that_waits(runtime, bundle):
+    """execve(2) makes the effective set anew: only before it the listed one can be seen."""
+    wanted = {
+        "bounding": [*SOME, "CAP_SYS_CHROOT"], "permitted": SOME, "effective": SOME[:1],
+        "inheritable": SOME[1:], "ambient": SOME[1:2],
+    }  # fmt: skip
+    bundle.config["process"]["capabilities"] = wanted
+    bundle.config["process"]["user"] = {"uid": 1000, "gid": 1000}
+    pid = runtime.state(runtime.create(bundle.write()))["pid"]
+    found = status(Path(f"/proc/{pid}/status").read_text())
+    assert {name: int(found[line], 16) for name, line in SETS.items()} == {
+        name: bits(names) for name, names in wanted.items()
+    }
 
 
 def test_an_unknown_capability_is_a_warning(runtime, bundle):
