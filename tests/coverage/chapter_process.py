@@ -65,7 +65,7 @@ PROCESS = (
     Row("process.scheduler.policy", "one of seven, else refused", f"process:scheduler {_DEADLINE} {_BROKEN}", "crun has no SCHED_ISO", names.SCHED_POLICIES),
     Row("process.scheduler.nice", "-20 to 19 for OTHER and BATCH", f"process:scheduler {_BROKEN}"),
     Row("process.scheduler.priority", "FIFO and RR only", f"process:scheduler {_BROKEN}"),
-    Row("process.scheduler.flags", "known ones; as bits", f"process:scheduler {_BROKEN}", "", names.SCHED_FLAGS),
+    Row("process.scheduler.flags", "known ones; as bits", f"spec_process:a_flag_of_the_scheduler process:scheduler {_BROKEN}", "", names.SCHED_FLAGS),
     Row("process.scheduler.runtime", "DEADLINE only", f"{_DEADLINE} {_BROKEN}"),
     Row("process.scheduler.deadline", "DEADLINE only", f"{_DEADLINE} {_BROKEN}"),
     Row("process.scheduler.period", "DEADLINE only", f"{_DEADLINE} {_BROKEN}"),

@@ -215,6 +215,19 @@ def test_a_size_without_a_terminal_is_ignored(runtime, bundle):
     assert said(runtime, bundle, "echo ran") == "ran\n"
 
 
+@pytest.mark.parametrize(
+    ("flags", "policy"), [([], "1"), (["SCHED_FLAG_RESET_ON_FORK"], "0")], ids=["none", "reset"]
+)
+def test_a_flag_of_the_scheduler(runtime, bundle, flags, policy):
+    """With it a child of the program is scheduled as any other."""
+    bundle.config["process"]["scheduler"] = {
+        "policy": "SCHED_FIFO", "priority": 10, "flags": flags,
+    }  # fmt: skip
+    if os.path.exists("/sys/fs/cgroup/cpu/cpu.rt_runtime_us"):
+        bundle.config["linux"]["resources"]["cpu"] = {"realtimeRuntime": 1000}
+    assert said(runtime, bundle, "cut -d' ' -f 41 /proc/self/stat; true").strip() == policy
+
+
 def test_a_deadline(runtime, bundle):
     """Runtime, deadline and period reach the kernel: it refuses these three in no other order."""
     bundle.config["process"]["scheduler"] = {
