@@ -93,7 +93,7 @@ SECCOMP = (
     Row("linux.seccomp.defaultAction", "required where there are rules; not NOTIFY", f"spec_seccomp:the_default_action {_BROKEN}"),
     Row("linux.seccomp.defaultErrnoRet", "EPERM by default; refused where the action uses none", f"spec_seccomp:the_default_action {_BROKEN}", "runc passes over it"),
     Row("linux.seccomp.architectures", "the native one always; calls of one that is not listed are killed", f"spec_seccomp:an_architecture {_BROKEN}", "runc lacks some", names.SECCOMP_ARCHES),
-    Row("linux.seccomp.flags", "absent: SPEC_ALLOW; unknown: refused", f"seccomp:flags {_BROKEN}", "crun tries again without", names.SECCOMP_FLAGS),
+    Row("linux.seccomp.flags", "absent: SPEC_ALLOW; unknown: refused", f"spec_seccomp:flags_that_the_kernel_is_given seccomp:flags {_BROKEN}", "crun tries again without", names.SECCOMP_FLAGS),
     Row("linux.seccomp.listenerPath", "gets the state and the listener; has to answer", f"seccomp:an_agent_answers seccomp:an_agent_that_is_not_there {_BROKEN}"),
     Row("linux.seccomp.listenerMetadata", "passed on; refused without the path", f"seccomp:an_agent_answers {_BROKEN}"),
     Row("linux.seccomp.syscalls", "in their order", "spec_seccomp:an_error_in_the_place_of_a_call bundles:same[seccomp_arguments]"),

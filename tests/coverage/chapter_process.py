@@ -41,7 +41,7 @@ PROCESS = (
         f"spec_process:user spec_process:groups_of_the_caller_are_dropped rootless:groups_that_cannot_be_had {_BROKEN}"),
     Row("the owner of stdio", "becomes the process's user, for pipes and terminals",
         "spec_process:stdio_belongs_to_the_user bundles:same[uid_1000_with_a_home]"),
-    Row("descriptors", "0, 1, 2 and those to preserve; no others", "spec_process:only_stdio_is_open lifecycle:descriptors_of_the_caller_do_not_get_in lifecycle:preserved_descriptors"),
+    Row("descriptors", "0, 1, 2 and those to preserve; no others", "spec_process:only_stdio_is_open escapes_caller:a_parked_container_holds_nothing_of_the_hosts lifecycle:descriptors_of_the_caller_do_not_get_in lifecycle:preserved_descriptors"),
     Row("process.capabilities", "absent: none; a name that nobody knows is a warning",
         "spec_process:without_capabilities_there_are_none spec_process:an_unknown_capability_is_a_warning spec_check:what_is_odd_but_allowed_is_a_warning",
         "crun refuses unknown names; newer runc leaves absent ones alone", names.CAPABILITIES),

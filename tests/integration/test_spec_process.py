@@ -128,6 +128,7 @@ def test_no_new_privileges(runtime, bundle, value, shown):
 @pytest.mark.parametrize("score", [0, 321, 1000])
 def test_oom_score(runtime, bundle, score):
     bundle.config["process"]["oomScoreAdj"] = score
+    runtime.prefix = ("sh", "-c", 'echo 77 > /proc/self/oom_score_adj; exec "$@"', "sh")
     assert said(runtime, bundle, "cat /proc/self/oom_score_adj") == f"{score}\n"
 
 

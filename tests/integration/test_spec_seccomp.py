@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -148,6 +149,26 @@ def test_an_errno_that_the_action_does_not_use(runtime, bundle):
     """A MUST that runc passes over."""
     profile(bundle, rule(*MKDIR, action="SCMP_ACT_LOG", errnoRet=5))
     assert "/linux/seccomp/syscalls/0/errnoRet" in refused(runtime, bundle)
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+@pytest.mark.parametrize(
+    ("flags", "given"),
+    [
+        (None, "SECCOMP_FILTER_FLAG_SPEC_ALLOW"),
+        ([], "0"),
+        (["SECCOMP_FILTER_FLAG_LOG"], "SECCOMP_FILTER_FLAG_LOG"),
+        # One thread has nothing to synchronise.
+        (["SECCOMP_FILTER_FLAG_TSYNC"], "0"),
+    ],
+)
+def test_flags_that_the_kernel_is_given(runtime, bundle, tmp_path, flags, given):
+    profile(bundle, rule(*MKDIR), **({} if flags is None else {"flags": flags}))
+    trace = tmp_path / "trace"
+    runtime.prefix = ("strace", "-f", "-o", str(trace), "-e", "trace=seccomp")
+    said(runtime, bundle, "true")
+    calls = [line for line in trace.read_text().splitlines() if "SECCOMP_SET_MODE_FILTER" in line]
+    assert [line.split(", ")[1] for line in calls] == [given]
 
 
 OTHER = r"""
