@@ -259,7 +259,7 @@ def test_names_that_we_make_are_planted_as_links(runtime, bundle, canary, name, 
     assert (snapshot(canary), target.stat().st_uid, target.read_text()) == before
 
 
-@pytest.mark.parametrize("kind", ["absent", "file", "directory", "link", "dangling"])
+@pytest.mark.parametrize("kind", ["absent", "file", "directory", "link", "dangling", "inside"])
 @pytest.mark.parametrize("readonly", [False, True])
 def test_console_of_every_odd_shape(runtime, bundle, canary, tmp_path, kind, readonly):
     """CVE-2025-52565, CVE-2026-88264 (T-console): a pty of ours, or an error."""
@@ -273,6 +273,9 @@ def test_console_of_every_odd_shape(runtime, bundle, canary, tmp_path, kind, rea
         place.write_text("x")
     elif kind == "directory":
         place.mkdir()
+    elif kind == "inside":
+        (bundle.rootfs / "inside").write_text("x")
+        place.symlink_to("/inside")
     elif kind != "absent":
         place.symlink_to(canary / ("ptmx" if kind == "link" else "new"))
     before = snapshot(canary)
