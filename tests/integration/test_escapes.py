@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import support
 from test_hostile_image import canary, snapshot
 
 assert canary  # the fixture
 
 MOUNTS = Path("/proc/self/mountinfo")
-ATTEMPTS = 25
+ATTEMPTS = max(3, 25 // support.EVERY)
 
 
 @contextmanager
