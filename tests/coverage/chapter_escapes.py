@@ -42,7 +42,7 @@ RUNC = (
     Row("CVE-2024-21626", "R9 R11: nothing of the caller's is open; the working directory has to lie inside", _FDS),
     Row("CVE-2024-45310", "R3: made below a descriptor of the parent", f"{_RACE} hostile_image:mount_points_behind_links_stay_inside"),
     Row("CVE-2025-31133", "R7 R8: the null device is verified; else an error", f"{_MASKS} escapes:every_default_mask_is_one hostile_image:masks_hold"),
-    Row("masks below a /proc that is moved meanwhile", "known fault: they are passed over", "escapes:masks_below_a_proc_that_was_moved"),
+    Row("masks below a /proc that is moved meanwhile", "looked up on the procfs that we have mounted, wherever it is by then", "escapes:masks_below_a_proc_that_was_moved"),
     Row("CVE-2025-52565", "R20: a pty of a verified devpts", f"{_CONSOLE} escapes:a_devpts_of_the_image"),
     Row("CVE-2025-52881", "R4 R6 R17: labels and sysctls through a procfs of our own", f"spec_linux:a_sysctl {_RACE} plan_order:the_order_is_safe_in_the_golden_plans layers:init_names_nothing_below_proc"),
     Row("CVE-2026-41579", "R2 R3: /dev is never followed", "hostile_image:dev_that_is_a_link"),

@@ -135,6 +135,7 @@ def test_a_hook_that_fails_ends_the_create(runtime, bundle, name):
     done = runtime("create", "-b", str(bundle.write().path), runtime.new_id(), check=False)
     assert done.returncode == 1
     assert "exit status 3" in done.stderr
+    assert f"{name} hook" in done.stderr
     assert "the reason" in done.stderr or name == "createContainer"
     assert log.read_text() == "poststop\n"
     assert nothing_left(runtime)
