@@ -56,6 +56,7 @@ void set_reg(uint64_t index, int fd);
 char **strings(const void *step, struct pr_span span);
 
 /* path.c: every lookup inside the root filesystem */
+int open_in(int base, const char *path, uint64_t flags, uint64_t resolve);
 int open_in_root(const char *path, uint64_t flags, uint64_t resolve);
 int open_parent(const char *path, const char **name);
 int reach(const char *path, int directory, mode_t mode);

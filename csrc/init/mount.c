@@ -287,7 +287,7 @@ STEP(read_only_path)
 {
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
     int done = 0;
-    int target = open_in_root(TEXT(s, path), O_PATH, 0);
+    int target = open_in(reg(s->base), TEXT(s, path), O_PATH, 0);
     if (target < 0) /* only the absence of the path itself is no error (security R7) */
         return errno == ENOENT || errno == ENOTDIR ? 0 : fail(PR_CALL_OPENAT2);
     int tree = clone_tree(target, 1);
@@ -351,7 +351,7 @@ static int null_device(void)
 STEP(mask_path)
 {
     struct stat st;
-    int target = open_in_root(TEXT(s, path), O_PATH, 0);
+    int target = open_in(reg(s->base), TEXT(s, path), O_PATH, 0);
     if (target < 0)
         return errno == ENOENT || errno == ENOTDIR ? 0 : fail(PR_CALL_OPENAT2);
     if (fstat(target, &st) < 0) {
@@ -366,7 +366,7 @@ STEP(mask_path)
     int done = move_onto(cover, target) < 0 ? fail(PR_CALL_MOVE_MOUNT) : 0;
     close(target);
     if (done == 0) { /* what is there now must be the cover, not what a race left beneath */
-        target = open_in_root(TEXT(s, path), O_PATH, 0);
+        target = open_in(reg(s->base), TEXT(s, path), O_PATH, 0);
         if (target < 0 || !same_file(target, cover))
             done = refuse(PR_WHY_NOT_NULL, 0);
         if (target >= 0)

@@ -21,17 +21,22 @@
 enum { MAX_LINKS = 40, MAX_RACES = 1000 };
 
 /* EAGAIN: a rename raced with the walk of "..", and the kernel could not vouch for the result. */
-int open_in_root(const char *path, uint64_t flags, uint64_t resolve)
+int open_in(int base, const char *path, uint64_t flags, uint64_t resolve)
 {
     struct open_how how = {.flags = flags | O_CLOEXEC,
                            .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve};
     long fd = -1;
     for (int i = 0; i < MAX_RACES; i++) {
-        fd = syscall(SYS_openat2, reg(PR_REG_ROOT), path, &how, sizeof how);
+        fd = syscall(SYS_openat2, base, path, &how, sizeof how);
         if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
             break;
     }
     return (int)fd;
+}
+
+int open_in_root(const char *path, uint64_t flags, uint64_t resolve)
+{
+    return open_in(reg(PR_REG_ROOT), path, flags, resolve);
 }
 
 /* The directory that holds the last component of an absolute path; `name` is that component. */

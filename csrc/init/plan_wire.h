@@ -347,6 +347,7 @@ struct pr_console {
 
 struct pr_read_only_path {
     struct pr_step step;
+    uint64_t base;
     struct pr_span path;
 };
 
@@ -366,6 +367,7 @@ struct pr_remount {
 
 struct pr_mask_path {
     struct pr_step step;
+    uint64_t base;
     struct pr_span path;
 };
 
@@ -531,10 +533,10 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_CHANGE_ROOT] = "su",
     [PR_OP_NULL_STDIO] = "",
     [PR_OP_CONSOLE] = "ruuuu",
-    [PR_OP_READ_ONLY_PATH] = "s",
+    [PR_OP_READ_ONLY_PATH] = "rs",
     [PR_OP_COPY_UP] = "rsu",
     [PR_OP_REMOUNT] = "suu",
-    [PR_OP_MASK_PATH] = "s",
+    [PR_OP_MASK_PATH] = "rs",
     [PR_OP_HOSTNAME] = "s",
     [PR_OP_DOMAINNAME] = "s",
     [PR_OP_SYSCTL] = "ss",

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pyrunc.errors import SpecError
 from pyrunc.kernel import constants as k
 from pyrunc.plan import devices, mounts, namespaces, process, steps, wire
-from pyrunc.plan.mount_options import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,6 +140,8 @@ class Context:
         wanted = spec.linux.rootfsPropagation if spec.linux else None
         self.propagation = k.MS_PRIVATE if wanted in ("private", "rprivate") else k.MS_SLAVE
         self.read_only_later: list[tuple[int, str]] = []
+        # Where procfs and sysfs are mounted, and by which register.
+        self.anchors: dict[str, int] = {}
 
     def has_namespace(self, kind: str) -> bool:
         """Whether the container has a namespace of that type, new or joined."""
@@ -159,6 +160,16 @@ class Context:
         if index in self.idmapped:
             return self.idmap_register + list(self.idmapped).index(index)
         return self._sources + index if self.early else self.mount_register
+
+    def within(self, path: str) -> tuple[int, str]:
+        """The register of the kernel's filesystem that a path lies in, and the rest of it.
+
+        The root filesystem's, and the whole path, where it lies in none.
+        """
+        for place, register in self.anchors.items():
+            if path.startswith(place + "/"):
+                return register, path[len(place) :]
+        return wire.ROOT, path
 
     def new_register(self) -> int:
         """One more register, for what has to be kept."""
@@ -246,7 +257,7 @@ def order(ctx: Context) -> list[Step]:
     made += process.profile(ctx)
     # Before /proc/sys may become read-only, and through a procfs that no mount can cover.
     made += process.sysctls(ctx)
-    made += _covered_paths(ctx)
+    made += mounts.covered_paths(ctx)
     # Last of all mounts done: from here on privileges only go.
     made += process.drop_privileges(ctx)
     return made
@@ -386,21 +397,3 @@ def _read_only(register: int, pointer: str) -> Step:
         recursive=0,
         pointer=pointer,
     )
-
-
-def _covered_paths(ctx: Context) -> list[Step]:
-    """Read-only before masked, as runc does: a mask may lie inside a read-only path."""
-    linux = ctx.spec.linux
-    if not linux:
-        return []
-    made: list[Step] = [
-        steps.ReadOnlyPath(path=clean(path), pointer=f"/linux/readonlyPaths/{i}")
-        for i, path in enumerate(linux.readonlyPaths)
-    ]
-    seen: set[str] = set()
-    for i, masked in enumerate(linux.maskedPaths):
-        path = clean(masked)
-        if path not in seen:
-            made.append(steps.MaskPath(path=path, pointer=f"/linux/maskedPaths/{i}"))
-        seen.add(path)
-    return made

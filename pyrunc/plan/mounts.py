@@ -98,6 +98,9 @@ def compile_mounts(ctx: Context) -> list[Step]:
         pointer = f"/mounts/{index}"
         options = parse_options(mount.options)
         destination = clean(mount.destination)
+        if not options.remount:
+            # What is mounted there from now on is another one.
+            ctx.anchors.pop(destination, None)
         if options.remount:
             made += _remount(destination, options, pointer)
             continue
@@ -185,6 +188,10 @@ def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> l
     data = list(options.data)
     register = ctx.mount_register
     later = mount.type == "tmpfs" or destination == "/dev"
+    if mount.type in ("proc", "sysfs"):
+        # Kept open, for the paths that are covered in there later.
+        register = ctx.new_register()
+        ctx.anchors[destination] = register
     if attributes & k.MOUNT_ATTR_RDONLY and later:
         # It has to be filled first: made read-only when all is in place.
         attributes &= ~k.MOUNT_ATTR_RDONLY
@@ -267,3 +274,22 @@ def _propagate(register: int, options: Options, pointer: str) -> list[Step]:
         steps.Propagation(mount=register, whole=0, flag=flag, recursive=recursive, pointer=pointer)
         for flag, recursive in options.propagation
     ]
+
+
+def covered_paths(ctx: Context) -> list[Step]:
+    """Read-only before masked, as runc does: a mask may lie inside a read-only path."""
+    linux = ctx.spec.linux
+    if not linux:
+        return []
+    made: list[Step] = []
+    for i, path in enumerate(linux.readonlyPaths):
+        base, inner = ctx.within(clean(path))
+        made.append(steps.ReadOnlyPath(base=base, path=inner, pointer=f"/linux/readonlyPaths/{i}"))
+    seen: set[str] = set()
+    for i, masked in enumerate(linux.maskedPaths):
+        path = clean(masked)
+        if path not in seen:
+            base, inner = ctx.within(path)
+            made.append(steps.MaskPath(base=base, path=inner, pointer=f"/linux/maskedPaths/{i}"))
+        seen.add(path)
+    return made

@@ -218,8 +218,12 @@ class Console(Step):
 
 
 class ReadOnlyPath(Step):
-    """Bind a path onto itself, read-only. A path that does not exist is skipped."""
+    """Bind a path onto itself, read-only. A path that does not exist is skipped.
 
+    base: where it begins: the root, or the mount it lies in, whose place may be renamed.
+    """
+
+    base: Register
     path: String
 
 
@@ -245,6 +249,7 @@ class Remount(Step):
 class MaskPath(Step):
     """Cover a path: a directory by an empty read-only tmpfs, a file by the null device."""
 
+    base: Register
     path: String
 
 

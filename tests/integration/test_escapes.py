@@ -96,7 +96,6 @@ def test_proc_that_changes_meanwhile(runtime, bundle, canary):
     assert (snapshot(canary), MOUNTS.read_text()) == before
 
 
-@pytest.mark.xfail(strict=True, reason="looked up by path: what is not found there is passed over")
 def test_masks_below_a_proc_that_was_moved(runtime, bundle):
     """security.md 2.8: what lies below /proc is masked on our own procfs, wherever that is.
 
