@@ -138,6 +138,18 @@ def cgroups_named(part: str) -> list[str]:
     return found
 
 
+def remove_cgroups(part: str) -> None:
+    """For a peer: `runc delete` gives up on a cgroup whose processes take long to die."""
+    deadline = time.monotonic() + 5 * SLOW
+    for path in sorted(cgroups_named(part), reverse=True):
+        while os.path.isdir(path):
+            try:
+                os.rmdir(path)
+            except OSError:
+                assert time.monotonic() < deadline, f"{path} cannot be removed"
+                time.sleep(0.05)
+
+
 # As systemd mounts cgroup2. Any new mount of it from the host's cgroup namespace, as runc makes
 # them, takes what it does not name from all of the host.
 CGROUP_OPTIONS = frozenset({"nsdelegate", "memory_recursiveprot"})

@@ -230,6 +230,8 @@ class Comparison:
             return Side(self._files(json.loads(state)["pid"], container_id))
         finally:
             _quiet([*command, "delete", "--force", container_id])
+            if program == "runc":
+                support.remove_cgroups(container_id)
 
     def _files(self, pid: int, container_id: str) -> Files:
         found: Files = {}

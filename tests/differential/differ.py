@@ -167,6 +167,8 @@ class Pair:
         for runtime in self.runtimes.values():
             if any(runtime.root.iterdir()):
                 runtime.clean()
+        for name in self.runtimes["runc"].ids:
+            support.remove_cgroups(name)
         for started, _ in self._holders.values():
             started.kill()
             started.wait()
@@ -182,12 +184,18 @@ class Pair:
 
 
 def _signals(line: str) -> str:
-    """Without signals 32 and 33, libc's own: whether they are ignored here is the business of
-    whoever started the tests; runc passes it on, pyrunc resets it (test_lifecycle.py)."""
+    """Without signals 32 and 33, libc's own, and those that are ignored here, as under nohup:
+    that is the business of whoever started the tests; runc passes it on, pyrunc resets it
+    (test_lifecycle.py)."""
     head, ignored, mask = line.partition("SigIgn:\t")
     if not ignored:
         return line
-    return f"{head}{ignored}{int(mask, 16) & ~(3 << 31):016x}"
+    return f"{head}{ignored}{int(mask, 16) & ~(3 << 31) & ~_ignored_here():016x}"
+
+
+def _ignored_here() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("SigIgn:", 1)[1].split(None, 1)[0], 16)
 
 
 def _namespace(line: str, joined: dict[str, str]) -> str:
