@@ -18,7 +18,9 @@ import sys
 import time
 from pathlib import Path
 
-# Threads of TCG race with the kernel's patching of its own code: the guest would oops.
+# Threads of TCG race with the kernel's patching of its own code: the guest would oops. Without
+# cx16 the allocator does without cmpxchg16b: right after one of those an oops had a register's
+# bits in the flags (QEMU 7.2).
 EMULATION = ("-accel", "tcg,thread=single", "-cpu", "max,la57=off,svm=off,cx16=off")
 # Without clearing each page that it hands out, the kernel runs runc in half the time.
 KERNEL = (
