@@ -79,13 +79,9 @@ def is_ordinary_user() -> bool:
     """Whether this process has no rights on the host: not root, or root of a user namespace."""
     import os
 
-    if os.geteuid() != 0:
-        return True
-    fd = os.open("/proc/self/uid_map", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(fd, 256).split() != [b"0", b"0", b"4294967295"]
-    finally:
-        os.close(fd)
+    from pyrunc.host.facts import in_user_namespace
+
+    return os.geteuid() != 0 or in_user_namespace()
 
 
 def from_dict(data: dict[str, Any]) -> Driver:

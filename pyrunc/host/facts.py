@@ -70,13 +70,22 @@ def probe(layout: Layout) -> HostFacts:
         cgroup_hierarchies=hierarchies,
         cgroup_unified=layout.unified.mount if layout.unified else "",
         has_kcore=os.path.exists("/proc/kcore"),
-        nested=_read("/proc/self/uid_map").split() != ["0", "0", "4294967295"],
-        setgroups=_read("/proc/self/setgroups") != "deny\n",
+        nested=in_user_namespace(),
+        setgroups=_own("setgroups") != "deny\n",
     )
 
 
-def _read(path: str) -> str:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def in_user_namespace() -> bool:
+    """Whether this process is in another user namespace than the host's first one."""
+    return _own("uid_map").split() not in ([], ["0", "0", "4294967295"])
+
+
+def _own(name: str) -> str:
+    """A file of this process in /proc; "" where the kernel knows no user namespaces."""
+    try:
+        fd = os.open(f"/proc/self/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
     try:
         return os.read(fd, 4096).decode()
     finally:

@@ -392,8 +392,8 @@ class _Creation:
             child.close()
         try:
             self.cgroup.destroy()
-            if "resctrl" in self.state and self.resctrl:
-                self.resctrl.remove()
+            if self.resctrl:
+                self.resctrl.undo()
             entry.remove()
         except (PyruncError, OSError) as second:
             if isinstance(error, PyruncError):

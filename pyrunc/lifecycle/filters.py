@@ -27,6 +27,7 @@ _DIRECTORY = ":seccomp"
 _KEPT = 64
 # What the kernel takes (BPF_MAXINSNS), in bytes.
 _LONGEST = 4096 * 8
+_DIGEST = 16
 _SEND_SECONDS = 10.0
 
 
@@ -49,9 +50,7 @@ def compiled(spec: Spec, profile: Seccomp, root: str) -> tuple[bytes, int]:
         pyrunc.__version__,
         os.uname().machine,
     )
-    from _blake2 import blake2b  # hashlib's other algorithms cost 2 ms to import
-
-    name = blake2b("\0".join(made_from).encode(), digest_size=16).hexdigest()
+    name = _digest("\0".join(made_from).encode()).hex()
     path = f"{root}/{_DIRECTORY}/{name}"
     program = _kept(path)
     if program is None:
@@ -71,10 +70,18 @@ def _kept(path: str) -> bytes | None:
         found = os.fstat(fd)
         if found.st_uid != os.geteuid() or found.st_mode & 0o7777 != 0o600 or not found.st_size:
             return None
-        data = os.read(fd, _LONGEST)
-        return data if len(data) == found.st_size else None
+        data = os.read(fd, _LONGEST + _DIGEST)
     finally:
         os.close(fd)
+    # A filter that a full disk or a crash has cut might still load, and let more pass.
+    digest, program = data[:_DIGEST], data[_DIGEST:]
+    return program if digest == _digest(program) else None
+
+
+def _digest(data: bytes) -> bytes:
+    from _blake2 import blake2b  # hashlib's other algorithms cost 2 ms to import
+
+    return bytes(blake2b(data, digest_size=_DIGEST).digest())
 
 
 def _keep(path: str, program: bytes) -> None:
@@ -90,7 +97,7 @@ def _keep(path: str, program: bytes) -> None:
                 os.unlink(f"{directory}/{name}")
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, program)
+            os.write(fd, _digest(program) + program)
         finally:
             os.close(fd)
         # Whole or not at all: another create may be reading.

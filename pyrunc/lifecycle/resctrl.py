@@ -46,30 +46,42 @@ class Group:
     Args:
         top: where resctrl is mounted.
         directory: the group, below it.
-        made: whether it was made for this container, which then takes it along.
+        made: whether it has to be made.
+        owned: whether it is this container's alone, which then takes it along. A group with a
+            closID is for others too, and stays (config-linux.md, intelRdt).
         monitor: the monitoring group, "" without.
         lines: of its schemata file, to be written when it is made.
     """
 
-    __slots__ = ("directory", "lines", "made", "monitor", "top")
+    __slots__ = ("_fresh", "directory", "lines", "made", "monitor", "owned", "top")
 
-    def __init__(
-        self, top: str, directory: str, made: bool, monitor: str, lines: tuple[str, ...] = ()
+    def __init__(  # a row of the state, written with names
+        self,
+        *,
+        top: str,
+        directory: str,
+        made: bool,
+        owned: bool,
+        monitor: str,
+        lines: tuple[str, ...] = (),
     ) -> None:
-        self.lines = lines
         self.top = top
         self.directory = directory
         self.made = made
+        self.owned = owned
         self.monitor = monitor
+        self.lines = lines
+        self._fresh: list[str] = []
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values, for the journal and the state."""
-        return {name: getattr(self, name) for name in self.__slots__ if name != "lines"}
+        names = ("directory", "made", "monitor", "owned", "top")
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Group:
         """What `to_dict` gave."""
-        return cls(data["top"], data["directory"], bool(data["made"]), data["monitor"])
+        return cls(**data)
 
     def create(self) -> None:
         """Make the group and write what it may use.
@@ -79,10 +91,19 @@ class Group:
             KernelError: the kernel refuses; with its own reason (info/last_cmd_status).
         """
         if self.made:
-            self._try("make", os.mkdir, self.directory)
+            self._make(self.directory)
         self._write_schema()
         if self.monitor:
-            self._try("make", os.mkdir, self.monitor)
+            self._make(self.monitor)
+
+    def _make(self, directory: str) -> None:
+        self._try("make", os.mkdir, directory)
+        self._fresh.append(directory)
+
+    def undo(self) -> None:
+        """Remove what this object has made, and nothing that it found or failed to make."""
+        while self._fresh:
+            _remove(self._fresh.pop())
 
     def _write_schema(self) -> None:
         lines = self.lines
@@ -107,16 +128,9 @@ class Group:
 
     def remove(self) -> None:
         """Remove what was made. What is gone is fine; a group of somebody else stays."""
-        for directory in (self.monitor, self.directory if self.made else ""):
+        for directory in (self.monitor, self.directory if self.owned else ""):
             if directory:
-                try:
-                    os.rmdir(directory)
-                except FileNotFoundError:
-                    pass
-                except OSError as error:
-                    raise KernelError(
-                        "remove", "rmdir", error.errno or 0, directory, pointer=POINTER
-                    ) from None
+                _remove(directory)
 
     def _try(self, step: str, call: Any, path: str, *rest: str) -> None:
         try:
@@ -127,6 +141,15 @@ class Group:
                 step, call.__name__.strip("_"), error.errno or 0, path, pointer=POINTER,
                 hint=said if said != "ok" else "",
             ) from None  # fmt: skip
+
+
+def _remove(directory: str) -> None:
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise KernelError("remove", "rmdir", error.errno or 0, directory, pointer=POINTER) from None
 
 
 def plan(wanted: IntelRdt, container_id: str, top: str) -> Group:
@@ -158,7 +181,14 @@ def plan(wanted: IntelRdt, container_id: str, top: str) -> Group:
             )
     monitor = f"{directory}/mon_groups/{container_id}" if wanted.enableMonitoring else ""
     lines = (wanted.l3CacheSchema, wanted.memBwSchema, *wanted.schemata)
-    return Group(top, directory, not exists, monitor, tuple(line for line in lines if line))
+    return Group(
+        top=top,
+        directory=directory,
+        made=not exists,
+        owned=not wanted.closID and not exists,
+        monitor=monitor,
+        lines=tuple(line for line in lines if line),
+    )
 
 
 def _holds(text: str, line: str) -> bool:

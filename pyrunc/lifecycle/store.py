@@ -49,8 +49,11 @@ def default_root(environ: dict[str, str] | os._Environ[str]) -> str:
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if runtime and os.geteuid() != 0:
         return f"{runtime}/pyrunc"
-    if runtime and environ.get("USER", "") != "root" and _in_user_namespace():
-        return f"{runtime}/pyrunc"
+    if runtime and environ.get("USER", "") != "root":
+        from pyrunc.host.facts import in_user_namespace  # engines have no XDG_RUNTIME_DIR
+
+        if in_user_namespace():
+            return f"{runtime}/pyrunc"
     return "/run/pyrunc"
 
 
@@ -60,17 +63,6 @@ def state_root(root: str | None) -> str:
     if path == "/":
         raise UsageError("Option --root argument should not be set to /")
     return path
-
-
-def _in_user_namespace() -> bool:
-    try:
-        fd = os.open("/proc/self/uid_map", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        return os.read(fd, 256).split() != [b"0", b"0", b"4294967295"]
-    finally:
-        os.close(fd)
 
 
 class Entry:

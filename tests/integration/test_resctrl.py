@@ -27,8 +27,19 @@ def tree(tmp_path, monkeypatch):
         real(path, *rest, **options)
         if str(path).startswith(str(top)):
             files(top / path)
+            if (top / path).parent.name != "mon_groups":
+                real(top / path / "mon_groups")
 
+    def removed(path, *rest, **options):
+        """And takes them along."""
+        group = top / path
+        if str(path).startswith(str(top)) and group.is_dir() and group.name != "mon_groups":
+            empty(top / path)
+        remove(path, *rest, **options)
+
+    remove = os.rmdir
     monkeypatch.setattr(resctrl.os, "mkdir", made)
+    monkeypatch.setattr(resctrl.os, "rmdir", removed)
     return top
 
 
@@ -40,7 +51,7 @@ def files(group) -> None:
 def empty(group) -> None:
     """As the kernel does by itself, so that rmdir(2) works here too."""
     for name in ("tasks", "schemata"):
-        (group / name).unlink()
+        (group / name).unlink(missing_ok=True)
     if (group / "mon_groups").is_dir():
         (group / "mon_groups").rmdir()
 
@@ -78,6 +89,38 @@ def test_a_group_of_somebody_else_stays(runtime, bundle, tree):
     assert (tree / "shared" / "tasks").read_text() == str(made.state["pid"])
     made.delete(force=True)
     assert (tree / "shared").exists()
+
+
+def test_a_shared_group_that_was_made_stays(runtime, bundle, tree):
+    """Who names a closID means it for others too."""
+    made = container(bundle, runtime, {"closID": "named", "l3CacheSchema": "L3:0=f"})
+    made.delete(force=True)
+    assert (tree / "named" / "tasks").exists()
+
+
+@pytest.mark.parametrize("closid", [None, "named"])
+def test_a_creation_that_fails_takes_back_what_it_made(runtime, bundle, tree, closid):
+    rdt = {"l3CacheSchema": "L3:0=f", "enableMonitoring": True}
+    rdt |= {"closID": closid} if closid else {}
+    bundle.config["process"]["cwd"] = "/bin/busybox/x"
+    with pytest.raises(PyruncError, match="busybox"):
+        container(bundle, runtime, rdt)
+    assert not (tree / (closid or runtime.ids[-1])).exists()
+    assert not os.listdir(runtime.root)
+
+
+def test_a_group_that_somebody_makes_meanwhile_stays(runtime, bundle, tree, monkeypatch):
+    real = resctrl.plan
+
+    def planned(wanted, container_id, top):
+        found = real(wanted, container_id, top)
+        (tree / container_id).mkdir()
+        return found
+
+    monkeypatch.setattr(resctrl, "plan", planned)
+    with pytest.raises(PyruncError, match="file exists"):
+        container(bundle, runtime, {})
+    assert (tree / runtime.ids[-1]).exists()
 
 
 def test_a_group_of_somebody_else_with_another_schema(runtime, bundle, tree):
