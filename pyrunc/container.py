@@ -12,6 +12,7 @@ import os
 from pyrunc import cgroups
 from pyrunc.errors import ContainerNotFound, ContainerNotRunning, UsageError, one_line
 from pyrunc.lifecycle import store
+from pyrunc.running import Running
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pyrunc.limits import Limits
 
 
-class Container:
+class Container(Running):
     """A container, made by `create` or found by `load`.
 
     As a context manager it is gone at the end of the block, whatever happens in it.
@@ -35,8 +36,7 @@ class Container:
     """
 
     def __init__(self, root: str, container_id: str, pid: int = 0, pidfd: int = -1) -> None:
-        self.id = container_id
-        self.root = root
+        super().__init__(root, container_id)
         self._pid = pid
         self._pidfd = pidfd
         self._exit: Exit | None = None
@@ -220,10 +220,6 @@ class Container:
         except BaseException:
             self.delete(force=True)
             raise
-
-    def _read(self) -> dict[str, Any]:
-        with store.open_entry(self.root, self.id) as entry:
-            return entry.state()
 
     @property
     def pid(self) -> int:

@@ -4,7 +4,7 @@ before and after the arguments (cli-contract 1.1, 1.2)."""
 
 from __future__ import annotations
 
-from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP, NUMBER
+from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP, INTEGER, LIST, NUMBER
 from pyrunc.errors import UsageError
 
 TYPE_CHECKING = False
@@ -23,16 +23,18 @@ class Line:
     Attributes:
         command: its name, or "" if there is none.
         options: of the command, by long name; what was not given is absent.
+        lists: of the command, the options that may be given more than once.
         globals: the options before the command.
         arguments: the rest.
     """
 
-    __slots__ = ("arguments", "command", "globals", "options")
+    __slots__ = ("arguments", "command", "globals", "lists", "options")
 
     def __init__(self) -> None:
         self.command = ""
         self.globals: dict[str, str] = {}
         self.options: dict[str, str] = {}
+        self.lists: dict[str, list[str]] = {}
         self.arguments: list[str] = []
 
     def flag(self, name: str) -> bool:
@@ -59,7 +61,7 @@ def parse(argv: Sequence[str], line: Line) -> None:
         UsageError: with the words that engines look for.
         UnknownCommand: exit code 3.
     """
-    rest = _options(list(argv), GLOBAL, line.globals, [], stops=True)
+    rest = _options(list(argv), GLOBAL, line.globals, [], True, line.lists)
     if not rest:
         return
     name = "help" if rest[0] == "h" else rest[0]
@@ -67,7 +69,8 @@ def parse(argv: Sequence[str], line: Line) -> None:
         raise UnknownCommand(f"No help topic for '{name}'")
     line.command = name
     command = COMMANDS[name]
-    rest = _options(rest[1:], (*command.options, HELP), line.options, line.arguments, command.stops)
+    known = (*command.options, HELP)
+    rest = _options(rest[1:], known, line.options, line.arguments, command.stops, line.lists)
     line.arguments += rest
     if "help" not in line.options:
         _check_count(name, len(line.arguments), command.least, command.most)
@@ -88,6 +91,7 @@ def _options(
     found: dict[str, str],
     arguments: list[str],
     stops: bool,
+    lists: dict[str, list[str]],
 ) -> list[str]:
     """Take options off `words`; returns what is left when parsing stops."""
     by_name = {option.name: option for option in known}
@@ -105,7 +109,10 @@ def _options(
         option = by_name.get(name)
         if option is None:
             raise UsageError(f"flag provided but not defined: -{name}")
-        found[option.name] = _value(option, name, value if equals else None, words)
+        text = _value(option, name, value if equals else None, words)
+        found[option.name] = text
+        if option.kind == LIST:
+            lists.setdefault(option.name, []).append(text)
     return []
 
 
@@ -118,6 +125,7 @@ def _value(option: Option, name: str, value: str | None, words: list[str]) -> st
         if not words:
             raise UsageError(f"flag needs an argument: -{name}")
         value = words.pop(0)
-    if option.kind == NUMBER and not (value.isascii() and value.isdigit()):
+    digits = value.removeprefix("-") if option.kind == INTEGER else value
+    if option.kind in (NUMBER, INTEGER) and not (digits.isascii() and digits.isdigit()):
         raise UsageError(f'invalid value "{value}" for flag -{name}: parse error')
     return value

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
-FLAG, VALUE, NUMBER = "flag", "value", "number"
+# What an option takes: nothing, a text, digits, a whole number, a text each time it is given.
+FLAG, VALUE, NUMBER, INTEGER, LIST = "flag", "value", "number", "integer", "list"
+
+# As many arguments as there are.
+ANY = 1 << 31
 
 
 class Option:
@@ -48,38 +52,113 @@ GLOBAL = (
     Option("root", VALUE, "directory of the containers' state"),
     Option("systemd-cgroup", FLAG, "let systemd make the cgroup (slice:prefix:name)"),
     Option("rootless", VALUE, "tolerate missing cgroup permissions: true, false or auto"),
+    Option("cgroup-manager", VALUE, "cgroupfs, systemd or disabled"),
+    Option("log-level", VALUE, "error, warning or debug"),
     Option("criu", VALUE, "accepted and ignored"),
     HELP,
     Option("version", FLAG, "print the version", "v"),
 )
+_ID = "<container-id>"
+_BUNDLE = Option("bundle", VALUE, "the bundle's directory (default: the current one)", "b")
+_CONSOLE = Option("console-socket", VALUE, "AF_UNIX socket that gets the terminal's master")
+_PIDFD = Option("pidfd-socket", VALUE, "AF_UNIX socket that gets a pidfd of the process")
+_PID_FILE = Option("pid-file", VALUE, "write the process's pid to this file")
+_NO_PIVOT = Option("no-pivot", FLAG, "chroot instead of pivot_root, for hosts on an initramfs")
+_NO_KEYRING = Option("no-new-keyring", FLAG, "keep the caller's session keyring")
+_PRESERVE = Option("preserve-fds", NUMBER, "keep this many descriptors from 3 on")
+_NO_SUBREAPER = Option("no-subreaper", FLAG, "do not adopt orphaned processes")
+_DETACH = Option("detach", FLAG, "return when the program runs", "d")
+_REGEX = Option("regex", FLAG, "all containers whose id the regular expression finds", "r")
 _CREATE = (
-    Option("bundle", VALUE, "the bundle's directory (default: the current one)", "b"),
-    Option("console-socket", VALUE, "AF_UNIX socket that gets the terminal's master"),
-    Option("pidfd-socket", VALUE, "AF_UNIX socket that gets a pidfd of the process"),
-    Option("pid-file", VALUE, "write the process's pid to this file"),
-    Option("no-pivot", FLAG, "chroot instead of pivot_root, for hosts that run from an initramfs"),
-    Option("no-new-keyring", FLAG, "keep the caller's session keyring"),
-    Option("preserve-fds", NUMBER, "keep this many descriptors from 3 on"),
-    Option("no-subreaper", FLAG, "do not adopt orphaned processes"),
-    Option("detach", FLAG, "return when the program runs", "d"),
+    _BUNDLE,
+    Option("config", VALUE, "read this file instead of the bundle's config.json", "f"),
+    _CONSOLE, _PIDFD, _PID_FILE, _NO_PIVOT, _NO_KEYRING, _PRESERVE, _NO_SUBREAPER, _DETACH,
+)  # fmt: skip
+_IMAGE = Option("image-path", VALUE, "directory of the image (default: checkpoint)")
+_WORK = Option("work-path", VALUE, "directory of CRIU's logs and statistics")
+_PARENT = Option("parent-path", VALUE, "an earlier image, relative to this one")
+_CRIU = (
+    Option("tcp-established", FLAG, "also established TCP connections"),
+    Option("ext-unix-sk", FLAG, "also UNIX sockets whose other end is outside"),
+    Option("shell-job", FLAG, "also a terminal or session from outside"),
+    Option("file-locks", FLAG, "also file locks"),
+    Option("manage-cgroups-mode", VALUE, "soft, full, strict or ignore"),
+    Option("empty-ns", LIST, "a namespace without its content: network"),
+    Option("auto-dedup", FLAG, "do not store a memory page twice"),
 )
 COMMANDS = {
-    "create": Command("<container-id>", 1, 1, "create a container", _CREATE),
+    "checkpoint": Command(
+        _ID,
+        1,
+        1,
+        "store a running container as an image, with CRIU",
+        (
+            _IMAGE,
+            _WORK,
+            _PARENT,
+            *_CRIU,
+            Option("leave-running", FLAG, "do not end the container"),
+            Option("tcp-skip-in-flight", FLAG, "leave out TCP connections that are being made"),
+            Option("link-remap", FLAG, "also files that are open and deleted"),
+            Option("lazy-pages", FLAG, "serve memory pages on demand"),
+            Option("status-fd", INTEGER, "descriptor that gets a byte when lazy pages are ready"),
+            Option("page-server", VALUE, "ADDRESS:PORT that memory pages are sent to"),
+            Option("pre-dump", FLAG, "store the memory only, for a later checkpoint"),
+        ),
+    ),
+    "completion": Command("<shell>", 1, 1, "print completions for bash, fish or zsh"),
+    "create": Command(_ID, 1, 1, "create a container", _CREATE),
     "delete": Command(
-        "<container-id>",
+        _ID,
         1,
         1,
         "delete a container",
-        (Option("force", FLAG, "kill it first if it runs", "f"),),
+        (Option("force", FLAG, "kill it first if it runs", "f"), _REGEX),
+    ),
+    "events": Command(
+        _ID,
+        1,
+        1,
+        "print statistics and out-of-memory kills, a JSON object a line",
+        (
+            Option("interval", VALUE, "time between statistics (default: 5s)"),
+            Option("stats", FLAG, "print statistics once"),
+        ),
+    ),
+    "exec": Command(
+        f"{_ID} [command [argument...]]",
+        1,
+        ANY,
+        "run another process in a container",
+        (
+            Option("process", VALUE, "file with the process object, as in config.json", "p"),
+            Option("cwd", VALUE, "its working directory"),
+            Option("env", LIST, "NAME=value to add to its environment", "e"),
+            Option("tty", FLAG, "give it a terminal", "t"),
+            Option("user", VALUE, "UID[:GID]", "u"),
+            Option("additional-gids", LIST, "a further group id", "g"),
+            Option("cap", LIST, "a further capability", "c"),
+            Option("no-new-privs", FLAG, "no new privileges by execve"),
+            Option("process-label", VALUE, "its SELinux label"),
+            Option("apparmor", VALUE, "its AppArmor profile"),
+            Option("cgroup", LIST, "[CONTROLLER[,...]:]PATH below the container's cgroup"),
+            Option("ignore-paused", FLAG, "also in a paused container; runs after resume"),
+            _DETACH,
+            _CONSOLE,
+            _PIDFD,
+            _PID_FILE,
+            _PRESERVE,
+        ),
+        stops=True,
     ),
     "features": Command("", 0, 0, "print what this runtime can do, as JSON"),
     "help": Command("[command]", 0, 1, "show help"),
     "kill": Command(
-        "<container-id> [signal]",
+        f"{_ID} [signal]",
         1,
         2,
         "send a signal (default SIGTERM) to the container's init",
-        (Option("all", FLAG, "send it to all processes", "a"),),
+        (Option("all", FLAG, "send it to all processes", "a"), _REGEX),
         stops=True,
     ),
     "list": Command(
@@ -92,8 +171,43 @@ COMMANDS = {
             Option("quiet", FLAG, "ids only", "q"),
         ),
     ),
+    "man": Command("[command]", 0, 1, "print a manual page, for man(1)"),
+    "pause": Command(_ID, 1, 1, "stop all processes of a container for a while"),
+    "ps": Command(
+        f"{_ID} [ps option...]",
+        1,
+        ANY,
+        "show the processes of a container",
+        (Option("format", VALUE, "table or json", "f"),),
+        stops=True,
+    ),
+    "restore": Command(
+        _ID,
+        1,
+        1,
+        "make a container of an image that checkpoint has stored",
+        (
+            _BUNDLE,
+            _IMAGE,
+            _WORK,
+            _PARENT,
+            *_CRIU,
+            _CONSOLE,
+            _PID_FILE,
+            _DETACH,
+            _NO_SUBREAPER,
+            _NO_PIVOT,
+            _NO_KEYRING,
+            _PRESERVE,
+            Option("lazy-pages", FLAG, "get memory pages on demand"),
+            Option("tcp-close", FLAG, "restore TCP connections as closed ones"),
+            Option("lsm-profile", VALUE, "TYPE:NAME, instead of the stored profile"),
+            Option("lsm-mount-context", VALUE, "SELinux context of mounts, instead of the stored"),
+        ),
+    ),
+    "resume": Command(_ID, 1, 1, "let a paused container go on"),
     "run": Command(
-        "<container-id>",
+        _ID,
         1,
         1,
         "create and start a container, wait, and delete it",
@@ -109,6 +223,35 @@ COMMANDS = {
             Option("rootless", FLAG, "for an ordinary user"),
         ),
     ),
-    "start": Command("<container-id>", 1, 1, "run the program of a created container"),
-    "state": Command("<container-id>", 1, 1, "print a container's state, as JSON"),
+    "start": Command(_ID, 1, 1, "run the program of a created container"),
+    "state": Command(_ID, 1, 1, "print a container's state, as JSON"),
+    "update": Command(
+        _ID,
+        1,
+        1,
+        "change the limits of a container",
+        (
+            Option(
+                "resources", VALUE, "file with the resources object of config.json, - stdin", "r"
+            ),
+            Option("blkio-weight", NUMBER, "share of disk time, 10 to 1000"),
+            Option("cpu-period", NUMBER, "microseconds that cpu-quota is for"),
+            Option("cpu-quota", INTEGER, "microseconds of CPU time a period, -1 for no limit"),
+            Option("cpu-burst", NUMBER, "microseconds that may be saved for later"),
+            Option("cpu-share", NUMBER, "weight against others, 2 to 262144"),
+            Option("cpu-rt-period", NUMBER, "microseconds that cpu-rt-runtime is for"),
+            Option("cpu-rt-runtime", INTEGER, "microseconds of real-time a period"),
+            Option("cpu-idle", INTEGER, "1: only when nothing else wants the CPU"),
+            Option("cpuset-cpus", VALUE, "processors, like 0-2,7"),
+            Option("cpuset-mems", VALUE, "memory nodes, like 0-2,7"),
+            Option("memory", VALUE, "bytes (or 512m, 1g), -1 for no limit"),
+            Option("memory-reservation", VALUE, "bytes that stay when memory is short"),
+            Option("memory-swap", VALUE, "bytes of memory and swap, -1 for no limit"),
+            Option("pids-limit", INTEGER, "number of tasks, -1 for no limit"),
+            Option("l3-cache-schema", VALUE, "Intel RDT: parts of the L3 cache"),
+            Option("mem-bw-schema", VALUE, "Intel RDT: memory bandwidth"),
+            Option("kernel-memory", VALUE, "accepted and ignored"),
+            Option("kernel-memory-tcp", VALUE, "accepted and ignored"),
+        ),
+    ),
 }

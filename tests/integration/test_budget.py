@@ -57,7 +57,7 @@ EVERY = """
     pyrunc.cli pyrunc.cli.log pyrunc.cli.main pyrunc.cli.parse pyrunc.cli.root pyrunc.cli.table
     pyrunc.container pyrunc.errors pyrunc.jsontext pyrunc.lifecycle
     pyrunc.lifecycle.status
-    pyrunc.lifecycle.store
+    pyrunc.lifecycle.store pyrunc.running
 """
 OWN = {
     "create": """
