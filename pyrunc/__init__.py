@@ -33,21 +33,37 @@ if TYPE_CHECKING:
     from pyrunc.exits import Exit
     from pyrunc.limits import Limits
     from pyrunc.plan.compile import Plan
+    from pyrunc.process import (
+        DEVNULL,
+        PIPE,
+        STDOUT,
+        Completed,
+        ExecFailed,
+        ExecTimeout,
+        Process,
+    )
     from pyrunc.spec.model import Spec
 
 __version__ = "0.1.0"
 __all__ = [
+    "DEVNULL",
+    "PIPE",
+    "STDOUT",
     "BusError",
     "CgroupError",
+    "Completed",
     "Container",
     "ContainerExists",
     "ContainerNotFound",
     "ContainerNotRunning",
+    "ExecFailed",
+    "ExecTimeout",
     "Exit",
     "HookError",
     "KernelError",
     "Limits",
     "Plan",
+    "Process",
     "PyruncError",
     "Spec",
     "SpecError",
@@ -58,6 +74,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    **dict.fromkeys(
+        ("Completed", "DEVNULL", "ExecFailed", "ExecTimeout", "PIPE", "Process", "STDOUT"),
+        "pyrunc.process",
+    ),
     "Container": "pyrunc.container",
     "Exit": "pyrunc.exits",
     "Limits": "pyrunc.limits",

@@ -112,6 +112,7 @@ STEP(set_ids);
 STEP(set_capabilities);
 STEP(ambient_capabilities);
 STEP(scheduler);
+STEP(affinity);
 STEP(io_priority);
 STEP(personality);
 STEP(memory_policy);

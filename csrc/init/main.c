@@ -65,6 +65,7 @@ static const step_function functions[PR_OP_COUNT] = {
     ENTRY(set_capabilities, SET_CAPABILITIES),
     ENTRY(ambient_capabilities, AMBIENT_CAPABILITIES),
     ENTRY(scheduler, SCHEDULER),
+    ENTRY(affinity, AFFINITY),
     ENTRY(io_priority, IO_PRIORITY),
     ENTRY(personality, PERSONALITY),
     ENTRY(memory_policy, MEMORY_POLICY),

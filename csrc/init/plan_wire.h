@@ -108,6 +108,7 @@ enum pr_call {
     PR_CALL_PERSONALITY = 52,
     PR_CALL_SET_MEMPOLICY = 53,
     PR_CALL_CHROOT = 54,
+    PR_CALL_SCHED_SETAFFINITY = 55,
 };
 
 enum pr_reason {
@@ -173,17 +174,18 @@ enum pr_op {
     PR_OP_SET_CAPABILITIES = 41,
     PR_OP_AMBIENT_CAPABILITIES = 42,
     PR_OP_SCHEDULER = 43,
-    PR_OP_IO_PRIORITY = 44,
-    PR_OP_PERSONALITY = 45,
-    PR_OP_MEMORY_POLICY = 46,
-    PR_OP_LABEL = 47,
-    PR_OP_ENVIRONMENT = 48,
-    PR_OP_FIND_PROGRAM = 49,
-    PR_OP_RUN_HOOK = 50,
-    PR_OP_CLOSE_DESCRIPTORS = 51,
-    PR_OP_WAIT_START = 52,
-    PR_OP_EXECUTE = 53,
-    PR_OP_COUNT = 54,
+    PR_OP_AFFINITY = 44,
+    PR_OP_IO_PRIORITY = 45,
+    PR_OP_PERSONALITY = 46,
+    PR_OP_MEMORY_POLICY = 47,
+    PR_OP_LABEL = 48,
+    PR_OP_ENVIRONMENT = 49,
+    PR_OP_FIND_PROGRAM = 50,
+    PR_OP_RUN_HOOK = 51,
+    PR_OP_CLOSE_DESCRIPTORS = 52,
+    PR_OP_WAIT_START = 53,
+    PR_OP_EXECUTE = 54,
+    PR_OP_COUNT = 55,
 };
 
 struct pr_parent_death {
@@ -444,6 +446,11 @@ struct pr_scheduler {
     struct pr_span attributes;
 };
 
+struct pr_affinity {
+    struct pr_step step;
+    struct pr_span processors;
+};
+
 struct pr_io_priority {
     struct pr_step step;
     uint64_t value;
@@ -550,6 +557,7 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_SET_CAPABILITIES] = "uuu",
     [PR_OP_AMBIENT_CAPABILITIES] = "u",
     [PR_OP_SCHEDULER] = "b",
+    [PR_OP_AFFINITY] = "b",
     [PR_OP_IO_PRIORITY] = "u",
     [PR_OP_PERSONALITY] = "u",
     [PR_OP_MEMORY_POLICY] = "ub",

@@ -114,12 +114,14 @@ STEP(close_descriptors)
 {
     (void)s;
     unsigned first = init.plan.header->first_fd;
-    unsigned sync = (unsigned)reg(PR_REG_SYNC), fifo = (unsigned)reg(PR_REG_FIFO);
-    /* first_fd is the plan, then sync, then the fifo: fixed registers, in this order. */
-    if (sync != first + PR_REG_SYNC || fifo != first + PR_REG_FIFO)
+    unsigned sync = (unsigned)reg(PR_REG_SYNC), last = first + PR_REG_FIFO;
+    /* first_fd is the plan, then sync, then the fifo: fixed registers, in this order. A process
+     * that joins a container waits for no start, and has no fifo. */
+    if (sync != first + PR_REG_SYNC ||
+        (reg(PR_REG_FIFO) >= 0 && (unsigned)reg(PR_REG_FIFO) != last))
         return refuse(PR_WHY_BAD_PLAN, 0);
-    if (syscall(SYS_close_range, fifo + 1, ~0u, 0) < 0)
-        for (unsigned fd = fifo + 1; fd <= fifo + HIGHEST_OF_OURS; fd++)
+    if (syscall(SYS_close_range, last + 1, ~0u, 0) < 0)
+        for (unsigned fd = last + 1; fd <= last + HIGHEST_OF_OURS; fd++)
             close((int)fd); /* an older profile, already in force, may not know close_range */
     for (uint32_t i = 0; i < init.plan.header->registers; i++)
         if (i != PR_REG_SYNC && i != PR_REG_FIFO)

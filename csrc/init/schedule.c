@@ -21,6 +21,14 @@ STEP(scheduler)
     return 0;
 }
 
+/* A processor that the cpuset does not have is left out by the kernel; none at all is EINVAL. */
+STEP(affinity)
+{
+    if (syscall(SYS_sched_setaffinity, 0, s->processors.length, span_bytes(s, s->processors)) < 0)
+        return fail(PR_CALL_SCHED_SETAFFINITY);
+    return 0;
+}
+
 STEP(io_priority)
 {
     if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, (int)s->value) < 0)
@@ -49,13 +57,16 @@ STEP(label)
 {
     struct open_how how = {.flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
-    char path[64];
+    char path[96];
     const char *value = TEXT(s, value);
-    int self = (int)syscall(SYS_gettid);
-    snprintf(path, sizeof path, "%d/task/%d/attr/%s", self, self, TEXT(s, file));
+    char self[32] = "";
+    /* "PID/task/TID" in the numbers of that procfs, which may be another pid namespace's. */
+    if (readlinkat(reg(PR_REG_PROCFS), "thread-self", self, sizeof self - 1) < 0)
+        return fail(PR_CALL_OPENAT2);
+    snprintf(path, sizeof path, "%s/attr/%s", self, TEXT(s, file));
     int fd = (int)syscall(SYS_openat2, reg(PR_REG_PROCFS), path, &how, sizeof how);
     if (fd < 0 && errno == ENOENT && TEXT(s, older)) {
-        snprintf(path, sizeof path, "%d/task/%d/attr/%s", self, self, TEXT(s, older));
+        snprintf(path, sizeof path, "%s/attr/%s", self, TEXT(s, older));
         fd = (int)syscall(SYS_openat2, reg(PR_REG_PROCFS), path, &how, sizeof how);
     }
     if (fd < 0)

@@ -52,7 +52,7 @@ def new(
         layout: the host's hierarchies.
         cgroups_path: linux.cgroupsPath, None when absent.
         container_id: names the cgroup when no path does.
-        manager: who makes it: "fs" or "systemd".
+        manager: who makes it: "fs" or "systemd", or "none" for no cgroup.
         annotations: of config.json; systemd's driver takes properties from them.
 
     Raises:
@@ -60,13 +60,17 @@ def new(
         PyruncError: systemd is asked for and not there.
     """
     # Only `create` places a cgroup.
+    if manager == "none":
+        from pyrunc.cgroups import none
+
+        return none.NoDriver(layout, chosen=True)
     if manager == "systemd":
         from pyrunc.cgroups import systemd
 
         return systemd.new(layout, cgroups_path, container_id, annotations or {})
     from pyrunc.cgroups import place
 
-    driver = _driver(layout, place.place(layout, cgroups_path, container_id))
+    driver = fs_driver(layout, place.place(layout, cgroups_path, container_id))
     if is_ordinary_user():
         from pyrunc.cgroups import none
 
@@ -104,10 +108,11 @@ def from_dict(data: dict[str, Any]) -> Driver:
         return SystemdDriver(
             layout, inner, str(data["unit"]), bool(data["user"]), bool(data["owned"])
         )
-    return _driver(layout, [str(p) for p in data["inner"]], bool(data["owned"]))
+    return fs_driver(layout, [str(p) for p in data["inner"]], bool(data["owned"]))
 
 
-def _driver(layout: Layout, inner: list[str], owned: bool = False) -> Driver:
+def fs_driver(layout: Layout, inner: list[str], owned: bool = False) -> Driver:
+    """The driver that writes the files itself, for cgroups at known paths."""
     # One of the two is imported: each costs its file, and a host has only one kind.
     if layout.kind == "v2":
         from pyrunc.cgroups.fs_v2 import UnifiedDriver

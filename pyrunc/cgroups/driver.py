@@ -21,7 +21,7 @@ from pyrunc.errors import CgroupError, PyruncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from pyrunc.cgroups.layout import Layout
@@ -55,6 +55,9 @@ class Driver(tree.Directories):
 
     # The cgroup can only be made around a process: `create_around` in the place of `create`.
     needs_process = False
+
+    # Whether there is a cgroup at all.
+    exists = True
 
     def __init__(self, layout: Layout, inner: list[str], owned: bool = False) -> None:
         super().__init__([h.mount for h in layout.hierarchies], inner)
@@ -128,6 +131,48 @@ class Driver(tree.Directories):
             PyruncError: the kernel keeps another value than the one written.
         """
         raise NotImplementedError
+
+    def update(self, resources: Resources, commit: Callable[[], None]) -> None:
+        """Set limits that `check` has seen for a container that runs: all of them, or none.
+
+        Args:
+            resources: what is to change; what is absent stays as it is.
+            commit: called when all are in force. If it fails they are taken back, too.
+
+        Raises:
+            CgroupError: the kernel refuses a value.
+            PyruncError: it keeps another value than the one written, or `commit` raised this.
+                The old values are in force again; the hint says so where one is not.
+        """
+        from pyrunc.cgroups import undo
+
+        groups = self._planned(resources)
+        rows = [(self._open(index), self.directories[index], found) for index, found in groups]
+        try:
+            saved = undo.Saved(rows)
+        except OSError as error:
+            raise tree.failure("read the limits of", "read", error, self.directories[0]) from error
+        try:
+            self._tell(resources)
+            for index, found in groups:
+                self._put(index, found)
+            commit()
+        except BaseException as error:
+            problems = [*self._untell(), *saved.restore()]
+            if problems and isinstance(error, PyruncError):
+                error.hint = "not put back: " + "; ".join(problems)
+            raise
+
+    def _planned(self, resources: Resources) -> list[tuple[int, list[Limit]]]:
+        """The limits to write: pairs of a hierarchy's index and its values, in their order."""
+        raise NotImplementedError
+
+    def _tell(self, resources: Resources) -> None:
+        """Tell who else writes these files (systemd), before they are written."""
+
+    def _untell(self) -> list[str]:
+        """Undo `_tell`; a line for what could not be."""
+        return []
 
     def filter_devices(
         self,
@@ -216,7 +261,7 @@ class Driver(tree.Directories):
         """
         raise NotImplementedError
 
-    def _counting(self) -> int:
+    def counting(self) -> int:
         """Index of the hierarchy whose processes count."""
         raise NotImplementedError
 
@@ -232,7 +277,7 @@ class Driver(tree.Directories):
         Raises:
             CgroupError: the kernel refuses.
         """
-        index = self._counting()
+        index = self.counting()
         fd = self._find(index)
         if fd < 0:
             return []
@@ -241,6 +286,33 @@ class Driver(tree.Directories):
         except OSError as error:
             path = self.directories[index]
             raise tree.failure("list processes of", "read", error, path) from error
+
+    def signal(self, number: int) -> None:
+        """Send a signal to every process in the cgroup and below it.
+
+        They are frozen meanwhile, or one could fork out of the list's reach; what was frozen
+        stays so, and gets the signal when it is thawed.
+
+        Args:
+            number: the signal; SIGKILL is for `kill`.
+
+        Raises:
+            CgroupError: the kernel refuses.
+            PyruncError: the cgroup cannot be frozen.
+        """
+        from pyrunc.cgroups import signals
+
+        paused = self.frozen()
+        try:
+            if not paused:
+                self.freeze()
+            signals.send(self.pids, number)
+        except OSError as error:
+            path = self.directories[self.counting()]
+            raise tree.failure("unable to signal", "pidfd_send_signal", error, path) from error
+        finally:
+            if not paused:
+                self.thaw()
 
     def spawn_fd(self) -> int:
         """A descriptor for clone3(CLONE_INTO_CGROUP).

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyrunc.cgroups.layout import Layout
+    from pyrunc.cgroups.limits import Limit
     from pyrunc.cgroups.oom import OomEvents
     from pyrunc.cgroups.stats import Stats
     from pyrunc.spec.model_resources import DeviceRule, Resources
@@ -113,13 +114,18 @@ class LegacyDriver(Driver):
     def apply(self, resources: Resources | None) -> None:
         if resources is None or not asks_limits(resources):
             return
+        for index, found in self._planned(resources):
+            self._put(index, found)
+
+    def _planned(self, resources: Resources) -> list[tuple[int, list[Limit]]]:
         from pyrunc.cgroups import values_v1
 
         memory = self._index.get("memory", -1)
         is_new = memory >= 0 and self._new[memory]
-        for controller, found in values_v1.limits(resources, self._peek, is_new):
+        groups = values_v1.limits(resources, self._peek, is_new)
+        for controller, found in groups:
             self._refuse_missing({controller: self.base + found[0].pointer})
-            self._put(self._index[controller], found)
+        return [(self._index[controller], found) for controller, found in groups]
 
     def _peek(self, controller: str, name: str) -> str:
         return self._read(self._index[controller], name) if controller in self._index else ""
@@ -191,7 +197,7 @@ class LegacyDriver(Driver):
         from pyrunc.cgroups import signals
 
         unified = self._joined_by_spawn()
-        counting = self._counting()
+        counting = self.counting()
         try:
             at_once = unified >= 0 and self._write(unified, "cgroup.kill", "1")
             if not at_once and "freezer" in self._index and self.pids():
@@ -238,7 +244,7 @@ class LegacyDriver(Driver):
             path = f"{self.directories[index]}/memory.oom_control"
             raise tree.failure("watch", "eventfd", error, path) from error
 
-    def _counting(self) -> int:
+    def counting(self) -> int:
         # As runc. On a host without it any other hierarchy has the same processes.
         return self._index.get("devices", 0)
 

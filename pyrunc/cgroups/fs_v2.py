@@ -71,6 +71,9 @@ class UnifiedDriver(Driver):
         if resources is not None and asks_limits(resources):
             self._put(0, self._limits(resources))
 
+    def _planned(self, resources: Resources) -> list[tuple[int, list[Limit]]]:
+        return [(0, self._limits(resources))]
+
     def _limits(self, resources: Resources) -> list[Limit]:
         from pyrunc.cgroups import values_v2
 
@@ -166,7 +169,7 @@ class UnifiedDriver(Driver):
         except OSError as error:
             raise tree.failure("watch", "inotify_init1", error, self.directories[0]) from error
 
-    def _counting(self) -> int:
+    def counting(self) -> int:
         return 0
 
     def _joined_by_spawn(self) -> int:

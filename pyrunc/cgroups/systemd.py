@@ -55,6 +55,7 @@ class SystemdDriver(UnifiedDriver):
         self._slice = ""
         self._id = ""
         self._properties: list[Property] = []
+        self._before: list[Property] = []  # of an update
         self._bus: Bus | None = None
         self._version = 0
 
@@ -180,13 +181,36 @@ class SystemdDriver(UnifiedDriver):
                     limit.value = f"{rounded} {limit.value.split()[1]}"
         return found
 
+    def _tell(self, resources: Resources) -> None:
+        from pyrunc.cgroups import unit_properties
+
+        found = unit_properties.of_resources(resources, self._systemd_version)
+        bus = self._connect()
+        # Asked of systemd: what was never set has a value of its own (TasksMax).
+        old = [(name, kind, bus.unit_property(self.unit, name, kind)) for name, kind, _ in found]
+        self._set(found)
+        self._before = old
+
+    def _untell(self) -> list[str]:
+        try:
+            self._set(self._before)
+        except BusError as error:
+            return [str(error)]
+        return []
+
+    def _set(self, properties: list[Property]) -> None:
+        """Properties of the unit as it runs, which systemd keeps in /run over a reload."""
+        if properties:
+            pairs = [(name, (kind, value)) for name, kind, value in properties]
+            self._connect().manager("SetUnitProperties", "sba(sv)", self.unit, True, pairs)
+
     def spawn_fd(self) -> int:
-        # The cgroup does not exist yet.
-        return -1
+        # While the unit is only described there is no cgroup yet.
+        return -1 if self._properties else super().spawn_fd()
 
     def join_fds(self) -> list[int]:
-        # systemd moves the process.
-        return []
+        # systemd moves the first process.
+        return [] if self._properties else super().join_fds()
 
     def destroy(self) -> None:
         # A creation that died between its request and the answer owns nothing, but its unit is

@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+_NOT_BEGUN = 255
+
 
 def main() -> NoReturn:
     """Run the command line of this process, and end it."""
@@ -55,11 +57,12 @@ def run(argv: list[str]) -> int:
         return _dispatch(line, log)
     except PyruncError as error:
         log.error(_prefix(line.command, error.stage) + str(error))
-        return error.exit_code
+        # No exit code of a process: whoever runs one must see that it did not begin.
+        return _NOT_BEGUN if line.command == "exec" else error.exit_code
     except OSError as error:
         thing = f" {error.filename}" if error.filename else ""
         log.error(f"{_prefix(line.command)}{errno_text(error.errno or 0)}{thing}")
-        return 1
+        return _NOT_BEGUN if line.command == "exec" else 1
     except (MemoryError, RecursionError) as error:
         log.error(f"{_prefix(line.command)}{type(error).__name__}")
         return 1
@@ -67,7 +70,9 @@ def run(argv: list[str]) -> int:
 
 def _prefix(command: str, stage: str = "") -> str:
     """runc's own words: docker and containerd hand them to people, who search for them."""
-    return f"runc {command} failed: {stage}" if command in ("create", "run") else ""
+    if command == "exec":
+        return f"exec failed: {stage}"
+    return f"runc {command} failed: {stage}" if command in ("create", "run", "restore") else ""
 
 
 def _log(line: Line) -> Log:

@@ -12,41 +12,48 @@ from pyrunc.spec import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pyrunc.limits import Limits
     from pyrunc.spec.model import Spec
 
 CONFIG = "config.json"
 
 
-def read_spec(bundle: str, limits: Limits | None = None) -> Spec:
+def read_spec(bundle: str, limits: Limits | None = None, config: str = "") -> Spec:
     """Read and check a bundle's config.json.
 
     Args:
         bundle: absolute path of the bundle.
         limits: put into it before it is checked.
+        config: absolute path of the file that is read in its place, or "".
 
     Raises:
         SpecError: it is missing or wrong.
     """
+    name = config or CONFIG
+    path = config or f"{bundle}/{CONFIG}"
     try:
-        fd = os.open(f"{bundle}/{CONFIG}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise PyruncError(f"JSON specification file {CONFIG} not found") from None
+        raise PyruncError(f"JSON specification file {name} not found") from None
     except OSError as error:
-        raise KernelError("open", "open", error.errno or 0, f"{bundle}/{CONFIG}") from None
+        raise KernelError("open", "open", error.errno or 0, path) from None
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise PyruncError(f"{CONFIG} is not a regular file")
+            raise PyruncError(f"{name} is not a regular file")
         data = b""
         # One byte past the limit is enough for the parser to say so.
         while len(data) <= jsontext.MAX_BYTES and (chunk := os.read(fd, 1 << 20)):
             data += chunk
     finally:
         os.close(fd)
-    raw = jsontext.loads(data, CONFIG)
+    raw = jsontext.loads(data, name)
     if limits is not None and isinstance(raw, dict):
         limits.add_to(raw)
-    return load.from_json(raw, CONFIG)
+    spec = load.from_json(raw, name)
+    spec.source = data
+    return spec
 
 
 def root_directory(bundle: str, spec: Spec) -> str:
@@ -60,3 +67,9 @@ def root_directory(bundle: str, spec: Spec) -> str:
     if not stat.S_ISDIR(mode):
         raise SpecError(f'"{path}" is not a directory', pointer="/root/path")
     return os.path.realpath(path)
+
+
+def kept_resources(spec: Spec) -> dict[str, Any]:
+    """Of linux.resources what `update` can change, as JSON values: all but the device rules."""
+    resources = (spec.raw.get("linux") or {}).get("resources") or {}
+    return {name: value for name, value in resources.items() if name != "devices" and value}

@@ -11,22 +11,20 @@ import os
 import time
 
 from pyrunc import cgroups, jsontext
-from pyrunc.errors import PyruncError, SpecError
+from pyrunc.errors import PyruncError
 from pyrunc.host import facts as host_facts
-from pyrunc.kernel import process as kernel
-from pyrunc.lifecycle import hooks, outside, store
-from pyrunc.lifecycle.bundle import root_directory
-from pyrunc.lifecycle.handshake import Child
+from pyrunc.lifecycle import hooks, launch, outside, store
+from pyrunc.lifecycle.bundle import kept_resources, root_directory
 from pyrunc.lifecycle.status import process_stat, timestamp
 from pyrunc.plan import compile as compiler
 from pyrunc.plan import wire
-from pyrunc.plan.encode import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.cgroups.driver import Driver
+    from pyrunc.lifecycle.handshake import Child
     from pyrunc.lifecycle.resctrl import Group
     from pyrunc.lifecycle.store import Entry
     from pyrunc.spec.model import Spec
@@ -41,19 +39,20 @@ class Request:
         root: the state root, absolute.
         container_id: the new container's id.
         bundle: absolute path of the bundle.
+        config: absolute path of the file that is read instead of its config.json, or "".
         stdio: descriptors for 0, 1, 2.
         console_socket: connected socket that gets the terminal's master, or -1.
         preserve_fds: how many descriptors from 3 on the container keeps.
         environment: variables to add (LISTEN_FDS).
         keyring: join a session keyring.
         no_pivot: chroot(2) in the place of pivot_root(2).
-        cgroup_manager: "fs" or "systemd".
+        cgroup_manager: "fs", "systemd" or "none".
         notify: give the program a socket for sd_notify(3).
     """
 
     __slots__ = (
-        "bundle", "cgroup_manager", "console_socket", "container_id", "environment", "keyring",
-        "no_pivot", "notify", "preserve_fds", "root", "stdio",
+        "bundle", "cgroup_manager", "config", "console_socket", "container_id", "environment",
+        "keyring", "no_pivot", "notify", "preserve_fds", "root", "stdio",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +69,7 @@ class Request:
         no_pivot: bool = False,
         cgroup_manager: str = "fs",
         notify: bool = False,
+        config: str = "",
     ) -> None:
         self.root = root
         self.container_id = store.check_id(container_id)
@@ -82,6 +82,7 @@ class Request:
         self.no_pivot = no_pivot
         self.cgroup_manager = cgroup_manager
         self.notify = notify
+        self.config = config
 
 
 def create(request: Request, spec: Spec) -> tuple[int, int]:
@@ -106,7 +107,7 @@ class _Creation:
     def __init__(self, request: Request, spec: Spec) -> None:
         self.request = request
         self.spec = spec
-        self.fds: list[int] = []
+        self.fds = launch.Descriptors()
         self.rootfs = root_directory(request.bundle, spec)
         self.layout = cgroups.detect()
         self.cgroup: Driver = cgroups.new(
@@ -132,13 +133,18 @@ class _Creation:
             "bundle": request.bundle,
             "rootfs": self.rootfs,
             "annotations": spec.annotations,
+            "resources": kept_resources(spec),
             "hooks": spec.raw.get("hooks") or {},
             "notify": request.notify,
+            "keyring": request.keyring,
             "privatePid": any(
                 ns.type == "pid" and not ns.path
                 for ns in (spec.linux.namespaces if spec.linux else ())
             ),
         }
+
+        if request.config:
+            self.state["config"] = request.config
 
     def run(self) -> tuple[int, int]:
         try:
@@ -154,13 +160,7 @@ class _Creation:
             with store.create_entry(self.request.root, self.request.container_id) as entry:
                 return self._with_entry(entry, plan, joined, mounts)
         finally:
-            for fd in self.fds:
-                os.close(fd)
-
-    def _keep(self, fd: int) -> int:
-        """Close this descriptor when the creation ends, however it ends."""
-        self.fds.append(fd)
-        return fd
+            self.fds.close()
 
     def _compile(self) -> compiler.Plan:
         seccomp, flags = self._seccomp()
@@ -225,8 +225,8 @@ class _Creation:
 
         inputs.refuse_labels(self.spec)
         return (
-            inputs.open_namespaces(self.spec, plan, self._keep),
-            inputs.idmapped_mounts(plan, _program(), self._keep),
+            inputs.open_namespaces(self.spec, plan, self.fds.keep),
+            inputs.idmapped_mounts(plan, launch.program(), self.fds.keep),
         )
 
     def _with_entry(
@@ -235,6 +235,7 @@ class _Creation:
         child: Child | None = None
         try:
             entry.note(cgroup=self.cgroup.to_dict(), creator=os.getpid())
+            entry.write(store.CONFIG, self.spec.source)
             os.mkfifo(store.FIFO, 0o600, dir_fd=entry.fd)
             if self.request.notify:
                 os.mkdir("notify", 0o755, dir_fd=entry.fd)
@@ -284,56 +285,34 @@ class _Creation:
     def _spawn(
         self, entry: Entry, plan: compiler.Plan, joined: list[int], mounts: list[int]
     ) -> Child:
-        from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair
-
-        ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
-        theirs_fd = self._keep(theirs.detach())
+        keep = self.fds.keep
         # Open for both, so that it never ends; the reader that remains is pyrunc-init.
-        fifo = self._keep(os.open(store.FIFO, os.O_RDWR | os.O_CLOEXEC, dir_fd=entry.fd))
-        reader, writer = self._hook_pipe()
-        first_fd = 3 + self.request.preserve_fds
-        try:
-            data = encode(
-                plan.steps, registers=plan.registers, first_fd=first_fd, passed_fds=plan.passed
-            )
-        except ValueError as error:
-            raise SpecError(f"asks for more than one container can be: {error}") from None
-        exe = self._keep(kernel.sealed_memfd("pyrunc-init", _program(), executable=True))
-        memory = self._keep(kernel.sealed_memfd("plan", data))
-        passed = [-1] * plan.passed
-        passed[wire.PLAN], passed[wire.SYNC], passed[wire.FIFO] = memory, theirs_fd, fifo
-        passed[wire.HOOK_OUTPUT], passed[wire.CONSOLE] = writer, self.request.console_socket
+        fifo = keep(os.open(store.FIFO, os.O_RDWR | os.O_CLOEXEC, dir_fd=entry.fd))
         cgroup = self.cgroup.spawn_fd()
         if cgroup >= 0:
-            self._keep(cgroup)
-        joins = [self._keep(fd) for fd in self.cgroup.join_fds()]
-        passed[wire.FIRST_FREE :] = [*joined, *joins, *mounts]
-        try:
-            pid, pidfd = kernel.spawn(
-                exe=exe,
-                flags=plan.spawn_flags,
-                cgroup=cgroup,
-                stdio=self.request.stdio,
-                first_fd=first_fd,
-                fds=passed,
-            )
-        except BaseException:
-            ours.close()
-            if reader >= 0:
-                os.close(reader)
-            raise
-        finally:
-            # Ours must be the only copies left: the end of either side has to be seen.
-            for fd in self.fds:
-                os.close(fd)
-            self.fds.clear()
-        return Child(pid, pidfd, ours, reader, plan)
+            keep(cgroup)
+        joins = [keep(fd) for fd in self.cgroup.join_fds()]
+        reader, writer = self._hook_pipe()
+        return launch.launch(
+            plan,
+            self.fds,
+            stdio=self.request.stdio,
+            first_fd=3 + self.request.preserve_fds,
+            cgroup=cgroup,
+            named={
+                wire.FIFO: fifo,
+                wire.HOOK_OUTPUT: writer,
+                wire.CONSOLE: self.request.console_socket,
+            },
+            free=[*joined, *joins, *mounts],
+            hook_output=reader,
+        )
 
     def _hook_pipe(self) -> tuple[int, int]:
         if not (self.spec.hooks and self.spec.hooks.createContainer):
             return -1, -1
         reader, writer = os.pipe2(os.O_CLOEXEC)
-        return reader, self._keep(writer)
+        return reader, self.fds.keep(writer)
 
     def _serve(self, entry: Entry, child: Child) -> None:
         process = self.spec.process
@@ -399,12 +378,3 @@ class _Creation:
             if isinstance(error, PyruncError):
                 error.hint = f"cleaning up failed too: {second}; pyrunc delete --force"
         poststop(self.state)
-
-
-def _program() -> bytes:
-    path = os.path.dirname(os.path.dirname(__file__)) + "/pyrunc-init"
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(fd, os.fstat(fd).st_size)
-    finally:
-        os.close(fd)

@@ -12,14 +12,20 @@ import os
 import select
 
 from pyrunc.errors import PyruncError
-from pyrunc.kernel import process
+from pyrunc.kernel import process as kernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
-    from pyrunc.container import Container
     from pyrunc.exits import Exit
+
+    class Attended(Protocol):
+        """A child of this process: a container's first process, or a further one."""
+
+        def fileno(self) -> int: ...
+        def wait(self) -> Exit: ...
+
 
 _NOT_FORWARDED = frozenset((_signal.SIGCHLD, _signal.SIGWINCH, _signal.SIGURG))
 _CHUNK = 65536
@@ -90,7 +96,7 @@ class Terminal:
         self.resize()
 
     def resize(self) -> None:
-        process.copy_window_size(self.host, self.master)
+        kernel.copy_window_size(self.host, self.master)
 
     def restore(self) -> None:
         self._termios.tcsetattr(self.host, self._termios.TCSANOW, self._before)
@@ -117,15 +123,15 @@ def receive_master(socket: Any) -> int:
     raise PyruncError("the container sent no terminal")
 
 
-def attend(container: Container, signals: Signals, terminal: Terminal | None) -> Exit:
-    """Forward signals and the terminal until the container has ended.
+def attend(process: Attended, signals: Signals, terminal: Terminal | None) -> Exit:
+    """Forward signals and the terminal until the process has ended.
 
     Args:
-        container: a child of this process.
+        process: a child of this process.
         signals: installed before it was started.
         terminal: its terminal, if it has one.
     """
-    pidfd = container.fileno()
+    pidfd = process.fileno()
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     poll.register(signals.reader, select.POLLIN)
@@ -135,23 +141,23 @@ def attend(container: Container, signals: Signals, terminal: Terminal | None) ->
     while True:
         ready = dict(poll.poll())
         if signals.reader in ready:
-            _forward(container, signals.take(), terminal)
+            _forward(process, signals.take(), terminal)
         if terminal and terminal.master in ready:
             if not _copy(terminal.master, 1):
                 poll.unregister(terminal.master)
         elif pidfd in ready:  # only once the terminal has nothing left
-            return container.wait()
+            return process.wait()
         if terminal and 0 in ready and not _copy(0, terminal.master):
             poll.unregister(0)
 
 
-def _forward(container: Container, numbers: bytes, terminal: Terminal | None) -> None:
+def _forward(process: Attended, numbers: bytes, terminal: Terminal | None) -> None:
     for number in numbers:
         if number == _signal.SIGWINCH and terminal:
             terminal.resize()
         elif number not in _NOT_FORWARDED:
             try:
-                _signal.pidfd_send_signal(container.fileno(), number)
+                _signal.pidfd_send_signal(process.fileno(), number)
             except ProcessLookupError:
                 return
 

@@ -55,15 +55,16 @@ def connected(socket: str | int, what: str) -> int:
     return connection.detach()
 
 
-def send_pidfd(path: str, pidfd: int) -> None:
-    """One message, "standard" with the pidfd, as runc sends it for a container's init."""
+def send_pidfd(path: str, pidfd: int, kind: bytes = b"standard") -> None:
+    """One message with the pidfd: "standard" for a container's init, "setns" for a process that
+    has joined, as runc words it."""
     from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET
     from _socket import socket as make
 
     connection = make(AF_UNIX, SOCK_STREAM, 0, connected(path, "pidfd"))
     try:
         data = pidfd.to_bytes(4, "little")
-        connection.sendmsg([b"standard"], [(SOL_SOCKET, SCM_RIGHTS, data)])
+        connection.sendmsg([kind], [(SOL_SOCKET, SCM_RIGHTS, data)])
     finally:
         connection.close()
 

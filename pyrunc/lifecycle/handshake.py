@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from _socket import socket
     from collections.abc import Callable
 
+    from pyrunc.cgroups.below import Leaf
     from pyrunc.plan.compile import Plan
 
 _MESSAGE = Struct("=IIIiIi")
@@ -57,9 +58,12 @@ class Child:
         sync: our end of the socket pair; owned.
         hook_output: read end of the pipe that hooks inside write to, or -1; owned.
         plan: what it runs.
+
+    Attributes:
+        leaf: a cgroup that is its alone, if it was given one.
     """
 
-    __slots__ = ("hook_output", "output", "pid", "pidfd", "plan", "sync")
+    __slots__ = ("hook_output", "leaf", "output", "pid", "pidfd", "plan", "sync")
 
     def __init__(self, pid: int, pidfd: int, sync: socket, hook_output: int, plan: Plan) -> None:
         self.pid = pid
@@ -68,6 +72,7 @@ class Child:
         self.hook_output = hook_output
         self.plan = plan
         self.output = b""
+        self.leaf: Leaf | None = None
 
     def close(self) -> None:
         self.sync.close()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-STATE, JOURNAL, FIFO = "state.json", "journal", "exec.fifo"
+STATE, JOURNAL, FIFO, CONFIG = "state.json", "journal", "exec.fifo", "config.json"
 MAX_ID = 255
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -157,6 +157,27 @@ class Entry:
         finally:
             os.close(fd)
         os.rename(name, STATE, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file that is there once."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(name, flags, 0o600, dir_fd=self.fd)
+        try:
+            while data:
+                data = data[os.write(fd, data) :]
+        finally:
+            os.close(fd)
+
+    def config(self) -> bytes:
+        """config.json as it was when the container was created.
+
+        Raises:
+            PyruncError: it is gone.
+        """
+        data = self._read(CONFIG)
+        if data is None:
+            raise PyruncError(f"{self.path}/{CONFIG} is missing", hint="create the container anew")
+        return data
 
     def state(self) -> dict[str, Any]:
         """The saved state.

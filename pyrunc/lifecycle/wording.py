@@ -52,6 +52,7 @@ _VERBS: dict[str, tuple[str, str]] = {
     "set_capabilities": ("set capabilities", ""),
     "ambient_capabilities": ("set ambient capabilities", ""),
     "scheduler": ("set the scheduler", ""),
+    "affinity": ("set the processors", ""),
     "io_priority": ("set the I/O priority", ""),
     "personality": ("set the personality", ""),
     "memory_policy": ("set the memory policy", ""),

@@ -259,7 +259,7 @@ def order(ctx: Context) -> list[Step]:
     made += process.sysctls(ctx)
     made += mounts.covered_paths(ctx)
     # Last of all mounts done: from here on privileges only go.
-    made += process.drop_privileges(ctx)
+    made += process.drop_privileges(ctx, process.start(ctx))
     return made
 
 

@@ -49,7 +49,7 @@ def _join_keyring(ctx: Context) -> Step:
     )
 
 
-def console(ctx: Context) -> Step:
+def console(ctx: Context, mount: int = 1) -> Step:
     process = ctx.spec.process
     assert process is not None
     size = process.consoleSize
@@ -58,7 +58,7 @@ def console(ctx: Context) -> Step:
         rows=size.height if size else 0,
         columns=size.width if size else 0,
         uid=process.user.uid,
-        mount=1,
+        mount=mount,
         pointer="/process/terminal",
     )
 
@@ -132,8 +132,11 @@ def hooks(ctx: Context, name: str, wanted: tuple[Hook, ...]) -> list[Step]:
     ]
 
 
-def drop_privileges(ctx: Context) -> list[Step]:
-    """From the runtime's rights to the program's, and to its first instruction."""
+def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
+    """From the runtime's rights to the program's, and to its first instruction.
+
+    `last` is what comes between the word that all is ready and the program.
+    """
     process = ctx.spec.process
     assert process is not None
     program = ctx.options.seccomp
@@ -166,11 +169,16 @@ def drop_privileges(ctx: Context) -> list[Step]:
         made.append(_seccomp(ctx, program))
     made += [
         steps.Sync(message=wire.MESSAGES.index("parked")),
-        steps.WaitStart(),
-        *(hooks(ctx, "startContainer", ctx.spec.hooks.startContainer) if ctx.spec.hooks else ()),
+        *last,
         steps.Execute(pointer="/process/args/0"),
     ]
     return made
+
+
+def start(ctx: Context) -> list[Step]:
+    """What a container's first process waits for, and does, before its program."""
+    wanted = ctx.spec.hooks.startContainer if ctx.spec.hooks else ()
+    return [steps.WaitStart(), *hooks(ctx, "startContainer", wanted)]
 
 
 def _as_runtime(ctx: Context, process: Process) -> list[Step]:

@@ -35,6 +35,7 @@ _FIRST_MEMORY_FLAG = 13
 _PER_LINUX32 = 0x0008
 # As many as any kernel is built for (CONFIG_NODES_SHIFT up to 10).
 _MOST_NODES = 1024
+_MOST_PROCESSORS = 8192
 
 
 def compile_scheduling(process: Process, linux: Linux | None) -> list[Step]:
@@ -78,7 +79,7 @@ def _io_priority(wanted: IOPriority) -> Step:
 
 def _memory_policy(policy: MemoryPolicy) -> Step:
     flags = sum(1 << _FIRST_MEMORY_FLAG + MEMORY_FLAGS.index(flag) for flag in set(policy.flags))
-    nodes = _nodes(policy.nodes or "")
+    nodes = _numbers(policy.nodes or "", _MOST_NODES, "node", "/linux/memoryPolicy/nodes")
     return steps.MemoryPolicy(
         mode=MEMORY_MODES.index(policy.mode) | flags,
         # The kernel reads unsigned longs.
@@ -89,17 +90,24 @@ def _memory_policy(policy: MemoryPolicy) -> Step:
     )
 
 
-def _nodes(text: str) -> set[int]:
+def affinity(text: str, pointer: str) -> Step:
+    """The processors of execCPUAffinity, a list like "0-3,7"."""
+    found = _numbers(text, _MOST_PROCESSORS, "processor", pointer)
+    mask = sum(1 << number for number in found)
+    return steps.Affinity(
+        processors=mask.to_bytes(_MOST_PROCESSORS // 8, "little"), pointer=pointer
+    )
+
+
+def _numbers(text: str, most: int, what: str, pointer: str) -> set[int]:
     """The numbers of a list like "0-3,7"."""
     found: set[int] = set()
     for part in text.split(",") if text.strip() else ():
         first, dash, last = part.strip().partition("-")
         high = last if dash else first
         if not (first.isdecimal() and high.isdecimal() and int(first) <= int(high)):
-            raise SpecError(
-                f'"{text}" is not a list of nodes like "0-3,7"', pointer="/linux/memoryPolicy/nodes"
-            )
-        if int(high) >= _MOST_NODES:
-            raise SpecError(f"there is no node {high}", pointer="/linux/memoryPolicy/nodes")
+            raise SpecError(f'"{text}" is not a list of {what}s like "0-3,7"', pointer=pointer)
+        if int(high) >= most:
+            raise SpecError(f"there is no {what} {high}", pointer=pointer)
         found.update(range(int(first), int(high) + 1))
     return found

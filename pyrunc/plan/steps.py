@@ -40,9 +40,8 @@ class Sync(Step):
 class JoinCgroups(Step):
     """Write "0" into the open `tasks` files of `count` registers: join cgroup v1 hierarchies.
 
-    By itself and while it has one thread a process joins without the host-wide lock that
-    `cgroup.procs` takes, which waits for an RCU grace period: 0.3 ms instead of 12 for nine
-    hierarchies on a quiet host.
+    By itself, with one thread, a process joins without the host-wide lock of `cgroup.procs`,
+    which waits for RCU: 0.3 ms instead of 12 for nine hierarchies on a quiet host.
     """
 
     first: Register
@@ -112,8 +111,8 @@ class AttachRoot(Step):
     """Attach the root filesystem's tree at its own path, from where `Pivot` makes it the root.
 
     There hooks find it. Where the path is out of reach (a bundle in a directory of mode 0700
-    under a user namespace, a joined mount namespace) it goes on top of "/" instead. The parent
-    mount is not shared either way, as pivot_root(2) demands: all have just been made slaves.
+    under a user namespace, a joined mount namespace) it goes on top of "/" instead: all mounts
+    are slaves by now, and none shared, as pivot_root(2) demands of the parent.
     """
 
     path: String
@@ -214,7 +213,7 @@ class Console(Step):
     rows: Number
     columns: Number
     uid: Number
-    mount: Number
+    mount: Number  # as /dev/console
 
 
 class ReadOnlyPath(Step):
@@ -334,6 +333,12 @@ class Scheduler(Step):
     attributes: Bytes
 
 
+class Affinity(Step):
+    """sched_setaffinity(2): the processors of this process, as a bit mask."""
+
+    processors: Bytes
+
+
 class IoPriority(Step):
     """ioprio_set(2) on this process."""
 
@@ -354,10 +359,7 @@ class MemoryPolicy(Step):
 
 
 class Label(Step):
-    """Tell the LSM what the next execve, or key, is labelled: a file below attr/.
-
-    `older` is where the file was before each LSM had a directory of its own.
-    """
+    """Label the next execve, or key: a file below attr/; `older` is where it once was."""
 
     file: String
     older: OptionalString

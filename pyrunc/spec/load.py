@@ -73,6 +73,7 @@ def decode(raw: object, document: str = "config.json") -> Spec:
         raise SpecError("config cannot be null", document=document)
     spec = _typed(Spec, raw, document)
     spec.raw = raw  # type: ignore[assignment]  # decode_object has seen that it is a dict
+    spec.source = b""
     spec.warnings = []
     linux = spec.linux
     if linux and linux.seccomp and not (linux.seccomp.defaultAction or linux.seccomp.syscalls):

@@ -255,8 +255,8 @@ class Hooks(Model):
 class Spec(Model):
     """One config.json.
 
-    Beside the document's members: `raw`, the JSON object it was decoded from, and `warnings`,
-    what check.py found odd but not wrong.
+    Beside the document's members: `raw`, the JSON object it was decoded from, `source`, its
+    bytes if it was read from a file, and `warnings`, what check.py found odd but not wrong.
     """
 
     ociVersion: str
@@ -269,6 +269,7 @@ class Spec(Model):
     annotations: dict[str, str]
     linux: Linux | None
     raw: dict[str, Any]
+    source: bytes
     warnings: list[str]
 
     FIELDS = {
@@ -282,9 +283,10 @@ class Spec(Model):
         "annotations": STRING_MAP,
         "linux": one(Linux),
     }
-    __slots__ = (*FIELDS, "raw", "warnings")
+    __slots__ = (*FIELDS, "raw", "source", "warnings")
 
     def __init__(self, **members: Any) -> None:
         super().__init__(**members)
         self.raw = {}
+        self.source = b""
         self.warnings = []

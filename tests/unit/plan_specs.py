@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pyrunc.host.facts import HostFacts
 from pyrunc.plan import compile as compiler
+from pyrunc.plan import joining
 from pyrunc.plan.compile import Options, Plan
 from pyrunc.plan.encode import encode
 from pyrunc.spec import load
@@ -46,6 +47,7 @@ class Case(NamedTuple):
     seccomp: bytes | None = None
     preserved: int = 0
     no_pivot: bool = False
+    joining: bool = False
 
     @property
     def facts(self) -> HostFacts:
@@ -75,6 +77,9 @@ class Case(NamedTuple):
     def plan(self) -> Plan:
         """The plan; the document goes the whole way that a file's bytes go."""
         spec = load.parse(json.dumps(self.config).encode())
+        if self.joining:
+            spec = joining.inside(spec)
+            return joining.compile_joining(spec, self.facts, self.options())
         return compiler.compile_plan(spec, self.facts, self.options())
 
     def bytes(self) -> bytes:
@@ -228,6 +233,13 @@ SCHEDULED_LINUX = {
 }
 
 
+def _joining(*more: str, host: str = "v2", **process: Any) -> Case:
+    """A further process of a container."""
+    made = with_namespaces(config(), "pid", "ipc", "uts", "mount", "network=/x", "cgroup", *more)
+    made["process"] |= process
+    return Case(made, host, SECCOMP, joining=True)
+
+
 def cases() -> dict[str, Case]:
     """The fixed ones, by name."""
     hybrid = config(cgroup_v2=False)
@@ -248,6 +260,9 @@ def cases() -> dict[str, Case]:
         "unusual-mounts": _unusual_mounts(),
         "time-namespace": _time(),
         "scheduled-and-labelled": _scheduled(),
+        "joining": _joining(execCPUAffinity={"initial": "0-1", "final": "3"}),
+        "joining-hybrid": _joining("user", host="hybrid", noNewPrivileges=False),
+        "joining-unprivileged": _joining("user", host="unprivileged", terminal=True),
     }
 
 

@@ -301,8 +301,8 @@ def test_the_random_documents_reach_what_the_invariants_are_about() -> None:
 
     collect()
     assert outcomes["plan"] > outcomes["refused"]
-    # All of the random ones have a mount namespace.
-    assert [step.NAME for step in s.ALL if step not in held] == ["open_root"]
+    # All of the random ones have a mount namespace, and none joins a container.
+    assert [step.NAME for step in s.ALL if step not in held] == ["open_root", "affinity"]
 
 
 def test_the_invariants_notice_a_wrong_order() -> None:

@@ -37,7 +37,7 @@ def test_the_model_has_every_class() -> None:
 @pytest.mark.parametrize("cls", classes(), ids=lambda cls: cls.__name__)
 def test_annotations_slots_and_table_agree(cls: type[Model]) -> None:
     attributes = [field.attribute or name for name, field in cls.FIELDS.items()]
-    extra = ["raw", "warnings"] if cls is model.Spec else []
+    extra = ["raw", "source", "warnings"] if cls is model.Spec else []
     assert list(cls.__annotations__) == attributes + extra
     assert list(cls.__slots__) == attributes + extra  # type: ignore[call-overload]
     assert not hasattr(cls(), "__dict__")

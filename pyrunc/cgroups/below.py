@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other cgroups that a further process of a container may go to: one below its own, or the one
+that its init has gone to, or a new one for it and what it starts."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.cgroups import fs_driver, tree
+from pyrunc.cgroups.driver import POINTER
+from pyrunc.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.cgroups.driver import Driver
+    from pyrunc.cgroups.layout import Layout
+
+
+def below(driver: Driver, paths: dict[str, str]) -> Driver:
+    """A container's cgroups, with a path below them.
+
+    Args:
+        driver: of the container.
+        paths: controller -> path below the container's cgroup; "" is for all that are not
+            named, and for cgroup v2.
+
+    Returns:
+        A driver for joining, of the same kind.
+
+    Raises:
+        UsageError: a path leads out of the container's cgroup, or a controller is unknown.
+    """
+    if not driver.inner:
+        raise UsageError("--cgroup: the container has no cgroup")
+    known = {name.removeprefix("name=") for h in driver.layout.hierarchies for name in h.names}
+    for name, path in paths.items():
+        if name and name not in known:
+            raise UsageError(f'unknown controller "{name}" in --cgroup {name}:{path}')
+    inner = []
+    for hierarchy, own in zip(driver.layout.hierarchies, driver.inner, strict=True):
+        names = [name.removeprefix("name=") for name in hierarchy.names]
+        wanted = next((paths[name] for name in names if name in paths), paths.get("", ""))
+        inner.append(_joined(own, wanted))
+    return fs_driver(driver.layout, inner)
+
+
+def _joined(own: str, path: str) -> str:
+    if not path:
+        return own
+    whole = os.path.normpath(f"{own}/{path}")
+    if whole != own and not whole.startswith(own.rstrip("/") + "/"):
+        raise UsageError(f"bad sub cgroup path: {path}")
+    return whole
+
+
+def of_process(layout: Layout, pid: int) -> int:
+    """The cgroup v2 directory that a process is in, open.
+
+    Raises:
+        CgroupError: it cannot be opened, or lies outside of what we see.
+    """
+    unified = layout.unified
+    assert unified is not None
+    path = unified.mount
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            own = next((line[3:].rstrip("\n") for line in file if line.startswith("0::")), "/")
+        path += own
+        return os.open(path, tree.DIRECTORY)
+    except OSError as error:
+        raise tree.failure("join cgroup", "open", error, path, POINTER) from error
+
+
+class Leaf:
+    """A cgroup of its own for one process of a container, so that all that it starts ends with it.
+
+    Below the container's, in one hierarchy only: what the container's limits hold there and in
+    the others holds it too.
+
+    Args:
+        driver: of the container.
+        name: of the new cgroup, one component.
+
+    Raises:
+        CgroupError: it cannot be made.
+    """
+
+    def __init__(self, driver: Driver, name: str) -> None:
+        index = driver.counting()
+        parent, self.path = driver.directories[index], f"{driver.directories[index]}/{name}"
+        try:
+            # Nobody can make a symbolic link inside a cgroup filesystem.
+            os.mkdir(self.path, 0o755)
+            self._fd = os.open(self.path, tree.DIRECTORY)
+        except OSError as error:
+            raise tree.failure("make a cgroup below", "mkdir", error, parent) from error
+        inner = list(driver.inner)
+        inner[index] = f"{inner[index]}/{name}"
+        self.driver = fs_driver(driver.layout, inner)
+
+    def end(self) -> None:
+        """Kill all that is in it, and remove it.
+
+        Raises:
+            CgroupError: it cannot be removed, after some 5 s of trying.
+        """
+        from pyrunc.cgroups import removal
+
+        try:
+            removal.remove([self.path], self._kill)
+        finally:
+            os.close(self._fd)
+            self.driver.close()
+
+    def _kill(self) -> None:
+        try:
+            tree.write(self._fd, "cgroup.kill", "1")
+        except OSError:  # v1, and before 5.14; or it is gone
+            from pyrunc.cgroups import signals
+
+            signals.kill_members(lambda: tree.pids(self._fd))

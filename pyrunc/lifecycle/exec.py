@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`exec`: a further process of a container.
+
+No lock is taken: many may be under way at once. What keeps them to this container is the pidfd
+of its init, opened and then checked (security 2.16): joining the namespaces of a process that
+has ended fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from itertools import count
+
+from pyrunc import cgroups
+from pyrunc.errors import ContainerNotRunning, KernelError, StartError, StateError
+from pyrunc.host import facts as host_facts
+from pyrunc.lifecycle import launch, outside
+from pyrunc.lifecycle.status import PAUSED, STOPPED, is_alive, open_pidfd, status_of
+from pyrunc.plan import compile as compiler
+from pyrunc.plan import joining, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyrunc.cgroups.below import Leaf
+    from pyrunc.cgroups.driver import Driver
+    from pyrunc.lifecycle.handshake import Child
+    from pyrunc.lifecycle.store import Entry
+    from pyrunc.spec.model import Process, Spec
+
+_SIGSYS = 31
+# Names of cgroups, unlike in all threads of this process.
+_NUMBERS = count()
+_STOPPED = "cannot exec in a stopped container"
+
+
+class Request:
+    """What the caller of `exec` wants beside the process object.
+
+    Args:
+        stdio: descriptors for 0, 1, 2.
+        console_socket: connected socket that gets the terminal's master, or -1.
+        preserve_fds: how many descriptors from 3 on the process keeps.
+        cgroup: a path below the container's cgroup for each controller; "" is all of them.
+        own_cgroup: put it into a new cgroup below the container's; `Child.leaf` is it.
+        ignore_paused: join a paused container too; the process runs when it is resumed.
+    """
+
+    __slots__ = (
+        "cgroup", "console_socket", "ignore_paused", "own_cgroup", "preserve_fds", "stdio",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        stdio: tuple[int, int, int] = (0, 1, 2),
+        console_socket: int = -1,
+        preserve_fds: int = 0,
+        cgroup: dict[str, str] | None = None,
+        own_cgroup: bool = False,
+        ignore_paused: bool = False,
+    ) -> None:
+        self.stdio = stdio
+        self.console_socket = console_socket
+        self.preserve_fds = preserve_fds
+        self.cgroup = cgroup or {}
+        self.own_cgroup = own_cgroup
+        self.ignore_paused = ignore_paused
+
+
+def check_status(entry: Entry, state: dict[str, Any], ignore_paused: bool) -> str:
+    """Refuse where the container cannot take a process.
+
+    Returns:
+        Its status.
+
+    Raises:
+        ContainerNotRunning: it has stopped.
+        StateError: it is paused.
+    """
+    status = status_of(entry, state)
+    if status == STOPPED:
+        raise ContainerNotRunning(_STOPPED)
+    if status == PAUSED and not ignore_paused:
+        raise StateError("cannot exec in a paused container (use --ignore-paused to override)")
+    return status
+
+
+def join(entry: Entry, state: dict[str, Any], spec: Spec, request: Request) -> Child:
+    """Start a process in a container, up to where only execve is left.
+
+    Args:
+        entry: of the container.
+        state: its state.
+        spec: from `joining.inside`: the container's, with the process to run.
+        request: what else the caller wants.
+
+    Returns:
+        The process, parked: `go` lets it run, `kill` takes it back.
+
+    Raises:
+        ContainerNotRunning: the container has stopped.
+        StateError: it is paused.
+        PyruncError: anything else; nothing of the process is left.
+    """
+    status = check_status(entry, state, request.ignore_paused)
+    return _Joining(entry, state, spec, request, status == PAUSED).run()
+
+
+class _Joining:
+    """One process on its way into a container: what it holds, and how to undo it."""
+
+    def __init__(
+        self,
+        entry: Entry,
+        state: dict[str, Any],
+        spec: Spec,
+        request: Request,
+        paused: bool,
+    ) -> None:
+        self.entry = entry
+        self.state = state
+        self.spec = spec
+        self.request = request
+        affinity = self.process.execCPUAffinity
+        # Moved from outside where it must not begin in the cgroup.
+        self.waits = paused or bool(affinity and affinity.initial)
+        self.fds = launch.Descriptors()
+        self.driver: Driver = cgroups.from_dict(state["cgroup"])
+        if request.cgroup:
+            from pyrunc.cgroups import below
+
+            self.driver = below.below(self.driver, request.cgroup)
+        self.leaf: Leaf | None = None
+        # Without a cgroup there is none below it either.
+        if request.own_cgroup and self.driver.inner:
+            from pyrunc.cgroups import below
+
+            self.leaf = below.Leaf(self.driver, f"exec-{os.getpid()}-{next(_NUMBERS)}")
+            self.driver = self.leaf.driver
+
+    @property
+    def process(self) -> Process:
+        assert self.spec.process is not None
+        return self.spec.process
+
+    def run(self) -> Child:
+        try:
+            child = self._run()
+        except BaseException:
+            if self.leaf:
+                self.leaf.end()
+            raise
+        child.leaf = self.leaf
+        return child
+
+    def _run(self) -> Child:
+        try:
+            try:
+                child = self._start(self._own_cgroup)
+            except KernelError as error:
+                if (error.syscall, error.errno) != ("clone3", errno.EBUSY):
+                    raise
+                # The cgroup has handed its controllers down, and takes no process itself: where
+                # the container's own init has gone there is room.
+                child = self._start(self._cgroup_of_init)
+        finally:
+            self.fds.close()
+        try:
+            self._serve(child)
+        except BaseException as error:
+            child.kill()
+            child.close()
+            if isinstance(error, StartError) and error.errno == errno.ESRCH:
+                raise ContainerNotRunning(_STOPPED) from None  # while we were joining it
+            raise
+        return child
+
+    def _start(self, cgroup: Callable[[], tuple[int, list[int]]]) -> Child:
+        # Of the init that the state names, or of none (security R23).
+        target = open_pidfd(self.state)
+        if target < 0:
+            raise ContainerNotRunning(_STOPPED)
+        self.fds.keep(target)
+        # A frozen cgroup stops what is started in it at once, and us with it until it executes.
+        spawned, joins = (-1, []) if self.waits else cgroup()
+        plan = self._compile(len(joins))
+        named = {wire.CONSOLE: self.request.console_socket}
+        if self.process.apparmorProfile or self.process.selinuxLabel:
+            from pyrunc.lifecycle.inputs import refuse_labels
+
+            refuse_labels(self.spec)
+            named[wire.PROCFS] = self.fds.keep(os.open("/proc", os.O_PATH | os.O_CLOEXEC))
+        return launch.launch(
+            plan,
+            self.fds,
+            stdio=self.request.stdio,
+            first_fd=3 + self.request.preserve_fds,
+            cgroup=spawned,
+            named=named,
+            # At the end the init, once a join: each join closes its copy.
+            free=[*joins, target, target],
+        )
+
+    def _own_cgroup(self) -> tuple[int, list[int]]:
+        spawned = self.driver.spawn_fd()
+        if spawned >= 0:
+            self.fds.keep(spawned)
+        return spawned, [self.fds.keep(fd) for fd in self.driver.join_fds()]
+
+    def _cgroup_of_init(self) -> tuple[int, list[int]]:
+        from pyrunc.cgroups import below
+
+        spawned = self.fds.keep(below.of_process(self.driver.layout, self.state["pid"]))
+        return spawned, [self.fds.keep(fd) for fd in self.driver.join_fds()]
+
+    def _compile(self, joins: int) -> compiler.Plan:
+        seccomp, flags = None, 0
+        linux = self.spec.linux
+        if linux and linux.seccomp:
+            from pyrunc.lifecycle import filters
+
+            seccomp, flags = filters.compiled(self.spec, linux.seccomp, self.entry.root)
+        options = compiler.Options(
+            container_id=self.entry.container_id,
+            bundle=self.state["bundle"],
+            rootfs=self.state["rootfs"],
+            cgroup_joins=joins,
+            cgroup_waits=self.waits,
+            keyring=self.state["keyring"],
+            seccomp=seccomp,
+            seccomp_flags=flags,
+            console=self.process.terminal,
+        )
+        return joining.compile_joining(self.spec, host_facts.probe(self.driver.layout), options)
+
+    def _serve(self, child: Child) -> None:
+        child.until_parked(
+            {
+                "cgroup": lambda: self.driver.attach(child.pid),
+                "limits": lambda: outside.set_limits(self.process, child.pid),
+            },
+            lambda: self._why_dead(child),
+            lambda fd: self._listener(child.pid, fd),
+        )
+        if "resctrl" in self.state:
+            from pyrunc.lifecycle.resctrl import Group
+
+            Group.from_dict(self.state["resctrl"]).join(child.pid)
+
+    def _listener(self, pid: int, fd: int) -> None:
+        from pyrunc.lifecycle import filters, hooks
+
+        document = hooks.oci_state(self.state, "running", self.state["pid"])
+        filters.hand_over(self.spec, document, pid, fd)
+
+    def _why_dead(self, child: Child) -> str:
+        signal = child.killed_by()
+        if signal == _SIGSYS:
+            from pyrunc.lifecycle import filters
+
+            return filters.killed(self.spec)
+        if not is_alive(self.state):
+            return "the container stopped while a process was joining it"
+        return f"the process died before it was ready{f' (signal {signal})' if signal else ''}"

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a further process of a container is to be: which object describes it, and what the
+container adds (cli-contract 1.4, exec)."""
+
+from __future__ import annotations
+
+from pyrunc import jsontext
+from pyrunc.errors import KernelError, UsageError
+from pyrunc.lifecycle.bundle import read_spec
+from pyrunc.spec import load
+from pyrunc.spec.check_process import check_process
+from pyrunc.spec.model import Capabilities
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.lifecycle.store import Entry
+    from pyrunc.spec.model import Process, Spec
+
+# What a process takes from the container where it says nothing itself.
+_INHERITED = (
+    "capabilities", "apparmorProfile", "selinuxLabel", "oomScoreAdj", "rlimits", "scheduler",
+    "ioPriority", "execCPUAffinity",
+)  # fmt: skip
+
+
+class Changes:
+    """What a caller changes on the container's own process, to have another one.
+
+    Args:
+        args: the program and its arguments.
+        env: ``NAME=value``, added.
+        cwd: its directory.
+        uid: whom it runs as, with `gid`.
+        groups: additional groups, added.
+        capabilities: names, added to bounding, effective and permitted; and to ambient where
+            the container's process has inheritable ones.
+        no_new_privileges: set it.
+        selinux_label: instead of the container's.
+        apparmor_profile: instead of the container's.
+        terminal: give it one.
+    """
+
+    __slots__ = (
+        "apparmor_profile", "args", "capabilities", "cwd", "env", "gid", "groups",
+        "no_new_privileges", "selinux_label", "terminal", "uid",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        args: tuple[str, ...],
+        *,
+        env: tuple[str, ...] = (),
+        cwd: str | None = None,
+        uid: int | None = None,
+        gid: int | None = None,
+        groups: tuple[int, ...] = (),
+        capabilities: tuple[str, ...] = (),
+        no_new_privileges: bool = False,
+        selinux_label: str | None = None,
+        apparmor_profile: str | None = None,
+        terminal: bool = False,
+    ) -> None:
+        self.args = args
+        self.env = env
+        self.cwd = cwd
+        self.uid = uid
+        self.gid = gid
+        self.groups = groups
+        self.capabilities = capabilities
+        self.no_new_privileges = no_new_privileges
+        self.selinux_label = selinux_label
+        self.apparmor_profile = apparmor_profile
+        self.terminal = terminal
+
+
+def of_container(entry: Entry) -> Spec:
+    """The container's configuration, as it was when it was created and checked."""
+    data = entry.config()
+    spec = load.decode(jsontext.loads(data, "config.json"))
+    spec.source = data
+    return spec
+
+
+def read_process(path: str) -> Process:
+    """A process object from a file.
+
+    Raises:
+        KernelError: it cannot be read.
+        SpecError: it is wrong.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(jsontext.MAX_BYTES + 1)
+    except OSError as error:
+        raise KernelError("open", "", error.errno or 0, path) from None
+    return load.decode_process(jsontext.loads(data, path), path)
+
+
+def changed(state: dict[str, Any], spec: Spec, changes: Changes) -> Process:
+    """The process of the bundle's config.json, as it is now, with changes.
+
+    Args:
+        state: of the container.
+        spec: from `of_container`.
+        changes: what is to be different.
+
+    Raises:
+        PyruncError: config.json is gone.
+        SpecError: it is wrong, or the changes are.
+    """
+    current = read_spec(state["bundle"])
+    process = current.process
+    assert process is not None
+    if not changes.args:
+        raise UsageError("exec args cannot be empty")
+    process.args = changes.args
+    process.terminal = changes.terminal
+    process.env = (*process.env, *changes.env)
+    process.cwd = changes.cwd or process.cwd
+    if changes.uid is not None:
+        process.user.uid = changes.uid
+        process.user.gid = changes.gid if changes.gid is not None else process.user.gid
+    process.user.additionalGids = (*process.user.additionalGids, *changes.groups)
+    process.noNewPrivileges = process.noNewPrivileges or changes.no_new_privileges
+    process.selinuxLabel = changes.selinux_label or process.selinuxLabel
+    process.apparmorProfile = changes.apparmor_profile or process.apparmorProfile
+    if changes.capabilities:
+        process.capabilities = _more(process.capabilities, changes.capabilities)
+    load.with_document("exec", check_process, process, "", spec.warnings)
+    return process
+
+
+def _more(sets: Capabilities | None, names: tuple[str, ...]) -> Capabilities:
+    """Never inheritable ones (CVE-2022-29162), and ambient ones only beside those."""
+    found = sets or Capabilities()
+    for name in ("bounding", "effective", "permitted", "ambient"):
+        if name != "ambient" or found.inheritable:
+            setattr(found, name, (*getattr(found, name), *names))
+    return found
+
+
+def complete(process: Process, spec: Spec) -> None:
+    """Give a process what it does not say itself from the container's."""
+    base = spec.process
+    assert base is not None
+    for name in _INHERITED:
+        if not getattr(process, name):
+            setattr(process, name, getattr(base, name))
+    if process.user.umask is None:
+        process.user.umask = base.user.umask
+
+
+def parse_user(text: str) -> tuple[int, int | None]:
+    """``UID[:GID]`` in numbers: names are the image's, and not to be believed (CVE-2016-3697).
+
+    Raises:
+        UsageError: it is anything else.
+    """
+    uid, colon, gid = text.partition(":")
+    return _id(uid, "uid"), _id(gid, "gid") if colon else None
+
+
+def _id(text: str, what: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) < 2**32 - 1:
+        return int(text)
+    raise UsageError(f'parsing "{text}" as a {what} failed: not a number below 4294967295')

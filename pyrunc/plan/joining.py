@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan of a process that joins a running container (`exec`); pure.
+
+The container is hostile (security 2.16): what runs in it may watch for us, trace us, rename what
+we look up. So nothing of the host's is opened once the first namespace is entered, nobody in
+there may look into us, and the namespaces are those of one process, by its pidfd: no path in
+between that could lead to another's.
+"""
+
+from __future__ import annotations
+
+from pyrunc.kernel import constants as k
+from pyrunc.plan import compile as compiler
+from pyrunc.plan import namespaces, process, steps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.host.facts import HostFacts
+    from pyrunc.plan.compile import Context, Options, Plan
+    from pyrunc.plan.steps import Step
+    from pyrunc.spec.model import Process, Spec
+
+_SIGKILL = 9
+# The pidfd of the container's first process, once a join: setns closes its copy.
+_TARGETS = 2
+
+
+def inside(spec: Spec, process: Process | None = None) -> Spec:
+    """A container's document as the one of a further process of it.
+
+    Args:
+        spec: of the container; it is changed.
+        process: the one to run; None is the container's own.
+
+    Returns:
+        The same spec, with the namespaces to be joined and nothing that is there already.
+    """
+    spec.process = process or spec.process
+    spec.mounts, spec.hooks = (), None
+    if spec.linux:
+        for namespace in spec.linux.namespaces:
+            namespace.path = None
+        spec.linux.netDevices = {}
+        spec.linux.sysctl = {}
+    return spec
+
+
+def compile_joining(spec: Spec, facts: HostFacts, options: Options) -> Plan:
+    """Make the plan for a further process of a container.
+
+    Args:
+        spec: from `inside`.
+        facts: what the host can do.
+        options: as for `compile.compile_plan`; rootfs is used without a mount namespace only.
+
+    Returns:
+        The plan. Its last two passed registers are for the pidfd of the container's init, and
+        PROCFS for the host's /proc where `process.needs_procfs` asks for it.
+
+    Raises:
+        SpecError: something cannot be carried out; with its pointer.
+    """
+    ctx = compiler.Context(spec, facts, options)
+    first = ctx.passed
+    made = tuple(order(ctx, first))
+    return compiler.Plan(made, 0, (), max(ctx.registers, first + _TARGETS), first + _TARGETS)
+
+
+def order(ctx: Context, target: int) -> list[Step]:
+    """The steps, in the one order in which they are safe."""
+    made: list[Step] = [
+        # Before anything else: who asked for this process and died has no use for it.
+        steps.ParentDeath(signal=_SIGKILL),
+        # Before the first namespace: a process in there could trace us, or open what we have
+        # open (CVE-2016-9962), as soon as it can see us.
+        steps.Dumpable(value=0),
+    ]
+    # Before any namespace: nothing may run in the container that its limits do not hold.
+    made += _cgroups(ctx)
+    made += _enter(ctx, target)
+    # After the fork, so that setsid happens in the process that stays.
+    made.append(steps.NewSession())
+    made += _root(ctx)
+    if ctx.options.keyring:
+        # By its name, in the user namespace that owns it: the container's own.
+        made += process.keyring(ctx)
+    if ctx.options.console:
+        made.append(process.console(ctx, mount=0))
+    made.append(process.umask(ctx))
+    made += process.profile(ctx)
+    made += process.drop_privileges(ctx, [])
+    return made
+
+
+def _cgroups(ctx: Context) -> list[Step]:
+    wanted = ctx.spec.process.execCPUAffinity if ctx.spec.process else None
+    made: list[Step] = []
+    if wanted and wanted.initial:
+        made.append(_affinity(wanted.initial, "initial"))
+    if ctx.options.cgroup_waits:
+        made.append(steps.Sync(message=compiler.CGROUP, pointer="/linux/cgroupsPath"))
+    if ctx.options.cgroup_joins:
+        made.append(steps.JoinCgroups(first=ctx.cgroup_register, count=ctx.options.cgroup_joins))
+    if wanted and wanted.final:
+        # In the cgroup: its cpuset decides what may be asked for.
+        made.append(_affinity(wanted.final, "final"))
+    return made
+
+
+def _affinity(text: str, when: str) -> Step:
+    from pyrunc.plan.scheduling import affinity
+
+    return affinity(text, f"/process/execCPUAffinity/{when}")
+
+
+def _enter(ctx: Context, target: int) -> list[Step]:
+    """Into the namespaces: those that the host may own with the host's rights, so before the
+    user namespace; without any rights on the host the other way round, as they are inside."""
+    kinds = [kind for kind in ctx.namespaces if kind != "user"]
+    flags = sum(namespaces.FLAGS[kind] for kind in kinds)
+    made: list[Step] = []
+    if flags:
+        made.append(_join(target, flags, ", ".join(kinds)))
+    if ctx.has_namespace("user"):
+        user = _join(target + 1, k.CLONE_NEWUSER, "user")
+        made = [*made, user] if ctx.facts.privileged else [user, *made]
+        root = steps.BecomeRoot(setgroups=namespaces.sets_groups(ctx), pointer="/linux/namespaces")
+        made.insert(made.index(user) + 1, root)
+    if ctx.has_namespace("pid") or ctx.has_namespace("time"):
+        # Both hold for children only.
+        made.append(steps.Fork(pointer="/linux/namespaces"))
+    return made
+
+
+def _join(register: int, flag: int, kind: str) -> Step:
+    return steps.JoinNamespace(ns=register, flag=flag, kind=kind, pointer="/linux/namespaces")
+
+
+def _root(ctx: Context) -> list[Step]:
+    if ctx.has_namespace("mount"):
+        # setns has made the container's root ours.
+        return [steps.OpenRoot(path="/", pointer="/root/path")]
+    path = ctx.options.rootfs
+    return [
+        steps.OpenRoot(path=path, pointer="/root/path"),
+        steps.ChangeRoot(path=path, move=0, pointer="/root/path"),
+    ]

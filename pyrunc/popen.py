@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts further processes in a container: what `Container.popen`, `exec` and `attend` share."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.errors import UsageError
+from pyrunc.lifecycle import exec as joining
+from pyrunc.lifecycle import handover, joiner, store
+from pyrunc.plan.joining import inside
+from pyrunc.process import DEVNULL, PIPE, STDOUT, Completed, ExecFailed, Process
+from pyrunc.spec import load
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
+    from typing import Any, BinaryIO
+
+    from pyrunc.lifecycle.handshake import Child
+    from pyrunc.lifecycle.store import Entry
+    from pyrunc.spec.model import Spec
+
+    Stream = int | BinaryIO | None
+
+
+class _Streams:
+    """The descriptors for 0 to 2, and our ends of the pipes among them."""
+
+    def __init__(self, stdin: Stream, stdout: Stream, stderr: Stream) -> None:
+        self.ours: list[BinaryIO | None] = [None, None, None]
+        self._close: list[int] = []
+        self.theirs = [0, 1, 2]
+        try:
+            for index, stream in enumerate((stdin, stdout, stderr)):
+                self.theirs[index] = self._one(index, stream)
+        except BaseException:
+            self.close(both=True)
+            raise
+
+    def _one(self, index: int, stream: Stream) -> int:
+        if stream is None:
+            return index
+        if stream == DEVNULL:
+            return self._keep(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+        if stream == STDOUT and index == 2:
+            return self.theirs[1]
+        if stream == PIPE:
+            reader, writer = os.pipe2(os.O_CLOEXEC)
+            mine, other = (writer, reader) if index == 0 else (reader, writer)
+            self.ours[index] = os.fdopen(mine, "wb" if index == 0 else "rb", 0)
+            return self._keep(other)
+        return stream if isinstance(stream, int) else stream.fileno()
+
+    def _keep(self, fd: int) -> int:
+        self._close.append(fd)
+        return fd
+
+    def close(self, *, both: bool = False) -> None:
+        """Close the container's ends, which it has by now; and ours if it came to nothing."""
+        while self._close:
+            os.close(self._close.pop())
+        for end in self.ours if both else ():
+            if end:
+                end.close()
+
+
+def popen(
+    root: str,
+    container_id: str,
+    args: tuple[str, ...],
+    *,
+    process: dict[str, Any] | str | None = None,
+    stdin: Stream = None,
+    stdout: Stream = None,
+    stderr: Stream = None,
+    console_socket: str | int | None = None,
+    pidfd_socket: str | None = None,
+    pid_file: str | None = None,
+    preserve_fds: int = 0,
+    cgroup: dict[str, str] | None = None,
+    own_cgroup: bool = False,
+    ignore_paused: bool = False,
+    detached: bool = False,
+    **changes: Any,
+) -> Process:
+    """As `Container.popen`, which see."""
+    handover.check_preserved(preserve_fds)
+    with store.open_entry(root, container_id) as entry:
+        state = entry.state()
+        joining.check_status(entry, state, ignore_paused)
+        spec = _spec(entry, state, args, process, changes)
+        assert spec.process is not None
+        terminal = spec.process.terminal
+        request = joining.Request(
+            preserve_fds=preserve_fds,
+            cgroup=cgroup,
+            own_cgroup=own_cgroup,
+            ignore_paused=ignore_paused,
+        )
+        started = _Start(entry, state, spec, request)
+        if detached or console_socket is not None or not terminal:
+            handover.check_terminal(terminal, console_socket is not None, detached=True)
+        if console_socket is not None:
+            request.console_socket = handover.connected(console_socket, "console")
+            if isinstance(console_socket, str):
+                started.keep(request.console_socket)
+        elif terminal:
+            started.own_terminal()
+        streams = _Streams(stdin, stdout, stderr)
+        request.stdio = (streams.theirs[0], streams.theirs[1], streams.theirs[2])
+        try:
+            made = started.run(pidfd_socket, pid_file)
+        except BaseException:
+            streams.close(both=True)
+            raise
+        finally:
+            streams.close()
+        made.stdin, made.stdout, made.stderr = streams.ours
+        return made
+
+
+def _spec(
+    entry: Entry,
+    state: dict[str, Any],
+    args: tuple[str, ...],
+    process: dict[str, Any] | str | None,
+    changes: dict[str, Any],
+) -> Spec:
+    """The container's configuration with the process to run."""
+    spec = joiner.of_container(entry)
+    if process is None:
+        wanted = joiner.changed(state, spec, joiner.Changes(args, **changes))
+    elif args or changes:
+        raise UsageError("a process object is whole: it cannot be given with arguments or changes")
+    elif isinstance(process, str):
+        wanted = joiner.read_process(process)
+    else:
+        wanted = load.decode_process(process, "process")
+    joiner.complete(wanted, spec)
+    return inside(spec, wanted)
+
+
+class _Start:
+    """A start under way: what it holds until the process runs."""
+
+    def __init__(
+        self, entry: Entry, state: dict[str, Any], spec: Spec, request: joining.Request
+    ) -> None:
+        self.entry = entry
+        self.state = state
+        self.spec = spec
+        self.request = request
+        self._fds: list[int] = []
+        self._receiver: socket | None = None
+
+    def keep(self, fd: int) -> None:
+        """Close this one when the process has its own copy."""
+        self._fds.append(fd)
+
+    def own_terminal(self) -> None:
+        """Have the terminal's master sent to ourselves."""
+        from _socket import AF_UNIX, SOCK_STREAM, socketpair
+
+        self._receiver, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        self.request.console_socket = theirs.detach()
+        self.keep(self.request.console_socket)
+
+    def run(self, pidfd_socket: str | None, pid_file: str | None) -> Process:
+        try:
+            child = joining.join(self.entry, self.state, self.spec, self.request)
+        except BaseException:
+            if self._receiver:
+                self._receiver.close()
+            raise
+        finally:
+            for fd in self._fds:
+                os.close(fd)
+        try:
+            return self._let_go(child, pidfd_socket, pid_file)
+        except BaseException:
+            child.kill()
+            if child.leaf:
+                child.leaf.end()
+            raise
+        finally:
+            child.close()
+            if self._receiver:
+                self._receiver.close()
+
+    def _let_go(self, child: Child, pidfd_socket: str | None, pid_file: str | None) -> Process:
+        assert self.spec.process is not None
+        master = None
+        if self._receiver:
+            from pyrunc.lifecycle.foreground import receive_master
+
+            master = os.fdopen(receive_master(self._receiver), "r+b", 0)
+        if pidfd_socket is not None:
+            handover.send_pidfd(pidfd_socket, child.pidfd, b"setns")
+        if pid_file is not None:
+            # Last: who waits for it may signal the process at once.
+            handover.write_pid_file(pid_file, child.pid)
+        child.go()
+        made = Process(self.spec.process.args, child)
+        made.terminal = master
+        return made
+
+
+def execute(
+    root: str,
+    container_id: str,
+    args: tuple[str, ...],
+    *,
+    input: bytes | None,
+    capture_output: bool,
+    timeout: float | None,
+    check: bool,
+    **options: Any,
+) -> Completed:
+    """As `Running.exec`, which see."""
+    if input is not None:
+        options["stdin"] = PIPE
+    if capture_output:
+        options |= {"stdout": PIPE, "stderr": PIPE}
+    if timeout is not None:
+        options.setdefault("own_cgroup", True)
+    process = popen(root, container_id, args, **options)
+    try:
+        output, errors = process.communicate(input, timeout)
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.close()
+    done = Completed(process.args, process.wait(), output, errors)
+    if check and done.code != 0:
+        raise ExecFailed(done)
+    return done

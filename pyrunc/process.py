@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A further process of a container, in the shape of subprocess.Popen; made by `Container.popen`."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.errors import PyruncError
+from pyrunc.exits import Exit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+    from pyrunc.lifecycle.handshake import Child
+
+# As subprocess names them.
+PIPE, STDOUT, DEVNULL = -1, -2, -3
+_CHUNK = 65536
+_SIGKILL = 9
+
+
+class Process:
+    """A process that runs in a container.
+
+    As a context manager its pipes are closed and it is waited for at the end of the block.
+
+    Attributes:
+        args: the program and its arguments.
+        pid: as this process sees it.
+        stdin, stdout, stderr: our ends of the pipes that were asked for, else None.
+        terminal: the master of its terminal if one was asked for, else None.
+        timed_out: whether a time-out has ended it.
+    """
+
+    def __init__(self, args: tuple[str, ...], child: Child) -> None:
+        self.args = args
+        self.pid = child.pid
+        self.stdin: BinaryIO | None = None
+        self.stdout: BinaryIO | None = None
+        self.stderr: BinaryIO | None = None
+        self.terminal: BinaryIO | None = None
+        self.timed_out = False
+        self._pidfd, child.pidfd = child.pidfd, -1
+        self._leaf, child.leaf = child.leaf, None
+        self._exit: Exit | None = None
+        self._oom_kills: Callable[[], int] | None = None
+        self._killed_before = 0
+
+    def fileno(self) -> int:
+        """A pidfd: readable once the process has ended."""
+        return self._pidfd
+
+    def poll(self) -> Exit | None:
+        """How it has ended, or None while it runs."""
+        try:
+            return self.wait(0)
+        except TimeoutError:
+            return None
+
+    def wait(self, timeout: float | None = None) -> Exit:
+        """Wait until it has ended.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Returns:
+            How it ended.
+
+        Raises:
+            TimeoutError: it still runs.
+        """
+        if self._exit is not None:
+            return self._exit
+        if timeout is not None and not _ready([self._pidfd], timeout):
+            raise TimeoutError(f"process {self.pid} still runs")
+        try:
+            found = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
+        except ChildProcessError:
+            _ready([self._pidfd], None)  # somebody else in this process has taken the status
+            found = None
+        if found is None:
+            self._exit = Exit(None, timed_out=self.timed_out)
+        elif found.si_code == os.CLD_EXITED:
+            self._exit = Exit(found.si_status, timed_out=self.timed_out)
+        else:
+            signal = found.si_status
+            self._exit = Exit(128 + signal, signal, self._was_oom(signal), self.timed_out)
+        self._end_rest()
+        return self._exit
+
+    def _was_oom(self, signal: int) -> bool:
+        if signal != _SIGKILL or self._oom_kills is None:
+            return False
+        return self._oom_kills() > self._killed_before
+
+    def watch_oom(self, oom_kills: Callable[[], int]) -> None:
+        """Tell a kill for want of memory from another: by the count of the container's cgroup."""
+        self._oom_kills, self._killed_before = oom_kills, oom_kills()
+
+    def _end_rest(self) -> None:
+        """What it has left in a cgroup of its own goes with it."""
+        if self._leaf is not None:
+            leaf, self._leaf = self._leaf, None
+            leaf.end()
+
+    def send_signal(self, signal: int) -> None:
+        """Send it a signal; one that has ended gets none."""
+        from _signal import pidfd_send_signal
+
+        if self._exit is None:
+            try:
+                pidfd_send_signal(self._pidfd, signal)
+            except ProcessLookupError:
+                pass
+
+    def terminate(self) -> None:
+        """Send it SIGTERM."""
+        self.send_signal(15)
+
+    def kill(self) -> None:
+        """End it with SIGKILL; and all that it has started, if it has a cgroup of its own."""
+        self.send_signal(_SIGKILL)
+        self._end_rest()
+
+    def communicate(
+        self, data: bytes | None = None, timeout: float | None = None
+    ) -> tuple[bytes | None, bytes | None]:
+        """Give it input, take its output until it ends, and wait for it.
+
+        Args:
+            data: for its standard input, which is closed then.
+            timeout: seconds; the process then is killed, with all that it has started.
+
+        Returns:
+            What it has written to stdout and stderr; None for what is no pipe.
+
+        Raises:
+            TimeoutError: it ran out of time, and has been killed; its `output` and `errors`
+                are what it has written so far.
+        """
+        from time import monotonic
+
+        deadline = None if timeout is None else monotonic() + timeout
+        kept: dict[int, bytearray] = {
+            pipe.fileno(): bytearray() for pipe in (self.stdout, self.stderr) if pipe
+        }
+        in_time = self._exchange(kept, memoryview(data or b""), deadline)
+        if in_time and deadline is not None:
+            in_time = _ready([self._pidfd], max(0.0, deadline - monotonic()))
+        if not in_time:
+            self.timed_out = True
+            self.kill()
+        self.wait()
+        output, errors = (
+            bytes(kept[pipe.fileno()]) if pipe else None for pipe in (self.stdout, self.stderr)
+        )
+        if not in_time:
+            raise ExecTimeout(self.args, timeout or 0.0, output, errors)
+        return output, errors
+
+    def _exchange(
+        self, kept: dict[int, bytearray], data: memoryview, deadline: float | None
+    ) -> bool:
+        """Move bytes both ways; whether all pipes ended before the deadline."""
+        import select
+        from time import monotonic
+
+        poll = select.poll()
+        open_ends = set(kept)
+        for fd in open_ends:
+            poll.register(fd, select.POLLIN)
+        writer = self.stdin.fileno() if self.stdin else -1
+        if writer >= 0:
+            os.set_blocking(writer, False)
+            poll.register(writer, select.POLLOUT)
+        while open_ends or writer >= 0:
+            left = None if deadline is None else max(0.0, deadline - monotonic())
+            ready = poll.poll(None if left is None else left * 1000)
+            if not ready and deadline is not None and monotonic() >= deadline:
+                return False
+            for fd, _ in ready:
+                if fd == writer:
+                    data = _give(fd, data)
+                    if not data:
+                        poll.unregister(fd)
+                        self._close_stdin()
+                        writer = -1
+                    continue
+                chunk = os.read(fd, _CHUNK)
+                kept[fd] += chunk
+                if not chunk:
+                    poll.unregister(fd)
+                    open_ends.discard(fd)
+        return True
+
+    def _close_stdin(self) -> None:
+        if self.stdin:
+            self.stdin.close()
+            self.stdin = None
+
+    def close(self) -> None:
+        """Close our ends of its pipes and terminal."""
+        for end in (self.stdin, self.stdout, self.stderr, self.terminal):
+            if end:
+                end.close()
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self.wait()
+
+    def __del__(self) -> None:
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+
+class ExecTimeout(TimeoutError):
+    """A process ran out of time and was killed.
+
+    Attributes:
+        cmd: its program and arguments.
+        timeout: seconds.
+        output, errors: what it had written, None for what was no pipe.
+    """
+
+    def __init__(
+        self, cmd: tuple[str, ...], timeout: float, output: bytes | None, errors: bytes | None
+    ) -> None:
+        super().__init__(f"{cmd[0]} ran past its {timeout:g} seconds and was killed")
+        self.cmd = cmd
+        self.timeout = timeout
+        self.output = output
+        self.errors = errors
+
+
+class Completed:
+    """A process that has ended, as `Container.exec` returns it.
+
+    Attributes:
+        args: the program and its arguments.
+        exit: how it ended.
+        stdout, stderr: what it wrote, None unless captured.
+    """
+
+    __slots__ = ("args", "exit", "stderr", "stdout")
+
+    def __init__(
+        self, args: tuple[str, ...], exit: Exit, stdout: bytes | None, stderr: bytes | None
+    ) -> None:
+        self.args = args
+        self.exit = exit
+        self.stdout = stdout
+        self.stderr = stderr
+
+    @property
+    def code(self) -> int | None:
+        """Its exit status, or 128 + signal."""
+        return self.exit.code
+
+    def __repr__(self) -> str:
+        return f"Completed(args={self.args!r}, exit={self.exit!r})"
+
+
+class ExecFailed(PyruncError):
+    """A process whose exit code was to be checked ended with another one than 0.
+
+    Attributes:
+        completed: how it ended, and what it wrote.
+    """
+
+    code = "exit"
+
+    def __init__(self, completed: Completed) -> None:
+        words = (completed.stderr or b"").decode(errors="replace").strip().rpartition("\n")[2]
+        ended = f"{completed.args[0]}: exit code {completed.code}, {completed.exit.reason}"
+        super().__init__(f"{ended}: {words}" if words else ended)
+        self.completed = completed
+
+
+def _give(fd: int, data: memoryview) -> memoryview:
+    """Write what the pipe takes; nobody who reads it is the end of it."""
+    try:
+        return data[os.write(fd, data[:_CHUNK]) :]
+    except BlockingIOError:
+        return data
+    except BrokenPipeError:
+        return data[:0]
+
+
+def _ready(fds: list[int], timeout: float | None) -> bool:
+    import select
+
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return bool(poll.poll(None if timeout is None else timeout * 1000))
