@@ -49,6 +49,7 @@ class Container(Running):
         bundle: str,
         container_id: str,
         *,
+        config: str = "",
         root: str | None = None,
         stdio: tuple[int, int, int] = (0, 1, 2),
         console_socket: str | int | None = None,
@@ -58,6 +59,7 @@ class Container(Running):
         environment: tuple[str, ...] = (),
         new_keyring: bool = True,
         systemd_cgroup: bool = False,
+        no_cgroup: bool = False,
         no_pivot: bool = False,
         limits: Limits | None = None,
         notify: bool = False,
@@ -67,6 +69,7 @@ class Container(Running):
 
         Args:
             bundle: directory of config.json.
+            config: read this file in its place; the bundle is still where the rest is.
             container_id: letters, digits, ``_ + . -``.
             root: state root; default as for the command line.
             stdio: descriptors for the container's 0, 1 and 2 (without a terminal).
@@ -78,6 +81,8 @@ class Container(Running):
             environment: ``NAME=value`` to add to process.env.
             new_keyring: join a session keyring of the container's own.
             systemd_cgroup: let systemd make it (cgroupsPath is "slice:prefix:name" then).
+            no_cgroup: make none; the container is in the caller's, without limits and without a
+                device filter.
             no_pivot: for hosts whose root is an initramfs; less safe (see SECURITY.md).
             limits: go before those of config.json.
             notify: give the program a socket for sd_notify(3), which `start` relays.
@@ -96,7 +101,8 @@ class Container(Running):
             root=store.state_root(root), container_id=container_id,
             bundle=handover.bundle_directory(bundle), stdio=stdio, preserve_fds=preserve_fds,
             environment=environment, keyring=new_keyring, no_pivot=no_pivot, notify=notify,
-            cgroup_manager="systemd" if systemd_cgroup else "fs",
+            cgroup_manager="systemd" if systemd_cgroup else "none" if no_cgroup else "fs",
+            config=os.path.abspath(config) if config else "",
         )  # fmt: skip
         container = cls._create(request, console_socket, detached, limits)
         container._announce(pid_file, pidfd_socket)
@@ -114,7 +120,7 @@ class Container(Running):
         from pyrunc.lifecycle.bundle import read_spec
         from pyrunc.lifecycle.create import create
 
-        spec = read_spec(request.bundle, limits)
+        spec = read_spec(request.bundle, limits, request.config)
         terminal = bool(spec.process and spec.process.terminal)
         handover.check_terminal(terminal, console_socket is not None, detached)
         if console_socket is not None:
@@ -202,10 +208,20 @@ class Container(Running):
         return container
 
     @classmethod
-    def list(cls, *, root: str | None = None) -> builtins.list[str]:
-        """The ids below a state root."""
+    def list(cls, *, root: str | None = None, pattern: str = "") -> builtins.list[str]:
+        """The ids below a state root, in their order.
+
+        Args:
+            root: as for `create`.
+            pattern: only those in which this regular expression finds something.
+
+        Raises:
+            UsageError: it is none.
+        """
+        from pyrunc.observe.listing import matching
+
         try:
-            return [*store.ids(store.state_root(root))]
+            return [*matching(store.ids(store.state_root(root)), pattern)]
         except FileNotFoundError:
             return []
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """No cgroup at all: an ordinary user whose host grants none, and who asks for no limits.
 
-The container's processes stay in the caller's cgroup. Whatever a limit would need is refused,
-never left out.
+The same for `--cgroup-manager disabled`. The container's processes stay in the caller's cgroup.
+Whatever a limit would need is refused, never left out.
 """
 
 from __future__ import annotations
@@ -14,19 +14,29 @@ from pyrunc.errors import PyruncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from pyrunc.cgroups.layout import Layout
+    from pyrunc.cgroups.oom import OomEvents
+    from pyrunc.cgroups.stats import Stats
     from pyrunc.spec.model_resources import DeviceRule, Resources
 
 
 class NoDriver(Driver):
-    """The driver that makes nothing, so that nothing has to be removed."""
+    """The driver that makes nothing, so that nothing has to be removed.
 
-    def __init__(self, layout: Layout) -> None:
+    Args:
+        layout: the host's hierarchies.
+        chosen: the caller wants none; otherwise he may not make one.
+    """
+
+    exists = False
+
+    def __init__(self, layout: Layout, chosen: bool = False) -> None:
         super().__init__(type(layout)(layout.kind, ()), [])
         self._host = layout
+        self._chosen = chosen
 
     @property
     def paths(self) -> dict[str, str]:
@@ -42,19 +52,27 @@ class NoDriver(Driver):
             return
         from pyrunc.cgroups import driver
 
-        if driver.asks_limits(resources):
+        if not driver.asks_limits(resources):
+            return
+        if self._chosen:
             raise PyruncError(
-                "rootless needs no limits + no cgrouppath when no permission is granted "
-                "for cgroups",
-                pointer="/linux/resources",
-                hint="have systemd delegate a cgroup to you, and use --systemd-cgroup",
+                "limits need a cgroup, and --cgroup-manager is disabled", pointer=self.base
             )
+        raise PyruncError(
+            "rootless needs no limits + no cgrouppath when no permission is granted for cgroups",
+            pointer=self.base,
+            hint="have systemd delegate a cgroup to you, and use --systemd-cgroup",
+        )
 
     def create(self) -> None:
-        self.warnings.append("no permission to make a cgroup: the container is in the caller's")
+        why = "no cgroup is wanted" if self._chosen else "no permission to make a cgroup"
+        self.warnings.append(f"{why}: the container is in the caller's, without a device filter")
 
     def apply(self, resources: Resources | None) -> None:
         pass
+
+    def update(self, resources: Resources, commit: Callable[[], None]) -> None:
+        commit()  # `check` has seen that there is nothing to limit
 
     def filter_devices(
         self,
@@ -73,7 +91,7 @@ class NoDriver(Driver):
         return False
 
     def freeze(self) -> None:
-        raise PyruncError("the container has no cgroup to be frozen in")
+        raise _missing("be frozen in")
 
     def thaw(self) -> None:
         pass
@@ -84,14 +102,28 @@ class NoDriver(Driver):
     def oom_kills(self) -> int:
         return 0
 
+    def stats(self) -> Stats:
+        raise _missing("count what it uses")
+
+    def oom_events(self) -> OomEvents:
+        raise _missing("tell what happens in it")
+
     def pids(self) -> list[int]:
-        return []
+        raise _missing("find its processes by")
 
     def spawn_fd(self) -> int:
         return -1
 
     def join_fds(self) -> list[int]:
         return []
+
+
+def _missing(what: str) -> PyruncError:
+    return PyruncError(
+        f"the container has no cgroup to {what}",
+        hint="it was created without one: by a user who may not make any, or by "
+        "--cgroup-manager disabled",
+    )
 
 
 def wanted(driver: Driver, cgroups_path: str | None) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGKILL to the members of a cgroup, for kernels and hierarchies without cgroup.kill.
+"""Signals to the members of a cgroup: SIGKILL without cgroup.kill, and all others.
 
 This module must not freeze or thaw: whoever calls it knows how its hierarchy does that.
 """
@@ -22,7 +22,12 @@ _BATCH = 200
 
 
 def kill_members(members: Callable[[], list[int]]) -> None:
-    """Send SIGKILL to every member, each through a pidfd.
+    """Send SIGKILL to every member; as `send`."""
+    send(members, _signal.SIGKILL)
+
+
+def send(members: Callable[[], list[int]], number: int) -> None:
+    """Send a signal to every member, each through a pidfd.
 
     A pid read from cgroup.procs may be another process by the time of the signal. So all are
     opened first, the list is read again, and only who is still on it is signalled
@@ -30,6 +35,7 @@ def kill_members(members: Callable[[], list[int]]) -> None:
 
     Args:
         members: reads the current members of the cgroup.
+        number: the signal.
 
     Raises:
         OSError: pidfd_open(2) or pidfd_send_signal(2), for another reason than that the
@@ -42,7 +48,7 @@ def kill_members(members: Callable[[], list[int]]) -> None:
             still = set(members()) - {os.getpid()}
             for pid, fd in opened.items():
                 if pid in still:
-                    _kill(fd)
+                    _send(fd, number)
         finally:
             for fd in opened.values():
                 os.close(fd)
@@ -65,8 +71,8 @@ def _open(pids: list[int]) -> dict[int, int]:
     return opened
 
 
-def _kill(fd: int) -> None:
+def _send(fd: int, number: int) -> None:
     try:
-        _signal.pidfd_send_signal(fd, _signal.SIGKILL)
+        _signal.pidfd_send_signal(fd, number)
     except ProcessLookupError:
         return

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 INFINITY = (1 << 64) - 1
 _PERIOD = 100_000  # microseconds; the kernel's default
+_WEIGHT = 100  # the kernel's default
 _SECOND = 1_000_000
 # systemd keeps quotas in steps of one percent of a processor.
 _QUOTA_STEP = 10_000
@@ -124,6 +125,9 @@ def _cpu(cpu: CPU, version: Callable[[], int]) -> list[Property]:
             found.append(("CPUWeight", "t", 0))
     elif cpu.shares:
         found.append(("CPUWeight", "t", weight(cpu.shares)))
+    elif cpu.idle == 0:
+        # An update may end an idle time; the kernel gives the default then.
+        found.append(("CPUWeight", "t", _WEIGHT))
     if cpu.period and version() >= _QUOTA_PERIOD:
         found.append(("CPUQuotaPeriodUSec", "t", cpu.period))
     if cpu.quota or cpu.period:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 
+from pyrunc.cli.parse import TRUE
 from pyrunc.cli.root import root
 from pyrunc.container import Container
-from pyrunc.errors import KernelError
+from pyrunc.errors import KernelError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def arguments(line: Line) -> dict[str, Any]:
         "no_pivot": line.flag("no-pivot"),
         "new_keyring": not line.flag("no-new-keyring"),
         "notify": bool(os.environ.get("NOTIFY_SOCKET")),
-        "systemd_cgroup": line.globals.get("systemd-cgroup", "false") == "true",
+        "config": _absolute(options.get("config")) or "",
+        **_cgroup(line),
     }
     bundle = options.get("bundle") or "."
     try:
@@ -59,6 +61,18 @@ def arguments(line: Line) -> dict[str, Any]:
         raise KernelError("chdir", "", error.errno or 0, bundle) from None
     given["bundle"] = os.getcwd()
     return given
+
+
+def _cgroup(line: Line) -> dict[str, bool]:
+    """Who makes the cgroup. podman gives both options, and means the newer one then."""
+    manager = line.globals.get("cgroup-manager")
+    if manager is None:
+        manager = "systemd" if line.globals.get("systemd-cgroup") in TRUE else "cgroupfs"
+    if manager not in ("cgroupfs", "systemd", "disabled"):
+        raise UsageError(
+            f"invalid cgroup-manager: {manager}", hint="one of cgroupfs, systemd, disabled"
+        )
+    return {"systemd_cgroup": manager == "systemd", "no_cgroup": manager == "disabled"}
 
 
 def _absolute(path: str | None) -> str | None:

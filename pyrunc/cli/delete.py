@@ -16,9 +16,18 @@ if TYPE_CHECKING:
 
 
 def run(line: Line, log: Log) -> int:
-    """Delete a container."""
+    """Delete a container, or all whose ids a regular expression finds."""
+    if line.flag("regex"):
+        from pyrunc.cli.regex import for_each
+
+        for_each(line, "delete", lambda found: _delete(found, line, log))
+        return 0
     store.check_id(line.arguments[0])
     container = Container(root(line) or store.default_root(os.environ), line.arguments[0])
+    _delete(container, line, log)
+    return 0
+
+
+def _delete(container: Container, line: Line, log: Log) -> None:
     for warning in container.delete(force=line.flag("force")):
         log.warning(warning)
-    return 0

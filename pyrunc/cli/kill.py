@@ -9,6 +9,9 @@ from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import UsageError
 
+# More digits are no number of Go's either.
+_DIGITS = 19
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cli.log import Log
@@ -16,25 +19,39 @@ if TYPE_CHECKING:
 
 
 def run(line: Line, log: Log) -> int:
-    """Send a signal to a container."""
-    signal = number(line.arguments[1] if len(line.arguments) > 1 else "TERM")
+    """Send a signal to a container, or to all whose ids a regular expression finds."""
+    text = line.arguments[1] if len(line.arguments) > 1 else "TERM"
+    if line.flag("regex"):
+        from pyrunc.cli.regex import for_each
+
+        signal = number(text)
+        for_each(line, "kill", lambda found: found.kill(signal, everything=line.flag("all")))
+        return 0
+    # A container that does not exist is told first, as runc does: engines wait for that.
     container = Container.load(line.arguments[0], root=root(line))
-    container.kill(signal, everything=line.flag("all"))
+    container.kill(number(text), everything=line.flag("all"))
     return 0
 
 
 def number(text: str) -> int:
-    """A signal by number or name, in any case, with or without SIG.
+    """A signal by number or name, in any case, with or without SIG; also RTMIN+1 and RTMAX-1.
 
     Raises:
         UsageError: there is none of that name.
     """
-    if text.isascii() and text.isdigit():
-        if int(text) < _signal.NSIG:
-            return int(text)
-    else:
-        name = "SIG" + text.upper().removeprefix("SIG")
-        found = getattr(_signal, name, None)
-        if isinstance(found, int) and "_" not in name:
-            return found
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if digits.isascii() and digits.isdigit() and len(digits) < _DIGITS:
+        return int(text)  # the kernel says whether there is such a signal
+    name = "SIG" + text.upper().removeprefix("SIG")
+    for first, sign in (("SIGRTMIN", "+"), ("SIGRTMAX", "-")):
+        start, found, offset = name.partition(sign)
+        if start == first and found and offset.isascii() and offset.isdigit():
+            signal = int(_signal.SIGRTMIN) + int(offset)
+            if sign == "-":
+                signal = int(_signal.SIGRTMAX) - int(offset)
+            if _signal.SIGRTMIN <= signal <= _signal.SIGRTMAX:
+                return signal
+    plain = getattr(_signal, name, None)
+    if isinstance(plain, int) and "_" not in name:
+        return plain
     raise UsageError(f'unknown signal "{text}"')

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pyrunc.cli.table import Option
 
-_TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
+TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 
 
@@ -39,7 +39,7 @@ class Line:
 
     def flag(self, name: str) -> bool:
         """A boolean option of the command."""
-        return self.options.get(name, "false") in _TRUE
+        return self.options.get(name, "false") in TRUE
 
     def number(self, name: str) -> int:
         """A numeric option of the command, 0 if it was not given."""
@@ -118,7 +118,7 @@ def _options(
 
 def _value(option: Option, name: str, value: str | None, words: list[str]) -> str:
     if option.kind == FLAG:
-        if value is not None and value not in _TRUE | _FALSE:
+        if value is not None and value not in TRUE | _FALSE:
             raise UsageError(f'invalid boolean value "{value}" for -{name}: parse error')
         return "true" if value is None else value
     if value is None:

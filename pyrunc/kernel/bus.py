@@ -107,6 +107,31 @@ class Bus:
         finally:
             lib.sd_bus_message_unref(reply)
 
+    def unit_property(self, unit: str, name: str, kind: str) -> Any:
+        """A property of a scope or a slice.
+
+        Args:
+            unit: its name.
+            name: of the property.
+            kind: its signature: "t", "b", "s" or "ay".
+
+        Raises:
+            BusError: systemd refuses.
+        """
+        reply = self._call(SERVICE, MANAGER_PATH, MANAGER, "GetUnit", "s", (unit,))
+        try:
+            path = _read_text(reply, b"o")
+        finally:
+            lib.sd_bus_message_unref(reply)
+        interface = f"{SERVICE}.{'Slice' if unit.endswith('.slice') else 'Scope'}"
+        reply = self._call(SERVICE, path, _DBUS + ".Properties", "Get", "ss", (interface, name))
+        try:
+            opened = lib.sd_bus_message_enter_container(reply, b"v", kind.encode())
+            _check(opened, f"read {name}")
+            return _read(reply, kind)
+        finally:
+            lib.sd_bus_message_unref(reply)
+
     def manager(self, member: str, signature: str, *values: Any) -> None:
         """Call a method of the manager that answers nothing of interest.
 
@@ -236,6 +261,20 @@ def _job_removed(message: Any) -> tuple[str, str] | None:
     _check(lib.sd_bus_message_read_basic(message, b"u", ffi.new("uint32_t *")), "read a signal")
     path, _, result = (_read_text(message, kind) for kind in (b"o", b"s", b"s"))
     return path, result
+
+
+def _read(message: Any, kind: str) -> Any:
+    if kind == "s":
+        return _read_text(message)
+    if kind == "ay":
+        _check(lib.sd_bus_message_enter_container(message, b"a", b"y"), "read an answer")
+        byte, found = ffi.new("uint8_t *"), bytearray()
+        while _check(lib.sd_bus_message_read_basic(message, b"y", byte), "read an answer"):
+            found.append(byte[0])
+        return bytes(found)
+    number = ffi.new(_NUMBERS[kind])
+    _check(lib.sd_bus_message_read_basic(message, kind.encode(), number), "read an answer")
+    return bool(number[0]) if kind == "b" else number[0]
 
 
 def _read_text(message: Any, kind: bytes = b"s") -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from _signal import pidfd_send_signal
 
@@ -12,6 +13,8 @@ from pyrunc.lifecycle.status import open_pidfd
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from pyrunc.cgroups.driver import Driver
 
 _SIGKILL = 9
 
@@ -25,15 +28,20 @@ def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> Non
     Args:
         state: of the container.
         signal: number; 0 only asks.
-        everything: `--all`: a stopped container is no error, and leftovers are killed.
+        everything: `--all`: to all its processes, leftovers of a stopped container among them;
+            if there are none, that is no error.
 
     Raises:
         ContainerNotRunning: it has no live init.
         KernelError: the signal was refused.
     """
-    shared = not state["privatePid"]
-    if signal == _SIGKILL and (shared or everything):
-        return _kill_all(state, everything)
+    if everything or (signal == _SIGKILL and not state["privatePid"]):
+        from pyrunc import cgroups
+
+        cgroup = cgroups.from_dict(state["cgroup"])
+        if cgroup.exists:
+            return _signal_all(cgroup, signal, everything)
+        # Nobody can tell the others then; pid 1 of a pid namespace takes them along.
     pidfd = open_pidfd(state)
     if pidfd < 0:
         if everything:
@@ -45,22 +53,23 @@ def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> Non
             _thaw(state)
     except ProcessLookupError:
         raise ContainerNotRunning from None
-    except OSError as error:
-        raise KernelError("unable to signal init", "", error.errno or 0) from None
+    except (OSError, OverflowError) as error:
+        number = error.errno if isinstance(error, OSError) else errno.EINVAL
+        raise KernelError("unable to signal init", "", number or 0) from None
     finally:
         os.close(pidfd)
     return None
 
 
-def _kill_all(state: dict[str, Any], everything: bool) -> None:
-    from pyrunc import cgroups
-
-    cgroup = cgroups.from_dict(state["cgroup"])
+def _signal_all(cgroup: Driver, signal: int, everything: bool) -> None:
     if not cgroup.populated():
         if everything:
             return
         raise ContainerNotRunning("unable to kill all processes: container not running")
-    cgroup.kill()
+    if signal == _SIGKILL:
+        cgroup.kill()
+    else:
+        cgroup.signal(signal)
 
 
 def _thaw(state: dict[str, Any]) -> None:

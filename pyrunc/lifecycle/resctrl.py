@@ -13,6 +13,7 @@ from pyrunc.errors import KernelError, PyruncError, SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from pyrunc.spec.model_linux import IntelRdt
@@ -109,16 +110,30 @@ class Group:
         lines = self.lines
         if not lines:
             return
-        path = f"{self.directory}/schemata"
-        text = "".join(f"{line}\n" for line in lines)
         if not self.made:
-            now = _read(path)
+            now = self.schema()
             if any(not _holds(now, line) for line in lines):
                 raise SpecError(
                     f"{self.directory} is there with another schema", pointer=f"{POINTER}/closID"
                 )
             return
-        self._try("write", _write, path, text)
+        self.set_schema(lines)
+
+    def schema(self) -> str:
+        """What the group may use: the text of its schemata file."""
+        return _read(f"{self.directory}/schemata")
+
+    def set_schema(self, lines: Sequence[str]) -> None:
+        """Change what the group may use.
+
+        Args:
+            lines: of a schemata file; what has none stays as it is.
+
+        Raises:
+            KernelError: the kernel refuses.
+        """
+        text = "".join(f"{line}\n" for line in lines)
+        self._try("write", _write, f"{self.directory}/schemata", text)
 
     def join(self, pid: int) -> None:
         """Put a process in, and with it all that it will start."""

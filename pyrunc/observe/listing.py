@@ -6,12 +6,12 @@ from __future__ import annotations
 import os
 import pwd
 
-from pyrunc.container import Container
-from pyrunc.errors import ContainerNotFound, PyruncError
+from pyrunc.errors import ContainerNotFound, PyruncError, UsageError
 from pyrunc.lifecycle import store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
 
@@ -28,6 +28,8 @@ def listing(root: str) -> tuple[list[dict[str, Any]], list[str]]:
     Raises:
         FileNotFoundError: there is no such directory.
     """
+    from pyrunc.container import Container
+
     rows, problems = [], []
     for container_id in store.ids(root):
         try:
@@ -40,6 +42,24 @@ def listing(root: str) -> tuple[list[dict[str, Any]], list[str]]:
             continue
         rows.append(state)
     return rows, problems
+
+
+def matching(ids: Iterable[str], pattern: str) -> Iterator[str]:
+    """The ids in which a regular expression finds something; "" is all.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not pattern:
+        yield from ids
+        return
+    import re  # dearer than a mount: only who has a pattern pays for it
+
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f'invalid regular expression "{pattern}": {error}') from None
+    yield from (found for found in ids if compiled.search(found))
 
 
 def _owner(uid: int) -> str:

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""--regex: a command for all containers whose ids a regular expression finds."""
+
+from __future__ import annotations
+
+from pyrunc.cli.root import root
+from pyrunc.container import Container
+from pyrunc.errors import ContainerNotFound, PyruncError
+from pyrunc.lifecycle import store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyrunc.cli.parse import Line
+
+
+def for_each(line: Line, verb: str, act: Callable[[Container], object]) -> None:
+    """Call `act` with each of them; a failure of one does not spare the others.
+
+    None found is no error. What is deleted meanwhile is passed over.
+
+    Raises:
+        UsageError: it is no regular expression.
+        PyruncError: of those that failed, in one line: a log file gets one record.
+    """
+    where = store.state_root(root(line))
+    failures = []
+    found = Container.list(root=where, pattern=line.arguments[0])
+    for container_id in found:
+        try:
+            act(Container(where, container_id))
+        except ContainerNotFound:
+            continue
+        except PyruncError as error:
+            failures.append(f"{container_id}: {error}")
+    if failures:
+        raise PyruncError(
+            f"could not {verb} {len(failures)} of {len(found)} containers: " + "; ".join(failures)
+        )

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyrunc resume"""
+
+from __future__ import annotations
+
+from pyrunc.cli.root import root
+from pyrunc.container import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.cli.log import Log
+    from pyrunc.cli.parse import Line
+
+
+def run(line: Line, log: Log) -> int:
+    """Let a paused container go on."""
+    Container.load(line.arguments[0], root=root(line)).resume()
+    return 0

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyrunc update"""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc import jsontext
+from pyrunc.cli.root import root
+from pyrunc.cli.values import size
+from pyrunc.container import Container
+from pyrunc.errors import SpecError, UsageError, errno_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.cli.log import Log
+    from pyrunc.cli.parse import Line
+
+# Option, section and member of linux.resources.
+_NUMBERS = (
+    ("blkio-weight", "blockIO", "weight"),
+    ("cpu-period", "cpu", "period"),
+    ("cpu-quota", "cpu", "quota"),
+    ("cpu-burst", "cpu", "burst"),
+    ("cpu-share", "cpu", "shares"),
+    ("cpu-rt-period", "cpu", "realtimePeriod"),
+    ("cpu-rt-runtime", "cpu", "realtimeRuntime"),
+    ("cpu-idle", "cpu", "idle"),
+    ("pids-limit", "pids", "limit"),
+)
+_SIZES = (
+    ("memory", "memory", "limit"),
+    ("memory-reservation", "memory", "reservation"),
+    ("memory-swap", "memory", "swap"),
+)
+_TEXTS = (("cpuset-cpus", "cpu", "cpus"), ("cpuset-mems", "cpu", "mems"))
+_RDT = (("l3-cache-schema", "l3CacheSchema"), ("mem-bw-schema", "memBwSchema"))
+
+
+def run(line: Line, log: Log) -> int:
+    """Change the limits of a container."""
+    container = Container.load(line.arguments[0], root=root(line))
+    path = line.options.get("resources")
+    if path:
+        # As runc says in its help: all other options are ignored then.
+        warnings = container.update(_document(path))
+    else:
+        rdt = {name: line.options[option] for option, name in _RDT if line.options.get(option)}
+        warnings = container.update(_resources(line), rdt=rdt)
+    if "kernel-memory" in line.options or "kernel-memory-tcp" in line.options:
+        warnings.append("Kernel memory settings are ignored and will be removed")
+    for warning in warnings:
+        log.warning(warning)
+    return 0
+
+
+def _document(path: str) -> dict[str, Any]:
+    name = "standard input" if path == "-" else path
+    try:
+        fd = os.dup(0) if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageError(f"open {path}: {errno_text(error.errno or 0)}") from None
+    data = b""
+    try:
+        # One byte past the limit is enough for the parser to say so.
+        while len(data) <= jsontext.MAX_BYTES and (chunk := os.read(fd, 1 << 16)):
+            data += chunk
+    except OSError as error:
+        raise UsageError(f"read {path}: {errno_text(error.errno or 0)}") from None
+    finally:
+        os.close(fd)
+    found = jsontext.loads(data, name)
+    if not isinstance(found, dict):
+        raise SpecError("must be an object, as linux.resources is", document=name)
+    return found
+
+
+def _resources(line: Line) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for rows, read in ((_NUMBERS, _number), (_SIZES, size), (_TEXTS, _text)):
+        for option, section, member in rows:
+            value = line.options.get(option)
+            if value:
+                found.setdefault(section, {})[member] = read(option, value)
+    return found
+
+
+def _number(option: str, value: str) -> int:
+    return int(value)  # the parser has seen to it
+
+
+def _text(option: str, value: str) -> str:
+    return value

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Another cache or memory bandwidth schema for a container that is there."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pyrunc.errors import KernelError, PyruncError
+from pyrunc.lifecycle import resctrl
+from pyrunc.spec.model_linux import IntelRdt
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.lifecycle.store import Entry
+
+# runc's words.
+_ABSENT = {
+    "l3CacheSchema": ("L3", "Intel RDT/CAT: l3 cache schema is not enabled"),
+    "memBwSchema": ("MB", "Intel RDT/MBA: memory bandwidth schema is not enabled"),
+}
+
+
+class Change:
+    """New schemas for a container, in the group that it has or in one of its own.
+
+    Args:
+        entry: the container's directory, locked.
+        state: what is to be saved.
+        wanted: "l3CacheSchema" and "memBwSchema".
+
+    Raises:
+        PyruncError: this host cannot do that.
+    """
+
+    def __init__(self, entry: Entry, state: dict[str, Any], wanted: dict[str, str]) -> None:
+        self._entry = entry
+        self._state = state
+        self._before = entry.state()
+        try:
+            top = resctrl.find()
+        except PyruncError as error:
+            top, reason = "", str(error)
+        for name in wanted:
+            resource, words = _ABSENT[name]
+            if not top or not os.path.isdir(f"{top}/info/{resource}"):
+                raise PyruncError(words, hint=reason if not top else "")
+        self._lines = tuple(wanted.values())
+        self._fresh = "resctrl" not in state
+        if self._fresh:
+            self._group = resctrl.plan(IntelRdt(**wanted), state["id"], top)
+        else:
+            self._group = resctrl.Group.from_dict(state["resctrl"])
+
+    def apply(self, pids: list[int]) -> None:
+        """Write the schemas, put the processes in, and save.
+
+        Args:
+            pids: all processes of the container.
+
+        Raises:
+            PyruncError: the kernel refuses; all is as it was.
+        """
+        if self._fresh:
+            # Known before it is made, so that `delete` finds what a kill leaves behind.
+            self._state["resctrl"] = self._group.to_dict()
+        self._entry.save(self._state)
+        old = "" if self._fresh else self._group.schema()
+        try:
+            if self._fresh:
+                self._group.create()
+                for pid in pids:
+                    _join(self._group, pid)
+            else:
+                self._group.set_schema(self._lines)
+        except BaseException:
+            if self._fresh:
+                self._group.undo()
+            else:
+                self._group.set_schema([line.strip() for line in old.splitlines()])
+            self._entry.save(self._before)
+            raise
+
+
+def _join(group: resctrl.Group, pid: int) -> None:
+    """All threads that there are; those to come are where their parents are."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except FileNotFoundError:
+        return
+    for thread in threads:
+        try:
+            group.join(int(thread))
+        except KernelError as error:
+            if error.errno != errno.ESRCH:
+                raise

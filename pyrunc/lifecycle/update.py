@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`update`: other limits for a container that is there, all of them or none."""
+
+from __future__ import annotations
+
+from pyrunc import cgroups
+from pyrunc.errors import ContainerNotRunning, PyruncError
+from pyrunc.lifecycle.status import STOPPED, is_alive, status_of
+from pyrunc.spec import load
+from pyrunc.spec.merge import merge, wanted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.lifecycle.store import Entry
+
+
+def update(
+    entry: Entry, asked: dict[str, Any], rdt: dict[str, str], document: str = "update"
+) -> list[str]:
+    """Set limits and save them, for later updates to start from.
+
+    Args:
+        entry: the container's directory.
+        asked: a resources object; absent members stay as they are, device rules are ignored.
+        rdt: "l3CacheSchema" and "memBwSchema", where they are to change.
+        document: names the object in messages.
+
+    Returns:
+        Warnings, one line each.
+
+    Raises:
+        ContainerNotRunning: it has stopped.
+        SpecError: a value is wrong.
+        PyruncError: the kernel or systemd refuses. The old limits are in force again.
+    """
+    change = wanted(asked)
+    load.decode_resources(change, document)
+    entry.lock()
+    state = entry.state()
+    if status_of(entry, state) == STOPPED:
+        raise ContainerNotRunning
+    after, change = merge(state.get("resources") or {}, change)
+    resources = load.decode_resources(change, document)
+    driver = cgroups.from_dict(state["cgroup"])
+    # What is wrong is told by its place in this document, not in config.json.
+    driver.base = ""
+    saved = state | {"resources": after}
+    try:
+        load.with_document(document, driver.check, resources, True)
+        if not rdt:
+            driver.update(resources, lambda: entry.save(saved))
+            return driver.warnings
+        from pyrunc.lifecycle.resctrl_update import Change
+
+        group = Change(entry, saved, rdt)
+        driver.update(resources, lambda: group.apply(driver.pids()))
+    except PyruncError:
+        # It ended meanwhile, and took its cgroup along: that is the reason then.
+        if not is_alive(state):
+            raise ContainerNotRunning from None
+        raise
+    return driver.warnings
