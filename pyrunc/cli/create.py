@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def run(line: Line, log: Log) -> int:
     """Create a container; prints nothing, since 0 to 2 are the container's own."""
     container = Container.create(**arguments(line))
-    if "debug" in line.globals:  # otherwise nothing may be printed: 1 and 2 are the container's
+    if log.verbose:  # otherwise nothing may be printed: 1 and 2 are the container's
+        log.debug(f"created {container.id}: pid {container.pid}")
         for warning in container.warnings:
             log.warning(warning)
     return 0

@@ -29,7 +29,9 @@ def run(line: Line, log: Log) -> int:
         return 0
     # A container that does not exist is told first, as runc does: engines wait for that.
     container = Container.load(line.arguments[0], root=root(line))
-    container.kill(number(text), everything=line.flag("all"))
+    signal = number(text)
+    log.debug(f"signal {signal} to {container.id}")
+    container.kill(signal, everything=line.flag("all"))
     return 0
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 import sys
 
-from pyrunc.cli.log import Log
-from pyrunc.cli.parse import Line, parse
+from pyrunc.cli.log import DEBUG, WARNING, Log
+from pyrunc.cli.parse import TRUE, Line, WrongCount, parse
 from pyrunc.errors import PyruncError, UsageError, errno_text
 
 TYPE_CHECKING = False
@@ -76,14 +76,17 @@ def _prefix(command: str, stage: str = "") -> str:
 
 
 def _log(line: Line) -> Log:
-    return Log(line.globals.get("log", ""), line.globals.get("log-format", ""))
+    given = line.globals
+    level = DEBUG if given.get("debug") in TRUE else WARNING
+    return Log(given.get("log", ""), given.get("log-format", ""), given.get("log-level", level))
 
 
 def _misused(line: Line, error: UsageError, log: Log) -> int:
     from pyrunc.cli.help import help_text
 
     if error.exit_code == 1:
-        sys.stdout.write(f"Incorrect Usage: {error}\n\n{help_text(line.command)}")
+        what = "." if isinstance(error, WrongCount) else f": {error}"
+        sys.stdout.write(f"Incorrect Usage{what}\n\n{help_text(line.command)}")
     log.error(str(error))
     return error.exit_code
 
@@ -99,7 +102,12 @@ def _dispatch(line: Line, log: Log) -> int:
 
         sys.stdout.write(help_text(line.command))
         return 0
+    if log.verbose:
+        # Not the options' values: a variable of `exec` may be a secret.
+        what = (line.command, *line.arguments[:1], *(f"--{name}" for name in line.options))
+        log.debug(" ".join(what))
     # Chosen by name from the table, so that a command loads nothing of the others.
     module = __import__(f"pyrunc.cli.{line.command}", fromlist=["run"])
     code: int = module.run(line, log)
+    log.debug(f"{line.command}: exit code {code}")
     return code

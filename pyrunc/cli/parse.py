@@ -50,6 +50,10 @@ class UnknownCommand(UsageError):
     exit_code = 3
 
 
+class WrongCount(UsageError):
+    """Too many arguments, or too few."""
+
+
 def parse(argv: Sequence[str], line: Line) -> None:
     """Read a command line into `line`, which keeps what was read when it is wrong.
 
@@ -80,9 +84,9 @@ def _check_count(name: str, given: int, least: int, most: int) -> None:
     if least <= given <= most:
         return
     if least == most:
-        raise UsageError(f'pyrunc: "{name}" requires exactly {least} argument(s)')
+        raise WrongCount(f'pyrunc: "{name}" requires exactly {least} argument(s)')
     words = f"a minimum of {least}" if given < least else f"a maximum of {most}"
-    raise UsageError(f'pyrunc: "{name}" requires {words} argument(s)')
+    raise WrongCount(f'pyrunc: "{name}" requires {words} argument(s)')
 
 
 def _options(

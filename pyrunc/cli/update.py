@@ -43,12 +43,15 @@ def run(line: Line, log: Log) -> int:
     """Change the limits of a container."""
     container = Container.load(line.arguments[0], root=root(line))
     path = line.options.get("resources")
+    rdt: dict[str, str] = {}
     if path:
         # As runc says in its help: all other options are ignored then.
-        warnings = container.update(_document(path))
+        asked = _document(path)
     else:
+        asked = _resources(line)
         rdt = {name: line.options[option] for option, name in _RDT if line.options.get(option)}
-        warnings = container.update(_resources(line), rdt=rdt)
+    log.debug(f"new limits: {asked} {rdt or ''}")
+    warnings = container.update(asked, rdt=rdt)
     if "kernel-memory" in line.options or "kernel-memory-tcp" in line.options:
         warnings.append("Kernel memory settings are ignored and will be removed")
     for warning in warnings:
