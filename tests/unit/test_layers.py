@@ -235,7 +235,8 @@ def test_functions_fit_on_a_screen(path: Path) -> None:
 def test_every_public_name_can_be_imported() -> None:
     assert len(pyrunc.__all__) > 10
     for name in pyrunc.__all__:
-        assert getattr(pyrunc, name).__name__ == name
+        found = getattr(pyrunc, name)
+        assert found.__name__ == name if not name.isupper() else isinstance(found, int)
     with pytest.raises(AttributeError):
         _ = pyrunc.nosuch
 

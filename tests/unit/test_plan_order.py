@@ -226,6 +226,8 @@ def registers_are_filled_before_they_are_used(plan: Plan, case: Case) -> None:
     if case.config["process"].get("terminal"):
         filled.add(wire.CONSOLE)
     filled |= set(range(wire.FIRST_FREE, plan.passed))
+    if case.joining and places(plan, s.Label):
+        filled.add(wire.PROCFS)  # the host's, from outside
     assert {register for register, *_ in plan.joined} <= filled
     allowed = set(range(plan.registers))
     assert plan.passed <= plan.registers <= wire.MAX_REGISTERS
@@ -259,7 +261,54 @@ def test_the_order_is_safe_for_every_document(case: Case) -> None:
 @pytest.mark.parametrize("name", plan_specs.cases())
 def test_the_order_is_safe_in_the_golden_plans(name: str) -> None:
     case = plan_specs.cases()[name]
-    check_all(case.plan(), case)
+    if case.joining:
+        check_joining(case.plan(), case)
+    else:
+        check_all(case.plan(), case)
+
+
+@checked
+@given(random_cases())
+def test_joining_is_safe_for_every_document(case: Case) -> None:
+    case = case._replace(joining=True)
+    plan = compiled(case)
+    if plan is not None:
+        check_joining(plan, case)
+
+
+def check_joining(plan: Plan, case: Case) -> None:
+    """A process that joins a hostile container (security 2.16)."""
+    joins = places(plan, s.JoinNamespace)
+    kinds = {entry["type"] for entry in case.config["linux"]["namespaces"]}
+    assert len(joins) == ("user" in kinds) + bool(kinds - {"user"})
+    first, last = min(joins, default=0), max(joins, default=0)
+    assert plan.steps[0] == s.ParentDeath(signal=9)
+    if joins:
+        assert plan.steps[1] == s.Dumpable(value=0)
+    # In its limits before anything of the container can see it.
+    cgroups = places(plan, s.JoinCgroups, s.Affinity)
+    assert max(cgroups, default=0) <= first
+    after = plan.steps[first:]
+    rooted = case.options().rootfs if "mount" not in kinds else "/@@"
+    for step in after:
+        text = repr({**step.__dict__, "variables": ()}).replace(rooted, "")
+        assert HOST not in text, step
+    assert not places(plan, s.Unshare, s.Attach, s.MakeFilesystem, s.RunHook, s.WaitStart)
+    for step in (plan.steps[i] for i in places(plan, s.Console)):
+        assert step.__dict__["mount"] == 0
+    assert place(plan, s.NewSession) > max(last, *places(plan, s.Fork), 0)
+    # Privileges go in order, the filter where it may be, and then there is only the program.
+    ids = place(plan, s.SetIds)
+    assert place(plan, s.DropBounding) < ids < place(plan, s.SetCapabilities)
+    filters = places(plan, s.Seccomp)
+    if filters and places(plan, s.NoNewPrivileges):
+        assert place(plan, s.CloseDescriptors) < filters[0] < parked(plan)
+    elif filters:
+        assert place(plan, s.OpenRoot) < filters[0] < place(plan, s.DropBounding)
+    assert parked(plan) == place(plan, s.Execute) - 1 == len(plan.steps) - 2
+    dies_with_its_creator_until_it_is_parked(plan)
+    every_namespace_is_entered_once(plan, case)
+    registers_are_filled_before_they_are_used(plan, case)
 
 
 def check_all(plan: Plan, case: Case) -> None:
