@@ -79,6 +79,7 @@ class Runtime:
         self.program = program
         self.root = root
         self.prefix: tuple[str, ...] = ()  # a command that the runtime runs under
+        self.options: tuple[str, ...] = ()  # global ones
         self._count = 0
         self.ids: list[str] = []
 
@@ -93,7 +94,7 @@ class Runtime:
     ) -> subprocess.CompletedProcess[str]:
         options.setdefault("stdin", subprocess.DEVNULL)
         done = subprocess.run(
-            [*self.prefix, self.program, "--root", str(self.root), *args],
+            [*self.prefix, self.program, "--root", str(self.root), *self.options, *args],
             check=False, capture_output=True, text=True, timeout=timeout * SLOW, **options,
         )  # fmt: skip
         if check and done.returncode != 0:
@@ -105,8 +106,8 @@ class Runtime:
         name = container_id or self.new_id()
         with open(os.devnull, "r+b") as null:
             subprocess.run(
-                [*self.prefix, self.program, "--root", str(self.root), "create", *options, "-b",
-                 str(bundle.path), name],
+                [*self.prefix, self.program, "--root", str(self.root), *self.options, "create",
+                 *options, "-b", str(bundle.path), name],
                 check=True, stdin=null, stdout=null, stderr=null, timeout=60 * SLOW,
             )  # fmt: skip
         return name

@@ -100,7 +100,7 @@ def from_dict(data: dict[str, Any]) -> Driver:
     if data["manager"] == "none":
         from pyrunc.cgroups.none import NoDriver
 
-        return NoDriver(layout)
+        return NoDriver(layout, bool(data.get("chosen")))
     if data["manager"] == "systemd":
         from pyrunc.cgroups.systemd import SystemdDriver
 

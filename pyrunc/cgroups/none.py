@@ -45,7 +45,7 @@ class NoDriver(Driver):
         return {name: h.mount + h.own.rstrip("/") for h in rows for name in h.names}
 
     def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "manager": "none"}
+        return {**super().to_dict(), "manager": "none", "chosen": self._chosen}
 
     def check(self, resources: Resources | None, user_namespace: bool) -> None:
         if resources is None:
