@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""runc and pyrunc side by side."""
+"""runc, crun and pyrunc side by side."""
 
 from __future__ import annotations
 
@@ -22,6 +22,20 @@ def probe():
     if "runc version 1.1." not in version.stdout:
         pytest.skip("the list of differences is about runc 1.1")
     return differ.build_probe()
+
+
+@pytest.fixture(scope="session")
+def crun():
+    """Why there is nothing to compare with crun here, or "". The guest has what it takes."""
+    if not support.V2:
+        return "crun wants a host of cgroup v2 alone"
+    if not shutil.which("crun"):
+        return "needs crun"
+    version = subprocess.run(["crun", "--version"], check=True, capture_output=True, text=True)
+    if "crun version 1.21\n" in version.stdout:
+        return ""
+    assert not support.GUEST, version.stdout
+    return "the list of differences is about crun 1.21"
 
 
 @pytest.fixture(scope="session")

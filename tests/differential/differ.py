@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs one bundle under runc and under pyrunc, and finds where they differ.
+"""Runs one bundle under runc, crun and pyrunc, and finds where they differ.
 
 Normalised: container ids, mount ids (a mount is named by its mount point), the order of mounts
 side by side (the kernel sorts them by id), device numbers of anonymous file systems and peer
@@ -27,6 +27,7 @@ CACHE = Path(tempfile.gettempdir()) / f"pyrunc-differential-{os.getuid()}"
 # A disk: /tmp may be a tmpfs, whose nosuid and nodev runc drops when it makes the root read-only.
 PLACE = "/var/tmp"
 PROGRAMS = {"runc": "runc", "pyrunc": support.PYRUNC}
+CRUN = {"crun": "crun"}
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C",
@@ -48,7 +49,7 @@ def build_probe() -> Path:
 
 
 class Box(support.Bundle):
-    """A bundle that a case changes: pristine before each of the two runs, at the same path."""
+    """A bundle that a case changes: pristine before each run, at the same path."""
 
     def __init__(self, pair: Pair, probe: Path) -> None:
         super().__init__(pair.path / "bundle", pair.template)
@@ -101,9 +102,11 @@ class Box(support.Bundle):
 
 
 class Pair:
-    """The two runtimes, one path for their bundles, and what the case started."""
+    """The runtimes, one path for their bundles, and what the case started."""
 
-    def __init__(self, probe: Path, template: dict[str, Any]) -> None:
+    def __init__(
+        self, probe: Path, template: dict[str, Any], programs: dict[str, str] = PROGRAMS
+    ) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="pyrunc-diff-", dir=PLACE))
         self.path.chmod(0o755)
         self._probe = probe
@@ -112,7 +115,7 @@ class Pair:
         self.joined: dict[str, str] = {}
         self._holders: dict[tuple[str, ...], tuple[subprocess.Popen[bytes], int]] = {}
         self.runtimes = {
-            name: support.Runtime(program, self.path / name) for name, program in PROGRAMS.items()
+            name: support.Runtime(program, self.path / name) for name, program in programs.items()
         }
         for runtime in self.runtimes.values():
             runtime.root.mkdir()
@@ -141,6 +144,16 @@ class Pair:
                 if f" {self.path}" in m]  # fmt: skip
         assert not left, f"mounts left on the host: {left}"
 
+    def escaped(self, before: set[str]) -> list[str]:
+        """Mounts that a container has left on the host, by way of its shared mounts; and they are
+        taken away, as they would be in the way of all cases that follow."""
+        made = []
+        for line in sorted(host_mounts() - before):
+            place = line.split(" ")[0]
+            made.append(f"host: mount left: {line}")
+            subprocess.run(["umount", place], check=True)
+        return made
+
     def holder(self, options: tuple[str, ...], once: tuple[str, ...] = ()) -> int:
         """The pid of a process of ours in new namespaces."""
         key = options + once
@@ -167,8 +180,9 @@ class Pair:
         for runtime in self.runtimes.values():
             if any(runtime.root.iterdir()):
                 runtime.clean()
-        for name in self.runtimes["runc"].ids:
-            support.remove_cgroups(name)
+        for runtime in self.runtimes.values():
+            for name in runtime.ids if runtime.program != support.PYRUNC else ():
+                support.remove_cgroups(name)
         for started, _ in self._holders.values():
             started.kill()
             started.wait()
@@ -239,6 +253,19 @@ def _mounts(lines: list[str]) -> list[str]:
     assert len(ordered) == len(mounts)
     others = [line for line in lines if not line.startswith("mount: ")]
     return ordered + others
+
+
+def host_mounts() -> set[str]:
+    """The guest's own mounts in its kernel's filesystems; elsewhere others mount as well."""
+    if not support.GUEST:
+        return set()
+    lines = [line.split(" ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    # systemd mounts binfmt_misc when somebody first looks.
+    return {
+        f"{field[4]} {field[field.index('-') + 1]}"
+        for field in lines
+        if field[4].startswith(("/sys/", "/proc/", "/dev/")) and "binfmt_misc" not in field[4]
+    }
 
 
 def tree(path: Path) -> list[str]:

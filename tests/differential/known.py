@@ -13,7 +13,7 @@ import cases_isolation  # noqa: F401
 import cases_kernel  # noqa: F401
 import cases_mounts  # noqa: F401
 from cases_process import CASES
-from difference import HERE, Difference
+from difference import Difference, Known
 
 # Names of rows for tests outside CASES.
 OTHERS = (
@@ -27,7 +27,7 @@ MAPPED_ROOT = tuple(
     name for name in USERNS if name != "user_namespace_of_the_same_ids" and "rootless" not in name
 )
 ROOTLESS = tuple(name for name in CASES if "rootless" in name)
-DIFFERENCES = (
+RUNC = Known(
     Difference(
         "with a read-only cgroup mount, its own tmpfs is read-only as well",
         r"^(mount: / /sys/fs/cgroup )rw(,nosuid,nodev,noexec,relatime.* - tmpfs tmpfs )",
@@ -215,26 +215,26 @@ DIFFERENCES = (
         "runc refuses a root path with a link in it; pyrunc resolves it once",
         "symlink",
         cases=("root_path_absolute_through_a_link",),
-        refused=True,
+        refuses="peer",
     ),
     Difference(
         "runc 1.1 makes the root unbindable before it has to bind it",
         "invalid argument",
         cases=("root_propagation_unbindable",),
-        refused=True,
+        refuses="peer",
         on="1.1.5",
     ),
     Difference(
         "runc 1.1 makes read-only by path what another mount covers by then",
         "no such file or directory",
         cases=("mount_covered_by_a_later_one",),
-        refused=True,
+        refuses="peer",
     ),
     Difference(
         "runc looks for the container's /dev/null even if nobody needs it",
         "stat /dev/null: no such file",
         cases=("own_dev_without_null",),
-        refused=True,
+        refuses="peer",
     ),
     Difference(
         "the version of the specification that each follows",
@@ -347,32 +347,3 @@ DIFFERENCES = (
         on="1.1.15",
     ),
 )
-BUGS = {}
-
-
-def rows(name):
-    """The differences of a case, on this host."""
-    return [
-        row
-        for row in DIFFERENCES
-        if (not row.cases or name in row.cases)
-        and name not in row.unless
-        and (not row.on or row.on in HERE)
-    ]
-
-
-def rewritten(lines, name):
-    """runc's lines with the known differences of a case in them; and the rows that applied."""
-    text, used = "\n".join(lines) + "\n", []
-    for row in rows(name):
-        if row.refused:
-            continue
-        text, count = re.subn(row.runc, row.pyrunc, text, flags=re.MULTILINE)
-        if count:
-            used.append(row)
-        assert count or not row.cases, f"listed, but not there: {row.reason}"
-    return text.splitlines(), used
-
-
-def expected(lines, name):
-    return rewritten(lines, name)[0]

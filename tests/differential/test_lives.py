@@ -110,7 +110,7 @@ def test_limits(pair, name):
     runc, pyrunc = both(pair, change, cgroup_of)
     assert len(runc) > (25 if support.V2 else 60)
     assert any("<id>" in line for line in runc)
-    same(known.expected(runc, f"limits_{name}"), pyrunc)
+    same(known.RUNC.expected(runc, f"limits_{name}"), pyrunc)
 
 
 def test_limits_differ_from_none(pair):
@@ -168,13 +168,13 @@ def test_state(pair):
     runc, pyrunc = both(pair, change, states)
     assert '  "status": "running",' in runc
     assert '  "pid": 0,' in runc
-    runc = known.expected(runc, "annotations")
-    same(known.expected(runc, "state"), pyrunc)
+    runc = known.RUNC.expected(runc, "annotations")
+    same(known.RUNC.expected(runc, "state"), pyrunc)
 
 
 def test_state_without_annotations(pair):
     runc, pyrunc = both(pair, sleeps, states)
-    same(known.expected(runc, "state"), pyrunc)
+    same(known.RUNC.expected(runc, "state"), pyrunc)
 
 
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
@@ -239,7 +239,7 @@ def test_hooks(pair):
     # Where they run is the next test's.
     runc, pyrunc = ([line for line in lines if ": cwd " not in line] for lines in (runc, pyrunc))
     assert len(runc) > 12 * 40
-    same(known.expected(runc, "hooks"), pyrunc)
+    same(known.RUNC.expected(runc, "hooks"), pyrunc)
 
 
 def test_hooks_cwd(pair):
@@ -249,7 +249,7 @@ def test_hooks_cwd(pair):
     assert len(runc) == 12
     bundle = next(line for line in pyrunc if line.startswith("poststart-1")).split("cwd ")[1]
     pyrunc = [line.replace(bundle, "BUNDLE") if "poststop" in line else line for line in pyrunc]
-    same(known.expected(runc, "hooks_cwd"), pyrunc)
+    same(known.RUNC.expected(runc, "hooks_cwd"), pyrunc)
 
 
 PID = 'pid=$(sed "s/.*\\"pid\\": *\\([0-9]*\\).*/\\1/") && exec nsenter -t $pid -m '
@@ -338,7 +338,7 @@ def test_terminal(pair, kind):
     pyrunc = terminal_session(pair, "pyrunc", TERMINALS[kind])
     assert "exit: 5" in runc
     assert any(line.startswith("tty: /dev/pts/0 size") for line in runc)
-    same(known.expected(runc, "terminal"), pyrunc)
+    same(known.RUNC.expected(runc, "terminal"), pyrunc)
 
 
 ENDS = {
