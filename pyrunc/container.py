@@ -306,35 +306,33 @@ class Container(Running):
     def wait(self, timeout: float | None = None) -> Exit:
         """Wait until the program has ended.
 
+        How it ended only its parent is told by the kernel; once that has waited, everybody who
+        asks learns it, as long as the container is not deleted.
+
         Args:
             timeout: seconds; None waits for ever.
 
         Returns:
-            How it ended.
+            How it ended; its code is None where nobody who is left knows.
 
         Raises:
             TimeoutError: it still runs.
             ContainerNotRunning: it ended before this object was made, and how is not known.
         """
-        from pyrunc.exits import Exit
+        from pyrunc.lifecycle import ending
 
         if self._exit is not None:
             return self._exit
-        pidfd = self.fileno()
+        try:
+            pidfd = self.fileno()
+        except ContainerNotRunning:
+            self._exit = ending.told(self.root, self.id)
+            if self._exit is None:
+                raise
+            return self._exit
         if timeout is not None and not _readable(pidfd, timeout):
             raise TimeoutError(f"container {self.id} still runs")
-        try:
-            result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-        except ChildProcessError:
-            _readable(pidfd, None)
-            self._exit = Exit(None, oom_killed=self._oom_killed())
-            return self._exit
-        assert result is not None
-        status, oom_killed = result.si_status, self._oom_killed()
-        if result.si_code == os.CLD_EXITED:
-            self._exit = Exit(status, oom_killed=oom_killed)
-        else:
-            self._exit = Exit(128 + status, status, oom_killed)
+        self._exit = ending.taken(self.root, self.id, pidfd, self._oom_killed)
         return self._exit
 
     def _oom_killed(self) -> bool:

@@ -34,6 +34,27 @@ int pyrunc_get_descriptor(int pidfd, int number)
     return fd < 0 ? -errno : fd;
 }
 
+/* PIDFD_GET_INFO with PIDFD_INFO_EXIT came with Linux 6.15; the headers may be older. The struct
+ * grows at its end, and the kernel fills in what fits. */
+struct info {
+    uint64_t mask, cgroup;
+    uint32_t ids[11];
+    int32_t exit_code;
+};
+_Static_assert(sizeof(struct info) == 64, "the first version of struct pidfd_info");
+enum { INFO_EXIT = 1 << 3 };
+#define GET_INFO _IOWR(0xFF, 11, struct info)
+
+/* The wait status of a process that its parent has reaped, for whoever has had a pidfd of it. */
+int pyrunc_exit_status(int pidfd, int *status)
+{
+    struct info info = {.mask = INFO_EXIT};
+    if (ioctl(pidfd, GET_INFO, &info) < 0)
+        return -errno;
+    *status = info.exit_code;
+    return info.mask & INFO_EXIT ? 0 : -ENODATA;
+}
+
 /* The CLONE_NEW* flag of the namespace behind a descriptor. */
 int pyrunc_namespace_type(int fd)
 {

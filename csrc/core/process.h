@@ -3,6 +3,7 @@
 int pyrunc_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
 int pyrunc_set_subreaper(int on);
 int pyrunc_get_descriptor(int pidfd, int number);
+int pyrunc_exit_status(int pidfd, int *status);
 int pyrunc_namespace_type(int fd);
 long pyrunc_fs_magic(int fd);
 int pyrunc_close_on_exec_from(uint32_t first);

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 STATE, JOURNAL, FIFO, CONFIG = "state.json", "journal", "exec.fifo", "config.json"
+EXIT = "exit.json"
 MAX_ID = 255
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -147,16 +148,26 @@ class Entry:
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the state, all or nothing."""
-        name = f".{STATE}.new"
+        self.replace(STATE, state)
+
+    def replace(self, name: str, document: dict[str, Any]) -> None:
+        """Replace a document, all or nothing."""
+        part = f".{name}.new"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(name, flags, 0o600, dir_fd=self.fd)
+        fd = os.open(part, flags, 0o600, dir_fd=self.fd)
         try:
-            data = jsontext.dumps(state).encode()
+            data = jsontext.dumps(document).encode()
             while data:
                 data = data[os.write(fd, data) :]
         finally:
             os.close(fd)
-        os.rename(name, STATE, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        os.rename(part, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    def document(self, name: str) -> dict[str, Any] | None:
+        """A document that `replace` wrote, or None."""
+        data = self._read(name)
+        found = None if data is None else jsontext.loads(data, f"{self.path}/{name}")
+        return found if isinstance(found, dict) else None
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file that is there once."""

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a container's program ended: taken by its parent, kept for those who ask later."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.errors import PyruncError
+from pyrunc.exits import Exit
+from pyrunc.lifecycle import store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Who waits without being the parent gives that one so long to tell, or to reap.
+_TRIES, _PAUSE = 20, 0.01
+
+
+def taken(root: str, container_id: str, pidfd: int, oom_killed: Callable[[], bool]) -> Exit:
+    """Wait for a program, take its status if it is a child of this process, and keep it.
+
+    Args:
+        root: the state root.
+        container_id: the container.
+        pidfd: of its init.
+        oom_killed: asks its cgroup.
+
+    Returns:
+        How it ended; without a code where it was no child and its parent has not told.
+    """
+    try:
+        found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    except ChildProcessError:
+        found = None
+        _until_over(pidfd)
+    if found is None:
+        other = _of_other(root, container_id, pidfd) or Exit(None)
+        other.oom_killed = other.oom_killed or oom_killed()
+        return other
+    status = found.si_status
+    if found.si_code == os.CLD_EXITED:
+        exit = Exit(status, oom_killed=oom_killed())
+    else:
+        exit = Exit(128 + status, status, oom_killed())
+    keep(root, container_id, exit)
+    return exit
+
+
+def _of_other(root: str, container_id: str, pidfd: int) -> Exit | None:
+    """Of a process that is another one's child: from that one, or from the kernel."""
+    from time import sleep
+
+    from pyrunc.kernel.process import exit_status
+
+    for _ in range(_TRIES):
+        exit = told(root, container_id)
+        if exit is not None:
+            return exit
+        status = exit_status(pidfd)
+        if status is not None:
+            signal = status & 0x7F
+            return Exit(128 + signal if signal else status >> 8, signal)
+        sleep(_PAUSE)
+    return None
+
+
+def keep(root: str, container_id: str, exit: Exit) -> None:
+    """Keep it with the container's state; a container that is deleted needs none."""
+    try:
+        with store.open_entry(root, container_id) as entry:
+            entry.replace(store.EXIT, exit.to_dict())
+    except (OSError, PyruncError):
+        pass
+
+
+def told(root: str, container_id: str) -> Exit | None:
+    """What `keep` has kept, or None."""
+    try:
+        with store.open_entry(root, container_id) as entry:
+            found = entry.document(store.EXIT)
+    except PyruncError:
+        return None
+    return None if found is None else Exit(**found)
+
+
+def _until_over(pidfd: int) -> None:
+    import select
+
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll()
