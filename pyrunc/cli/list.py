@@ -34,7 +34,7 @@ def run(line: Line, log: Log) -> int:
         rows, problems = listing(where)
     except FileNotFoundError as error:
         if chosen is not None:
-            raise KernelError("open", "open", error.errno or 0, where) from None
+            raise KernelError("open", "", error.errno or 0, where) from None
         rows, problems = [], []
     for problem in problems:
         sys.stderr.write(problem + "\n")

@@ -51,7 +51,11 @@ def run(line: Line, log: Log) -> int:
         asked = _resources(line)
         rdt = {name: line.options[option] for option, name in _RDT if line.options.get(option)}
     log.debug(f"new limits: {asked} {rdt or ''}")
-    warnings = container.update(asked, rdt=rdt)
+    try:
+        warnings = container.update(asked, rdt=rdt)
+    except SpecError as error:
+        error.document = _name(path) if path else error.document
+        raise
     if "kernel-memory" in line.options or "kernel-memory-tcp" in line.options:
         warnings.append("Kernel memory settings are ignored and will be removed")
     for warning in warnings:
@@ -59,8 +63,12 @@ def run(line: Line, log: Log) -> int:
     return 0
 
 
+def _name(path: str) -> str:
+    return "standard input" if path == "-" else path
+
+
 def _document(path: str) -> dict[str, Any]:
-    name = "standard input" if path == "-" else path
+    name = _name(path)
     try:
         fd = os.dup(0) if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -91,7 +99,8 @@ def _resources(line: Line) -> dict[str, Any]:
 
 
 def _number(option: str, value: str) -> int:
-    return int(value)  # the parser has seen to it
+    number = int(value)  # the parser has seen to it
+    return max(number, -1) if option == "pids-limit" else number  # any negative is no limit
 
 
 def _text(option: str, value: str) -> str:
