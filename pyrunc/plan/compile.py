@@ -258,6 +258,9 @@ def order(ctx: Context) -> list[Step]:
     # Before /proc/sys may become read-only, and through a procfs that no mount can cover.
     made += process.sysctls(ctx)
     made += mounts.covered_paths(ctx)
+    # Covering a path clones a mount, as the console does, and what is unbindable has no clones
+    # (EINVAL). Only steps of ours have run since the pivot, so that nobody has missed it.
+    made += _root_propagation(ctx, "unbindable", k.MS_UNBINDABLE)
     # Last of all mounts done: from here on privileges only go.
     made += process.drop_privileges(ctx, process.start(ctx))
     return made
@@ -358,25 +361,23 @@ def _leave_host(ctx: Context) -> list[Step]:
         first: Step = steps.ChangeRoot(path=ctx.options.rootfs, move=1, pointer="/root/path")
     else:
         first = steps.Pivot()
-    return [first, *_root_propagation(ctx)]
+    # After the pivot: before it, "/" was the host's tree.
+    return [first, *_root_propagation(ctx, "shared", k.MS_SHARED)]
 
 
-def _root_propagation(ctx: Context) -> list[Step]:
-    """After the pivot: before it, "/" was the host's tree."""
-    wanted = (ctx.spec.linux.rootfsPropagation if ctx.spec.linux else None) or ""
-    flags = {"shared": k.MS_SHARED, "unbindable": k.MS_UNBINDABLE}
-    if wanted.removeprefix("r") not in flags:
-        return []  # slave and private are there from the start; the mounts have their own
-    name = wanted.removeprefix("r")
-    return [
+def _root_propagation(ctx: Context, kind: str, flag: int) -> list[Step]:
+    """Slave and private are there from the start; the mounts have their own."""
+    wanted = ctx.spec.linux and ctx.spec.linux.rootfsPropagation
+    made = [
         steps.Propagation(
             mount=wire.ROOT,
             whole=1,
-            flag=flags[name],
-            recursive=wanted not in flags,
+            flag=flag,
+            recursive=wanted != kind,
             pointer="/linux/rootfsPropagation",
         )
     ]
+    return made if wanted in (kind, "r" + kind) else []
 
 
 def _finish_root(ctx: Context) -> list[Step]:

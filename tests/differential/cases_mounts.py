@@ -182,6 +182,12 @@ def root_propagation_unbindable(box: Box) -> None:
 
 
 @case()
+def root_propagation_runbindable(box: Box) -> None:
+    box.linux["rootfsPropagation"] = "runbindable"
+    box.probe("path=/proc/sys", "path=/proc/keys", "path=/sys/firmware")
+
+
+@case()
 def order_of_nested_mounts(box: Box) -> None:
     box.file("source/inner/file")
     box.mount("/a", "tmpfs", "tmpfs")

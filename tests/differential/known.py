@@ -144,6 +144,13 @@ RUNC = Known(
         on="1.1.15",
     ),
     Difference(
+        "see above: all of them",
+        r"^(mount: \S+ \S+ [^- ]+) - ",
+        r"\1 unbindable - ",
+        cases=("root_propagation_runbindable",),
+        on="1.1.15",
+    ),
+    Difference(
         "see above; and the bind mounts of v1 cgroups are slaves of the host's",
         r"^(mount: \S+ /sys/fs/cgroup/.*)shared:",
         r"\1master:",
@@ -220,7 +227,7 @@ RUNC = Known(
     Difference(
         "runc 1.1 makes the root unbindable before it has to bind it",
         "invalid argument",
-        cases=("root_propagation_unbindable",),
+        cases=("root_propagation_unbindable", "root_propagation_runbindable"),
         refuses="peer",
         on="1.1.5",
     ),

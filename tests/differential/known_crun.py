@@ -259,6 +259,13 @@ REFUSALS = (
         spec="pyrunc",
     ),
     Difference(
+        "crun makes all unbindable before it binds what covers paths",
+        "mount `/dev/null` to `proc/kcore`: Invalid argument",
+        cases=("root_propagation_runbindable",),
+        refuses="peer",
+        spec="pyrunc",
+    ),
+    Difference(
         "crun looks for the container's /dev/null even if nobody needs it",
         "open()ing `/dev/null`: No such file or directory",
         cases=("own_dev_without_null",),

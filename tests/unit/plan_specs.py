@@ -183,6 +183,7 @@ def _mounts() -> Case:
 
 def _unusual_mounts() -> Case:
     made = config()
+    made["linux"]["rootfsPropagation"] = "runbindable"
     maps = [{"containerID": 0, "hostID": 1000, "size": 10}]
     made["mounts"] += [
         {"destination": "/i", "source": f"{HOST}/i", "options": ["rbind", "ridmap", "ro"],

@@ -176,6 +176,15 @@ def mounts_begin_by_leaving_the_hosts_peers(plan: Plan, case: Case) -> None:
     )
 
 
+def nothing_is_cloned_once_it_is_unbindable(plan: Plan) -> None:
+    """EINVAL of open_tree(2); covering a path clones what is there, or the null device."""
+    made = [i for i in places(plan, s.Propagation)
+            if plan.steps[i].__dict__["flag"] == k.MS_UNBINDABLE
+            and plan.steps[i].__dict__["whole"]]  # fmt: skip
+    clones = places(plan, s.OpenTree, s.Console, s.ReadOnlyPath, s.MaskPath)
+    assert not made or not clones or made[0] > clones[-1]
+
+
 def dies_with_its_creator_until_it_is_parked(plan: Plan) -> None:
     signals = [(i, plan.steps[i].__dict__["signal"]) for i in places(plan, s.ParentDeath)]
     assert [signal for _, signal in signals] == [9, 9, 0]
@@ -318,6 +327,7 @@ def check_all(plan: Plan, case: Case) -> None:
     what_needs_rights_comes_before_they_go(plan)
     the_end_is_parked_then_start_then_execute(plan)
     mounts_begin_by_leaving_the_hosts_peers(plan, case)
+    nothing_is_cloned_once_it_is_unbindable(plan)
     dies_with_its_creator_until_it_is_parked(plan)
     namespaces_are_entered_untraceable_and_in_order(plan)
     every_namespace_is_entered_once(plan, case)
