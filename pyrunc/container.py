@@ -69,7 +69,7 @@ class Container(Running):
 
         Args:
             bundle: directory of config.json.
-            config: read this file in its place; the bundle is still where the rest is.
+            config: this file goes before the bundle's config.json.
             container_id: letters, digits, ``_ + . -``.
             root: state root; default as for the command line.
             stdio: descriptors for the container's 0, 1 and 2 (without a terminal).
@@ -81,8 +81,7 @@ class Container(Running):
             environment: ``NAME=value`` to add to process.env.
             new_keyring: join a session keyring of the container's own.
             systemd_cgroup: let systemd make it (cgroupsPath is "slice:prefix:name" then).
-            no_cgroup: make none; the container is in the caller's, without limits and without a
-                device filter.
+            no_cgroup: it stays in the caller's, without limits and device filter.
             no_pivot: for hosts whose root is an initramfs; less safe (see SECURITY.md).
             limits: go before those of config.json.
             notify: give the program a socket for sd_notify(3), which `start` relays.
@@ -98,15 +97,13 @@ class Container(Running):
 
         handover.check_preserved(preserve_fds)
         request = Request(
-            root=store.state_root(root), container_id=container_id,
+            root=store.state_root(root), container_id=container_id, config=config,
             bundle=handover.bundle_directory(bundle), stdio=stdio, preserve_fds=preserve_fds,
             environment=environment, keyring=new_keyring, no_pivot=no_pivot, notify=notify,
             cgroup_manager="systemd" if systemd_cgroup else "none" if no_cgroup else "fs",
-            config=os.path.abspath(config) if config else "",
         )  # fmt: skip
         container = cls._create(request, console_socket, detached, limits)
-        container._announce(pid_file, pidfd_socket)
-        return container
+        return container._announce(pid_file, pidfd_socket)
 
     @classmethod
     def _create(
@@ -225,7 +222,7 @@ class Container(Running):
         except FileNotFoundError:
             return []
 
-    def _announce(self, pid_file: str | None, pidfd_socket: str | None) -> None:
+    def _announce(self, pid_file: str | None, pidfd_socket: str | None) -> Container:
         from pyrunc.lifecycle import handover
 
         try:
@@ -236,6 +233,7 @@ class Container(Running):
         except BaseException:
             self.delete(force=True)
             raise
+        return self
 
     @property
     def pid(self) -> int:
@@ -254,24 +252,11 @@ class Container(Running):
         Raises:
             ContainerNotFound: it has been deleted.
         """
-        from pyrunc.lifecycle.status import STOPPED, status_of
+        from pyrunc.lifecycle.status import document, status_of
 
         with store.open_entry(self.root, self.id) as entry:
             saved = entry.state()
-            status = status_of(entry, saved)
-        document = {
-            "ociVersion": saved["ociVersion"],
-            "id": saved["id"],
-            "pid": 0 if status == STOPPED else saved["pid"],
-            "status": status,
-            "bundle": saved["bundle"],
-            "rootfs": saved["rootfs"],
-            "created": saved["created"],
-        }
-        if saved["annotations"]:
-            document["annotations"] = saved["annotations"]
-        document["owner"] = ""
-        return document
+            return document(saved, status_of(entry, saved))
 
     def start(self, *, notify_socket: str = "", attended: bool = False) -> None:
         """Let the program run; returns when it has been executed and poststart hooks are done.

@@ -55,9 +55,7 @@ class Driver(tree.Directories):
 
     # The cgroup can only be made around a process: `create_around` in the place of `create`.
     needs_process = False
-
-    # Whether there is a cgroup at all.
-    exists = True
+    exists = True  # there is a cgroup at all
 
     def __init__(self, layout: Layout, inner: list[str], owned: bool = False) -> None:
         super().__init__([h.mount for h in layout.hierarchies], inner)
@@ -132,47 +130,13 @@ class Driver(tree.Directories):
         """
         raise NotImplementedError
 
-    def update(self, resources: Resources, commit: Callable[[], None]) -> None:
-        """Set limits that `check` has seen for a container that runs: all of them, or none.
-
-        Args:
-            resources: what is to change; what is absent stays as it is.
-            commit: called when all are in force. If it fails they are taken back, too.
-
-        Raises:
-            CgroupError: the kernel refuses a value.
-            PyruncError: it keeps another value than the one written, or `commit` raised this.
-                The old values are in force again; the hint says so where one is not.
-        """
-        from pyrunc.cgroups import undo
-
-        groups = self._planned(resources)
-        rows = [(self._open(index), self.directories[index], found) for index, found in groups]
-        try:
-            saved = undo.Saved(rows)
-        except OSError as error:
-            raise tree.failure("read the limits of", "read", error, self.directories[0]) from error
-        try:
-            self._tell(resources)
-            for index, found in groups:
-                self._put(index, found)
-            commit()
-        except BaseException as error:
-            problems = [*self._untell(), *saved.restore()]
-            if problems and isinstance(error, PyruncError):
-                error.hint = "not put back: " + "; ".join(problems)
-            raise
-
-    def _planned(self, resources: Resources) -> list[tuple[int, list[Limit]]]:
-        """The limits to write: pairs of a hierarchy's index and its values, in their order."""
+    def planned(self, resources: Resources) -> list[tuple[int, list[Limit]]]:
+        """Limits as pairs of a hierarchy's index and its values, in writing order."""
         raise NotImplementedError
 
-    def _tell(self, resources: Resources) -> None:
-        """Tell who else writes these files (systemd), before they are written."""
-
-    def _untell(self) -> list[str]:
-        """Undo `_tell`; a line for what could not be."""
-        return []
+    def announce(self, resources: Resources) -> Callable[[], None] | None:
+        """Tell who writes these files, too (systemd). Returns the way back."""
+        return None
 
     def filter_devices(
         self,
@@ -214,6 +178,11 @@ class Driver(tree.Directories):
 
     def frozen(self) -> bool:
         """Whether the cgroup itself is frozen; frozen by an ancestor does not count."""
+        raise NotImplementedError
+
+    def freezer_file(self) -> tuple[str, str] | None:
+        """The file that tells whether it is frozen, and what it says when it is not; None where
+        there is none."""
         raise NotImplementedError
 
     def freeze(self) -> None:
@@ -286,33 +255,6 @@ class Driver(tree.Directories):
         except OSError as error:
             path = self.directories[index]
             raise tree.failure("list processes of", "read", error, path) from error
-
-    def signal(self, number: int) -> None:
-        """Send a signal to every process in the cgroup and below it.
-
-        They are frozen meanwhile, or one could fork out of the list's reach; what was frozen
-        stays so, and gets the signal when it is thawed.
-
-        Args:
-            number: the signal; SIGKILL is for `kill`.
-
-        Raises:
-            CgroupError: the kernel refuses.
-            PyruncError: the cgroup cannot be frozen.
-        """
-        from pyrunc.cgroups import signals
-
-        paused = self.frozen()
-        try:
-            if not paused:
-                self.freeze()
-            signals.send(self.pids, number)
-        except OSError as error:
-            path = self.directories[self.counting()]
-            raise tree.failure("unable to signal", "pidfd_send_signal", error, path) from error
-        finally:
-            if not paused:
-                self.thaw()
 
     def spawn_fd(self) -> int:
         """A descriptor for clone3(CLONE_INTO_CGROUP).
@@ -403,7 +345,7 @@ class Driver(tree.Directories):
         self.kill()
         self.close()
 
-    def _put(self, index: int, found: list[Limit]) -> None:
+    def put(self, index: int, found: list[Limit]) -> None:
         """Write limits to one hierarchy's files."""
         from pyrunc.cgroups import limits  # `exec`, `state` and `delete` have none
 

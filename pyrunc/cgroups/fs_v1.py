@@ -114,10 +114,10 @@ class LegacyDriver(Driver):
     def apply(self, resources: Resources | None) -> None:
         if resources is None or not asks_limits(resources):
             return
-        for index, found in self._planned(resources):
-            self._put(index, found)
+        for index, found in self.planned(resources):
+            self.put(index, found)
 
-    def _planned(self, resources: Resources) -> list[tuple[int, list[Limit]]]:
+    def planned(self, resources: Resources) -> list[tuple[int, list[Limit]]]:
         from pyrunc.cgroups import values_v1
 
         memory = self._index.get("memory", -1)
@@ -164,6 +164,13 @@ class LegacyDriver(Driver):
             return False
         # Else frozen by an ancestor: thawing this one would do nothing.
         return self._read(freezer, "freezer.self_freezing") == "1"
+
+    def freezer_file(self) -> tuple[str, str] | None:
+        freezer = self._index.get("freezer", -1)
+        if freezer >= 0:
+            return f"{self.directories[freezer]}/freezer.state", "THAWED"
+        unified = self._joined_by_spawn()
+        return (f"{self.directories[unified]}/cgroup.freeze", "0") if unified >= 0 else None
 
     def freeze(self) -> None:
         freezer = self._freezer()

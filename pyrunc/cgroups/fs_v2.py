@@ -69,9 +69,9 @@ class UnifiedDriver(Driver):
 
     def apply(self, resources: Resources | None) -> None:
         if resources is not None and asks_limits(resources):
-            self._put(0, self._limits(resources))
+            self.put(0, self._limits(resources))
 
-    def _planned(self, resources: Resources) -> list[tuple[int, list[Limit]]]:
+    def planned(self, resources: Resources) -> list[tuple[int, list[Limit]]]:
         return [(0, self._limits(resources))]
 
     def _limits(self, resources: Resources) -> list[Limit]:
@@ -109,6 +109,9 @@ class UnifiedDriver(Driver):
     def frozen(self) -> bool:
         # What was asked for this cgroup. cgroup.events also says 1 when an ancestor is frozen.
         return self._read(0, "cgroup.freeze") == "1"
+
+    def freezer_file(self) -> tuple[str, str] | None:
+        return f"{self.directories[0]}/cgroup.freeze", "0"
 
     def freeze(self) -> None:
         if not self._write(0, "cgroup.freeze", "1"):

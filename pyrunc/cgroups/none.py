@@ -14,10 +14,11 @@ from pyrunc.errors import PyruncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from pyrunc.cgroups.layout import Layout
+    from pyrunc.cgroups.limits import Limit
     from pyrunc.cgroups.oom import OomEvents
     from pyrunc.cgroups.stats import Stats
     from pyrunc.spec.model_resources import DeviceRule, Resources
@@ -71,8 +72,8 @@ class NoDriver(Driver):
     def apply(self, resources: Resources | None) -> None:
         pass
 
-    def update(self, resources: Resources, commit: Callable[[], None]) -> None:
-        commit()  # `check` has seen that there is nothing to limit
+    def planned(self, resources: Resources) -> list[tuple[int, list[Limit]]]:
+        return []  # `check` has seen that there is nothing to limit
 
     def filter_devices(
         self,
@@ -89,6 +90,9 @@ class NoDriver(Driver):
 
     def frozen(self) -> bool:
         return False
+
+    def freezer_file(self) -> tuple[str, str] | None:
+        return None
 
     def freeze(self) -> None:
         raise _missing("be frozen in")

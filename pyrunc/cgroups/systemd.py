@@ -19,6 +19,7 @@ from pyrunc.errors import BusError, PyruncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pyrunc.cgroups.layout import Layout
@@ -55,7 +56,6 @@ class SystemdDriver(UnifiedDriver):
         self._slice = ""
         self._id = ""
         self._properties: list[Property] = []
-        self._before: list[Property] = []  # of an update
         self._bus: Bus | None = None
         self._version = 0
 
@@ -181,7 +181,7 @@ class SystemdDriver(UnifiedDriver):
                     limit.value = f"{rounded} {limit.value.split()[1]}"
         return found
 
-    def _tell(self, resources: Resources) -> None:
+    def announce(self, resources: Resources) -> Callable[[], None]:
         from pyrunc.cgroups import unit_properties
 
         found = unit_properties.of_resources(resources, self._systemd_version)
@@ -189,14 +189,7 @@ class SystemdDriver(UnifiedDriver):
         # Asked of systemd: what was never set has a value of its own (TasksMax).
         old = [(name, kind, bus.unit_property(self.unit, name, kind)) for name, kind, _ in found]
         self._set(found)
-        self._before = old
-
-    def _untell(self) -> list[str]:
-        try:
-            self._set(self._before)
-        except BusError as error:
-            return [str(error)]
-        return []
+        return lambda: self._set(old)
 
     def _set(self, properties: list[Property]) -> None:
         """Properties of the unit as it runs, which systemd keeps in /run over a reload."""

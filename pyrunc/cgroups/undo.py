@@ -33,7 +33,7 @@ class Saved:
             and the limits that are to be written there.
 
     Raises:
-        OSError: a file is there and cannot be read.
+        CgroupError: a file is there and cannot be read.
     """
 
     __slots__ = ("_rows",)
@@ -52,7 +52,7 @@ class Saved:
             # A file that is not there (or only written to) is the write's to complain of.
             if error.errno in (errno.ENOENT, errno.EINVAL, errno.EACCES):
                 return
-            raise
+            raise tree.failure("read", "read", error, f"{path}/{name}") from error
         values = _values(text, limit) if limit else [text]
         self._rows.append((directory, path, name, text, values))
 

@@ -13,7 +13,7 @@ import time
 from pyrunc import cgroups, jsontext
 from pyrunc.errors import PyruncError
 from pyrunc.host import facts as host_facts
-from pyrunc.lifecycle import hooks, launch, outside, store
+from pyrunc.lifecycle import hooks, launch, outside, quick, store
 from pyrunc.lifecycle.bundle import kept_resources, root_directory
 from pyrunc.lifecycle.status import process_stat, timestamp
 from pyrunc.plan import compile as compiler
@@ -39,7 +39,7 @@ class Request:
         root: the state root, absolute.
         container_id: the new container's id.
         bundle: absolute path of the bundle.
-        config: absolute path of the file that is read instead of its config.json, or "".
+        config: path of the file that is read instead of its config.json, or "".
         stdio: descriptors for 0, 1, 2.
         console_socket: connected socket that gets the terminal's master, or -1.
         preserve_fds: how many descriptors from 3 on the container keeps.
@@ -82,7 +82,7 @@ class Request:
         self.no_pivot = no_pivot
         self.cgroup_manager = cgroup_manager
         self.notify = notify
-        self.config = config
+        self.config = os.path.abspath(config) if config else ""
 
 
 def create(request: Request, spec: Spec) -> tuple[int, int]:
@@ -358,6 +358,7 @@ class _Creation:
             "cgroup": self.cgroup.to_dict(),
         }
         entry.save(self.state)
+        quick.write(entry, self.state, self.cgroup)
         child.go()
 
     def _undo(self, entry: Entry, child: Child | None, error: BaseException) -> None:
@@ -365,7 +366,7 @@ class _Creation:
         `delete --force`, which has the journal."""
         from pyrunc.lifecycle.delete import poststop
 
-        entry.unlink(store.STATE)
+        entry.unlink(store.STATE)  # and with it the quick answers
         if child is not None:
             child.kill()
             child.close()

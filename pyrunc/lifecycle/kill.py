@@ -69,7 +69,9 @@ def _signal_all(cgroup: Driver, signal: int, everything: bool) -> None:
     if signal == _SIGKILL:
         cgroup.kill()
     else:
-        cgroup.signal(signal)
+        from pyrunc.cgroups import change
+
+        change.signal(cgroup, signal)
 
 
 def _thaw(state: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pyrunc import cgroups
+from pyrunc.cgroups.change import update as change_limits
 from pyrunc.errors import ContainerNotRunning, PyruncError
 from pyrunc.lifecycle.status import STOPPED, is_alive, status_of
 from pyrunc.spec import load
@@ -50,12 +51,12 @@ def update(
     try:
         load.with_document(document, driver.check, resources, True)
         if not rdt:
-            driver.update(resources, lambda: entry.save(saved))
+            change_limits(driver, resources, lambda: entry.save(saved))
             return driver.warnings
         from pyrunc.lifecycle.resctrl_update import Change
 
         group = Change(entry, saved, rdt)
-        driver.update(resources, lambda: group.apply(driver.pids()))
+        change_limits(driver, resources, lambda: group.apply(driver.pids()))
     except PyruncError:
         # It ended meanwhile, and took its cgroup along: that is the reason then.
         if not is_alive(state):

@@ -51,6 +51,10 @@ STANDARD_OF = {
     "create": {"_cffi_backend", "_socket", "_struct", "fcntl", "itertools", "select"},
     "start": {"fcntl", "select"},
     "delete": {"fcntl"},
+    "pause": {"fcntl"},
+    "resume": {"fcntl"},
+    "update": {"fcntl", "math"},
+    "events": {"select", "time"},
 }
 EVERY = """
     pyrunc pyrunc.cgroups pyrunc.cgroups.driver pyrunc.cgroups.layout pyrunc.cgroups.tree
@@ -65,7 +69,7 @@ OWN = {
         pyrunc.cgroups.place pyrunc.cli.create pyrunc.host pyrunc.host.facts pyrunc.kernel
         pyrunc.kernel._core pyrunc.kernel._core.lib pyrunc.kernel.constants
         pyrunc.kernel.process pyrunc.lifecycle.bundle pyrunc.lifecycle.create
-        pyrunc.lifecycle.handover pyrunc.lifecycle.handshake pyrunc.lifecycle.hooks
+        pyrunc.lifecycle.handover pyrunc.lifecycle.handshake pyrunc.lifecycle.hooks pyrunc.lifecycle.launch
         pyrunc.lifecycle.outside pyrunc.lifecycle.wording pyrunc.plan
         pyrunc.plan.cgroup_mounts pyrunc.plan.compile pyrunc.plan.devices pyrunc.plan.encode
         pyrunc.plan.mount_options pyrunc.plan.mounts pyrunc.plan.namespaces
@@ -79,9 +83,24 @@ OWN = {
     "state": "pyrunc.cli.state",
     "kill": "pyrunc.cli.kill pyrunc.lifecycle.kill",
     "delete": "pyrunc.cli.delete pyrunc.lifecycle.delete",
+    "pause": "pyrunc.cli.pause pyrunc.lifecycle.pause",
+    "resume": "pyrunc.cli.resume pyrunc.lifecycle.pause",
+    "ps": "pyrunc.cli.ps",
+    "events": """
+        pyrunc.cgroups.hugetlb pyrunc.cgroups.limits pyrunc.cgroups.stats pyrunc.cli.events
+        pyrunc.observe pyrunc.observe.stats
+    """,
+    "update": """
+        pyrunc.cgroups.change pyrunc.cgroups.check pyrunc.cgroups.cpu pyrunc.cgroups.cpuset
+        pyrunc.cgroups.limits pyrunc.cgroups.memory pyrunc.cgroups.undo pyrunc.cli.update
+        pyrunc.cli.values pyrunc.lifecycle.update pyrunc.spec pyrunc.spec.check_resources
+        pyrunc.spec.fields pyrunc.spec.load pyrunc.spec.merge pyrunc.spec.model
+        pyrunc.spec.model_linux pyrunc.spec.model_resources
+    """,
 }
 # By the host's cgroups: on every command, and on create.
 DRIVER = {"v1": "pyrunc.cgroups.fs_v1", "v2": "pyrunc.cgroups.fs_v2"}
+BY_VERSION = {"events": ("stats",), "update": ("values",)}
 CREATE_ON_V2 = {"pyrunc.cgroups.device_bpf", "pyrunc.kernel.bpf", "struct"}
 
 # Instructions beyond those of `python -c pass`, in millions, as valgrind counted them with
@@ -121,6 +140,11 @@ def test_each_command_loads_its_own_modules_and_no_more(bundle, runtime, tmp_pat
         "create": ("create", "-b", str(bundle.path), name),
         "start": ("start", name),
         "state": ("state", name),
+        "ps": ("ps", "--format", "json", name),
+        "events": ("events", "--stats", name),
+        "update": ("update", "--cpu-share", "512", "--memory", "64m", name),
+        "pause": ("pause", name),
+        "resume": ("resume", name),
         "kill": ("kill", name, "KILL"),
         "delete": ("delete", name),
     }
@@ -129,6 +153,7 @@ def test_each_command_loads_its_own_modules_and_no_more(bundle, runtime, tmp_pat
         found = modules(tmp_path / "modules", "--root", str(runtime.root), *line)
         wanted = {*EVERY.split(), *OWN[command].split(), DRIVER[kind]}
         standard = STANDARD | STANDARD_OF.get(command, set())
+        wanted |= {f"pyrunc.cgroups.{module}_{kind}" for module in BY_VERSION.get(command, ())}
         if command == "create" and kind == "v2":
             wanted |= CREATE_ON_V2 - {"struct"}
             standard |= {"struct"}

@@ -149,11 +149,13 @@ def test_nothing_lower_imports_the_command_line() -> None:
 # What the command line does to the world by itself: relative paths, its own files, its end.
 CLI_EFFECTS = {
     "create.py": {"os.chdir", "os.getcwd", "os.environ.get", "os.getpid"},
+    "events.py": {"os.write"},
     "log.py": {"os.open", "os.write"},
     "main.py": {"os._exit"},
     "run.py": {"os.environ.get"},
     "start.py": {"os.environ.get"},
     "spec.py": {"os.geteuid", "os.getegid", "os.open", "os.fdopen"},
+    "update.py": {"os.open", "os.dup", "os.read", "os.close"},
 }
 
 
