@@ -58,8 +58,8 @@ def build_native(package: Path) -> None:
         "PYRUNC_SOURCE": str(HERE),
     }
     options = ["-s", *(f'-D{name}="{value}"' for name, value in defines.items())]
-    source = str(HERE / "csrc" / "launcher" / "launcher.c")
-    compile_c([os.environ.get("CC", "cc")], options, [source], LAUNCHER)
+    sources = sorted(str(p) for p in (HERE / "csrc" / "launcher").glob("*.c"))
+    compile_c([os.environ.get("CC", "cc")], options, sources, LAUNCHER)
 
 
 class BuildPython(build_py):

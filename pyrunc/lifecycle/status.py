@@ -50,6 +50,23 @@ def status_of(entry: Entry, state: dict[str, Any]) -> str:
     return CREATED if entry.has(FIFO) else RUNNING
 
 
+def document(state: dict[str, Any], status: str) -> dict[str, Any]:
+    """The state document of runtime.md, with runc's members beside it."""
+    found = {
+        "ociVersion": state["ociVersion"],
+        "id": state["id"],
+        "pid": 0 if status == STOPPED else state["pid"],
+        "status": status,
+        "bundle": state["bundle"],
+        "rootfs": state["rootfs"],
+        "created": state["created"],
+    }
+    if state["annotations"]:
+        found["annotations"] = state["annotations"]
+    found["owner"] = ""
+    return found
+
+
 def _is_frozen(state: dict[str, Any]) -> bool:
     from pyrunc import cgroups
 

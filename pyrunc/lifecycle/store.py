@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 STATE, JOURNAL, FIFO, CONFIG = "state.json", "journal", "exec.fifo", "config.json"
-EXIT = "exit.json"
+EXIT, QUICK = "exit.json", "quick"
 MAX_ID = 255
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -152,11 +152,14 @@ class Entry:
 
     def replace(self, name: str, document: dict[str, Any]) -> None:
         """Replace a document, all or nothing."""
+        self.replace_bytes(name, jsontext.dumps(document).encode())
+
+    def replace_bytes(self, name: str, data: bytes) -> None:
+        """Replace a file, all or nothing."""
         part = f".{name}.new"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(part, flags, 0o600, dir_fd=self.fd)
         try:
-            data = jsontext.dumps(document).encode()
             while data:
                 data = data[os.write(fd, data) :]
         finally:
