@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,3 +37,21 @@ def runtime(tmp_path):
     made.clean()
     left = [path for name in made.ids for path in support.cgroups_named(name)]
     assert not left, "cgroups left behind"
+
+
+@pytest.fixture
+def runc(tmp_path):
+    """The reference, with a state root and ids of its own."""
+    if reason := support.needs_root():
+        pytest.skip(reason)
+    program = shutil.which("runc")
+    if not program:
+        pytest.skip("needs runc")
+    version = subprocess.run([program, "--version"], check=True, capture_output=True, text=True)
+    if "runc version 1.1." not in version.stdout:
+        pytest.skip("what is compared is runc 1.1")
+    made = support.Runtime(program, tmp_path / "runc" / "state")
+    yield made
+    made.clean()
+    for name in made.ids:
+        support.remove_cgroups(name)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import subprocess
 import threading
 import time
@@ -101,31 +100,19 @@ def shape(value):
     ]
 
 
-@pytest.mark.skipif(not shutil.which("runc"), reason="needs runc")
-def test_stats_as_runc(runtime, bundle, tmp_path):
+def test_stats_as_runc(runtime, runc, bundle):
     """The line of both, of a container of each with the same limits."""
-    if "runc version 1.1." not in subprocess.getoutput("runc --version"):
-        pytest.skip("the list of differences is about runc 1.1")
     bundle.config["linux"]["resources"] |= {
         "memory": {"limit": 64 * MIB, "swap": 96 * MIB},
         "pids": {"limit": 77},
     }
-    theirs = support.Runtime("runc", tmp_path / "runc")
-    try:
-        found = []
-        for either in (theirs, runtime):
-            name = f"{either.new_id()}-{len(found)}"
-            either.ids[-1] = name
-            either.create(bundle.args("/bin/sleep", "100"), name)
-            either("start", name)
-            line = json.loads(either("events", "--stats", name).stdout)
-            assert line.pop("id") == name
-            found.append(shape(line))
-        assert found[0] == found[1]
-    finally:
-        theirs.clean()
-        for name in theirs.ids:
-            support.remove_cgroups(name)
+    found = []
+    for either in (runc, runtime):
+        name = sleeper(either, bundle)
+        line = json.loads(either("events", "--stats", name).stdout)
+        assert line.pop("id") == name
+        found.append(shape(line))
+    assert found[0] == found[1]
 
 
 def test_a_stream_ends_with_the_container(runtime, bundle):

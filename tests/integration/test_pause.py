@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -66,25 +64,10 @@ def line(command, name):
     return (*command[:-1], name, command[-1])
 
 
-@pytest.fixture(params=["pyrunc", "runc"])
-def either(request, tmp_path):
+@pytest.fixture(params=["runtime", "runc"])
+def either(request):
     """Both runtimes; what is true for the contract has to be true for runc."""
-    if reason := support.needs_root():
-        pytest.skip(reason)
-    program = support.PYRUNC
-    if request.param == "runc":
-        program = shutil.which("runc")
-        if not program:
-            pytest.skip("needs runc 1.1")
-        text = subprocess.run([program, "--version"], check=True, capture_output=True, text=True)
-        if "runc version 1.1." not in text.stdout:
-            pytest.skip("needs runc 1.1")
-    made = support.Runtime(program, tmp_path / "state")
-    yield made
-    made.clean()
-    if request.param == "runc":
-        for name in made.ids:
-            support.remove_cgroups(name)
+    return request.getfixturevalue(request.param)
 
 
 @pytest.mark.parametrize("state", STATES)

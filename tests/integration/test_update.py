@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -107,26 +106,16 @@ def test_each_flag(runtime, running, options, where, v1, v2):
 @pytest.mark.parametrize(
     ("options", "where"), [row[:2] for row in FLAGS if row[0] != ("--pids-limit", "0")], ids=str
 )
-def test_each_flag_as_runc(runtime, limited, tmp_path, options, where):
+def test_each_flag_as_runc(runtime, runc, limited, options, where):
     """The reference leaves the same value in the file."""
-    if not shutil.which("runc"):
-        pytest.skip("needs runc")
-    theirs = support.Runtime("runc", tmp_path / "runc")
-    try:
-        found = []
-        for either in (theirs, runtime):
-            name = either.new_id()
-            either.ids[-1] = name = f"{name}-{Path(either.program).name}"
-            either.create(limited, name)
-            if options[0].startswith("--memory") and "swap" not in options[0]:
-                either("update", "--memory-swap", "-1", name)
-            either("update", *options, name)
-            found.append(reads(either, name, where))
-        assert found[0] == found[1]
-    finally:
-        theirs.clean()
-        for name in theirs.ids:
-            support.remove_cgroups(name)
+    found = []
+    for either in (runc, runtime):
+        name = either.create(limited)
+        if options[0].startswith("--memory") and "swap" not in options[0]:
+            either("update", "--memory-swap", "-1", name)
+        either("update", *options, name)
+        found.append(reads(either, name, where))
+    assert found[0] == found[1]
 
 
 def test_no_limit_on_memory_takes_the_swap_along(runtime, running):
