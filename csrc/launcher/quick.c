@@ -12,6 +12,8 @@
 #define _GNU_SOURCE
 #include "quick.h"
 
+#include "answers.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -19,18 +21,15 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define FORMAT "pyrunc-quick-1"
-enum { LARGEST = 1 << 20, STATE_FIELD = 3, START_FIELD = 22, SIGNALS = 64, DEPTH = 32 };
+enum { SIGNALS = 64, LONGEST = 1 << 16 };
 
 /* What the command line says, as far as it is the usual. */
 struct line {
@@ -38,15 +37,6 @@ struct line {
     char **rest; /* behind the id, NULL-terminated */
     int force, json;
 };
-
-/* One container's directory and what is written in its file. */
-struct container {
-    int directory;
-    char *data;
-    size_t size;
-};
-
-enum life { LIFE_UNKNOWN, LIFE_ALIVE, LIFE_ENDED };
 
 /* --- the command line --------------------------------------------------------------------- */
 
@@ -142,182 +132,7 @@ static const char *state_root(const struct line *line)
     return "/run/pyrunc";
 }
 
-/* --- the file ----------------------------------------------------------------------------- */
-
-static char *read_all(int fd, size_t *size)
-{
-    size_t room = 1 << 14, used = 0;
-    char *data = malloc(room + 1);
-    while (data) {
-        ssize_t n = read(fd, data + used, room - used);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 || used + (size_t)n > LARGEST)
-            break;
-        if (n == 0) {
-            data[used] = 0;
-            *size = used;
-            return data;
-        }
-        used += (size_t)n;
-        if (used == room) {
-            char *larger = realloc(data, (room *= 2) + 1);
-            if (!larger)
-                break;
-            data = larger;
-        }
-    }
-    free(data);
-    return NULL;
-}
-
-static char *read_file(int directory, const char *name, size_t *size)
-{
-    int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return NULL;
-    char *data = read_all(fd, size);
-    close(fd);
-    return data;
-}
-
-/* The file is a list of "NAME LENGTH\n", that many bytes, "\n". NULL where there is no such. */
-static const char *value(const struct container *c, const char *name, size_t *length)
-{
-    const char *at = c->data, *end = c->data + c->size;
-    while (at < end) {
-        char *behind;
-        const char *blank = memchr(at, ' ', (size_t)(end - at));
-        if (!blank)
-            return NULL;
-        unsigned long size = strtoul(blank + 1, &behind, 10);
-        if (*behind != '\n' || size >= (unsigned long)(end - behind) || behind[1 + size] != '\n')
-            return NULL;
-        if ((size_t)(blank - at) == strlen(name) && !memcmp(at, name, strlen(name))) {
-            *length = size;
-            return behind + 1;
-        }
-        at = behind + size + 2;
-    }
-    return NULL;
-}
-
-static int number(const struct container *c, const char *name, unsigned long long *result)
-{
-    size_t length;
-    const char *text = value(c, name, &length);
-    char *end;
-    if (!text || !isdigit((unsigned char)*text))
-        return -1;
-    *result = strtoull(text, &end, 10);
-    return end == text + length ? 0 : -1;
-}
-
-/* Ours alone, and written for the state.json that is there: an older or edited one is Python's. */
-static int fits(const struct container *c)
-{
-    unsigned long long inode, seconds, nanoseconds;
-    size_t length;
-    struct stat st;
-    const char *format = value(c, "format", &length);
-    if (!format || length != strlen(FORMAT) || memcmp(format, FORMAT, length) != 0)
-        return 0;
-    if (number(c, "inode", &inode) < 0 || number(c, "seconds", &seconds) < 0 ||
-        number(c, "nanoseconds", &nanoseconds) < 0)
-        return 0;
-    if (fstatat(c->directory, "state.json", &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return 0;
-    return st.st_ino == inode && (unsigned long long)st.st_mtim.tv_sec == seconds &&
-           (unsigned long long)st.st_mtim.tv_nsec == nanoseconds;
-}
-
-static int open_container(struct container *c, const char *root, const char *id)
-{
-    char path[PATH_MAX];
-    struct stat st;
-    int n = snprintf(path, sizeof path, "%s/%s", root, id);
-    if (n < 0 || n >= (int)sizeof path)
-        return -1;
-    c->directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (c->directory < 0 || fstat(c->directory, &st) < 0 || st.st_uid != geteuid() ||
-        st.st_mode & (S_IWGRP | S_IWOTH))
-        return -1;
-    c->data = read_file(c->directory, "quick", &c->size);
-    return c->data && fits(c) ? 0 : -1;
-}
-
-/* --- what is true now --------------------------------------------------------------------- */
-
-/* The same pid with the same start (pid reuse), as status.py asks. */
-static enum life life_of(const struct container *c, pid_t *pid)
-{
-    unsigned long long wanted, start, number_of;
-    char path[64], *data, *at;
-    size_t size;
-    enum life life = LIFE_UNKNOWN;
-    if (number(c, "pid", &number_of) < 0 || number(c, "start-time", &wanted) < 0)
-        return LIFE_UNKNOWN;
-    *pid = (pid_t)number_of;
-    snprintf(path, sizeof path, "/proc/%d/stat", *pid);
-    data = read_file(AT_FDCWD, path, &size);
-    if (!data)
-        return errno == ENOENT || errno == ESRCH ? LIFE_ENDED : LIFE_UNKNOWN;
-    /* The name in parentheses may hold anything, also parentheses. */
-    at = strrchr(data, ')');
-    if (at && at[1] == ' ') {
-        char state = at[2];
-        for (int field = STATE_FIELD - 1; at && field < START_FIELD; field++)
-            at = strchr(at + 1, ' ');
-        if (at && sscanf(at, "%llu", &start) == 1)
-            life = start == wanted && !strchr("ZX", state) ? LIFE_ALIVE : LIFE_ENDED;
-    }
-    free(data);
-    return life;
-}
-
-/* Whether the cgroup is not frozen: the file is gone, or says what the thawed one says. */
-static int is_thawed(const struct container *c)
-{
-    char path[PATH_MAX], *data;
-    size_t length, size;
-    const char *text = value(c, "thawed", &length);
-    const char *end = text ? memchr(text, '\n', length) : NULL;
-    if (!text)
-        return 1;
-    if (!end || (size_t)(end - text) >= sizeof path)
-        return 0;
-    memcpy(path, text, (size_t)(end - text));
-    path[end - text] = 0;
-    data = read_file(AT_FDCWD, path, &size);
-    if (!data)
-        return errno == ENOENT || errno == ENODEV;
-    size_t rest = length - (size_t)(end + 1 - text);
-    int same = size >= rest && !memcmp(data, end + 1, rest) && (size == rest || data[rest] == '\n');
-    free(data);
-    return same;
-}
-
-static int says_yes(const struct container *c, const char *name)
-{
-    unsigned long long is;
-    return number(c, name, &is) == 0 && is == 1;
-}
-
 /* --- the commands: 1 when done, 0 when it is Python's ------------------------------------- */
-
-static int put(const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(1, data, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            exit(1); /* half an answer is out: no second one */
-        data += n;
-        size -= (size_t)n;
-    }
-    return 1;
-}
 
 static int do_state(const struct container *c)
 {
@@ -340,7 +155,7 @@ static int do_state(const struct container *c)
     if (life == LIFE_ALIVE && !fstatat(c->directory, "exec.fifo", &st, AT_SYMLINK_NOFOLLOW))
         status = "created";
     snprintf(pid_text, sizeof pid_text, "%d", life == LIFE_ALIVE ? pid : 0);
-    char whole[LARGEST / 16];
+    char whole[LONGEST];
     int n = snprintf(whole, sizeof whole, "%.*s%s%.*s%s%.*s", (int)length[0], part[0], pid_text,
                      (int)length[1], part[1], status, (int)length[2], part[2]);
     return n > 0 && n < (int)sizeof whole ? put(whole, (size_t)n) : 0;
@@ -458,183 +273,6 @@ static int do_delete(const struct container *c, const char *root, const char *id
     if (!value(c, "remove", &length) || !lock(c) || life_of(c, &pid) != LIFE_ENDED)
         return 0;
     return remove_cgroups(c) == 0 && remove_directory(c, root, id);
-}
-
-/* --- ps ----------------------------------------------------------------------------------- */
-
-struct pids {
-    long *at;
-    size_t count, room;
-};
-
-static int add_members(int directory, struct pids *pids, int depth)
-{
-    struct stat st;
-    size_t size;
-    char *data = read_file(directory, "cgroup.procs", &size);
-    if (!data) /* a threaded one, or one that is going */
-        return -1;
-    for (char *at = data, *end; *at; at = end + (*end == '\n')) {
-        long pid = strtol(at, &end, 10);
-        if (end == at)
-            break;
-        if (pids->count == pids->room) {
-            long *larger = realloc(pids->at, (pids->room = pids->room * 2 + 64) * sizeof(long));
-            if (!larger) {
-                free(data);
-                return -1;
-            }
-            pids->at = larger;
-        }
-        if (pid) /* 0: outside of our pid namespace */
-            pids->at[pids->count++] = pid;
-    }
-    free(data);
-    /* A cgroup's link count is 2 plus its sub-cgroups. */
-    if (fstat(directory, &st) < 0 || (st.st_nlink > 2 && depth == 0))
-        return -1;
-    DIR *names = st.st_nlink > 2 ? fdopendir(fcntl(directory, F_DUPFD_CLOEXEC, 3)) : NULL;
-    int failed = 0;
-    for (struct dirent *entry; names && (entry = readdir(names)) && !failed;) {
-        if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
-            continue;
-        int below = openat(directory, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        failed = below < 0 || add_members(below, pids, depth - 1) < 0;
-        if (below >= 0)
-            close(below);
-    }
-    if (names)
-        closedir(names);
-    return failed ? -1 : 0;
-}
-
-static int members(const struct container *c, struct pids *pids)
-{
-    char path[PATH_MAX];
-    size_t length;
-    const char *text = value(c, "members", &length);
-    if (!text || length >= sizeof path)
-        return -1;
-    memcpy(path, text, length);
-    path[length] = 0;
-    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return directory < 0 ? -1 : add_members(directory, pids, DEPTH);
-}
-
-static int list_pids(const struct pids *pids)
-{
-    size_t room = pids->count * 24 + 16, used = 0;
-    char *text = malloc(room);
-    if (!text || pids->count == 0)
-        return 0;
-    for (size_t i = 0; i < pids->count; i++)
-        used += (size_t)snprintf(text + used, room - used, "%c%ld", i ? ',' : '[', pids->at[i]);
-    memcpy(text + used, "]\n", 2);
-    return put(text, used + 2);
-}
-
-/* The output of ps(1), or NULL where it fails: Python then runs it again, and words it. */
-static char *run_ps(char **options, size_t *size)
-{
-    static const char *const standard[] = {"ps", "-ef", NULL};
-    int ends[2], status, count = 0;
-    while (options[count])
-        count++;
-    const char **args = calloc((size_t)count + 2, sizeof *args);
-    if (!args || pipe2(ends, O_CLOEXEC) < 0)
-        return NULL;
-    args[0] = "ps";
-    memcpy(args + 1, options, (size_t)count * sizeof *args);
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (dup2(ends[1], 1) >= 0 && dup2(ends[1], 2) >= 0)
-            execvp("ps", (char *const *)(count ? args : standard));
-        _exit(127);
-    }
-    close(ends[1]);
-    char *data = pid < 0 ? NULL : read_all(ends[0], size);
-    close(ends[0]);
-    if (pid > 0 && (waitpid(pid, &status, 0) < 0 || status != 0)) {
-        free(data);
-        return NULL;
-    }
-    return data;
-}
-
-/* The word in that column, and its length. */
-static const char *word(const char *line, const char *end, int column, size_t *length)
-{
-    for (const char *at = line; at < end;) {
-        while (at < end && (*at == ' ' || *at == '\t'))
-            at++;
-        const char *start = at;
-        while (at < end && *at != ' ' && *at != '\t')
-            at++;
-        if (at > start && column-- == 0) {
-            *length = (size_t)(at - start);
-            return start;
-        }
-    }
-    return NULL;
-}
-
-static int pid_column(const char *line, const char *end)
-{
-    size_t length;
-    const char *title;
-    for (int column = 0; (title = word(line, end, column, &length)); column++)
-        if (length == 3 && !memcmp(title, "PID", 3))
-            return column;
-    return -1;
-}
-
-static int is_one_of(const char *text, size_t length, const struct pids *pids)
-{
-    char *end;
-    long pid = strtol(text, &end, 10);
-    if (end != text + length)
-        return -1;
-    for (size_t i = 0; i < pids->count; i++)
-        if (pids->at[i] == pid)
-            return 1;
-    return 0;
-}
-
-static int do_ps(const struct container *c, char **rest, int json)
-{
-    struct pids pids = {NULL, 0, 0};
-    size_t size, used = 0, length;
-    int column = -1;
-    if (members(c, &pids) < 0)
-        return 0;
-    if (json)
-        return list_pids(&pids);
-    char *data = run_ps(rest, &size);
-    if (!data)
-        return 0;
-    /* What is kept moves to the front: the header and the container's rows. */
-    for (char *line = data, *next; line < data + size; line = next) {
-        char *end = memchr(line, '\n', size - (size_t)(line - data));
-        next = end ? end + 1 : data + size;
-        if (!end)
-            end = next;
-        if (line == data) {
-            column = pid_column(line, end);
-            if (column < 0)
-                return 0;
-        } else if (end > line) {
-            const char *text = word(line, end, column, &length);
-            int is = text ? is_one_of(text, length, &pids) : -1;
-            if (is < 0)
-                return 0;
-            if (!is)
-                continue;
-        } else
-            continue;
-        memmove(data + used, line, (size_t)(next - line));
-        used += (size_t)(next - line);
-    }
-    return put(data, used);
 }
 
 int quick(int argc, char **argv)

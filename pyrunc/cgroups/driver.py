@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What lifecycle/ may ask of a container's cgroup, and what all drivers do alike.
 
-A driver is a plain object: made by `cgroups.new` it touches nothing, made by
-`cgroups.from_dict` it acts on a container that another process made. Order of a create:
+Made by `cgroups.new` a driver touches nothing, made by `cgroups.from_dict` it acts on a
+container that another process made. Order of a create:
 
     check, to_dict to the journal, create, to_dict again (`owned`), apply, filter_devices,
     spawn_fd + clone3, then join_fds or attach, close
@@ -40,9 +40,8 @@ class Driver(tree.Directories):
     Args:
         layout: the host's hierarchies.
         inner: the container's path in each of them, below the mount.
-        owned: whether `create` succeeded, here or in the process that stored this. Nothing
-            is ever killed in a cgroup that is not owned: a runtime that dies between its
-            journal entry and `create` may have named somebody else's cgroup.
+        owned: whether `create` succeeded. Nothing is killed in a cgroup that is not owned: a
+            runtime that dies before `create` may have noted somebody else's.
 
     Attributes:
         base: JSON pointer of the resources in their document, for messages. `update`, whose
@@ -167,9 +166,6 @@ class Driver(tree.Directories):
 
         Args:
             uid: from `delegate.owner`.
-
-        Raises:
-            CgroupError: the kernel refuses.
         """
 
     def populated(self) -> bool:
@@ -181,8 +177,7 @@ class Driver(tree.Directories):
         raise NotImplementedError
 
     def freezer_file(self) -> tuple[str, str] | None:
-        """The file that tells whether it is frozen, and what it says when it is not; None where
-        there is none."""
+        """The file that tells whether it is frozen, and what it says when it is not."""
         raise NotImplementedError
 
     def freeze(self) -> None:
@@ -406,8 +401,8 @@ def asks_limits(resources: Resources) -> bool:
 
 
 def _removed(path: str) -> bool:
-    # By path, not component-wise: nobody can make a symbolic link inside a cgroup filesystem,
-    # and this is the one system call per hierarchy that most deletes consist of.
+    # By path: nobody can make a symbolic link inside a cgroup filesystem, and most deletes
+    # consist of this one call a hierarchy.
     try:
         os.rmdir(path)
     except OSError as error:

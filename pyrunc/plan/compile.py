@@ -368,7 +368,7 @@ def _leave_host(ctx: Context) -> list[Step]:
 def _root_propagation(ctx: Context, kind: str, flag: int) -> list[Step]:
     """Slave and private are there from the start; the mounts have their own."""
     wanted = ctx.spec.linux and ctx.spec.linux.rootfsPropagation
-    made = [
+    made: list[Step] = [
         steps.Propagation(
             mount=wire.ROOT,
             whole=1,

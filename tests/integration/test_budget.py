@@ -70,7 +70,7 @@ OWN = {
         pyrunc.kernel._core pyrunc.kernel._core.lib pyrunc.kernel.constants
         pyrunc.kernel.process pyrunc.lifecycle.bundle pyrunc.lifecycle.create
         pyrunc.lifecycle.handover pyrunc.lifecycle.handshake pyrunc.lifecycle.hooks
-        pyrunc.lifecycle.launch
+        pyrunc.lifecycle.launch pyrunc.lifecycle.quick
         pyrunc.lifecycle.outside pyrunc.lifecycle.wording pyrunc.plan
         pyrunc.plan.cgroup_mounts pyrunc.plan.compile pyrunc.plan.devices pyrunc.plan.encode
         pyrunc.plan.mount_options pyrunc.plan.mounts pyrunc.plan.namespaces
