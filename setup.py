@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds what is not Python: the cffi modules, the static pyrunc-init, the launcher."""
+"""Builds what is not Python: the cffi modules, the static pyrunc-init, the launcher.
+
+Completions and manual pages are not built: `pyrunc completion SHELL` and `pyrunc man [COMMAND]`
+print them, and README.md says where they go.
+"""
 
 from __future__ import annotations
 

@@ -178,3 +178,64 @@ def test_schemata_are_compared_by_value():
     assert resctrl._holds("    L3:0=00ff;1=0f\n", "L3:1=F")
     assert not resctrl._holds("L3:0=ff\n", "L3:1=f")
     assert not resctrl._holds("L3:0=ff\n", "MB:0=ff")
+
+
+def test_an_update_changes_the_schema(runtime, bundle, tree):
+    made = container(bundle, runtime, {"l3CacheSchema": "L3:0=f"})
+    group = tree / made.id
+    made.update({}, rdt={"l3CacheSchema": "L3:0=3"})
+    assert (group / "schemata").read_text().startswith("L3:0=3\n")
+    made.update({"pids": {"limit": 9}}, rdt={"memBwSchema": "MB:0=20"})
+    assert (group / "schemata").read_text().startswith("MB:0=20\n")
+    empty(group)
+    made.delete(force=True)
+    assert not group.exists()
+
+
+def test_an_update_makes_a_group_of_its_own(runtime, bundle, tree):
+    """With all processes in it; another process deletes it."""
+    bundle.config["linux"].pop("intelRdt", None)
+    made = container(bundle, runtime, None)
+    made.update({}, rdt={"l3CacheSchema": "L3:0=3"})
+    group = tree / made.id
+    assert (group / "schemata").read_text().startswith("L3:0=3\n")
+    assert (group / "tasks").read_text() == str(made.pid)
+    empty(group)
+    runtime("delete", "--force", made.id)
+    assert not group.exists()
+    made.wait()
+
+
+@pytest.mark.parametrize("rdt", [{"l3CacheSchema": "L3:0=f"}, None])
+def test_an_update_that_fails_changes_nothing(runtime, bundle, tree, monkeypatch, rdt):
+    made = container(bundle, runtime, rdt)
+    saved = (runtime.root / made.id / "state.json").read_text()
+    group = tree / made.id
+    before = (group / "schemata").read_text() if rdt else None
+    limit = pids_limit(made)
+    name = "set_schema" if rdt else "join"
+    real = getattr(resctrl.Group, name)
+    left = [1]
+
+    def refused(self, *arguments):
+        if left and left.pop():
+            raise PyruncError("refused")
+        return real(self, *arguments)
+
+    monkeypatch.setattr(resctrl.Group, name, refused)
+    with pytest.raises(PyruncError, match="refused"):
+        made.update({"pids": {"limit": 9}}, rdt={"l3CacheSchema": "L3:0=3"})
+    assert (runtime.root / made.id / "state.json").read_text() == saved
+    assert group.exists() == bool(rdt)
+    assert pids_limit(made) == limit
+    if rdt:
+        # The lines as they were; the imitated file keeps what is behind them.
+        lines = [line.strip() for line in before.splitlines()]
+        now = [line.strip() for line in (group / "schemata").read_text().splitlines()]
+        assert now[: len(lines)] == lines
+        empty(group)
+    made.delete(force=True)
+
+
+def pids_limit(made):
+    return made.stats().pids.limit
