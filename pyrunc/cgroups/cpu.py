@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyrunc.spec.model_resources import CPU
 
 PERIOD = 100_000
+LEAST_PERIOD, MOST_PERIOD = 1_000, 1_000_000  # the kernel's own
 MIN_SHARES, MAX_SHARES = 2, 262_144
 MAX_WEIGHT = 10_000
 
@@ -83,8 +84,11 @@ def limits_v2(cpu: CPU) -> list[Limit]:
         found.append(Limit("cpu.max.burst", str(cpu.burst), "/cpu/burst", defer=True))
     if cpu.quota or cpu.period:
         quota = str(cpu.quota) if cpu.quota and cpu.quota > 0 else "max"
-        pointer = "/cpu/quota" if cpu.quota else "/cpu/period"
-        found.append(Limit("cpu.max", f"{quota} {cpu.period or PERIOD}", pointer))
+        period = cpu.period or PERIOD
+        # An update brings the other one along from the state: the one at fault is to be named.
+        fits = LEAST_PERIOD <= period <= MOST_PERIOD
+        pointer = "/cpu/quota" if cpu.quota and fits else "/cpu/period"
+        found.append(Limit("cpu.max", f"{quota} {period}", pointer))
     return found
 
 

@@ -39,7 +39,9 @@ _MORE = {
         "are names, too. SIGKILL ends all processes of a container that shares its pid namespace. "
         "With --all every process gets the signal, and a stopped container is no error.",
     ),
-    "pause": ("The container goes on with pyrunc-resume(8). Signals wait until then.",),
+    "pause": (
+        "The container goes on with pyrunc-resume(8). Signals that it handles wait until then.",
+    ),
     "ps": (
         "What stands behind the id are options of ps(1), which has to print a column PID; "
         "without any they are -ef. With --format json the pids are printed.",
