@@ -131,6 +131,31 @@ class Runtime:
             self("delete", "--force", name, check=False)
 
 
+def lacks_runc() -> str:
+    """Why nothing can be compared with runc here, or ""."""
+    if reason := needs_root():
+        return reason
+    if not shutil.which("runc"):
+        return "needs runc"
+    version = subprocess.run(["runc", "--version"], check=True, capture_output=True, text=True)
+    return "" if "runc version 1.1." in version.stdout else "what is compared is runc 1.1"
+
+
+def said(runtime: Runtime, bundle: Bundle, script: str) -> str:
+    """What a shell script prints in a container, which has to be made."""
+    done = runtime.run(bundle.shell(script))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refused(runtime: Runtime, bundle: Bundle) -> str:
+    """The one line that says why there is no container."""
+    done = runtime.run(bundle.args("/bin/true"))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
 def cgroups_named(part: str) -> list[str]:
     """All cgroup directories of this host whose name holds `part`."""
     found = []

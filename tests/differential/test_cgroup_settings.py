@@ -8,7 +8,6 @@ systemd's, where it takes minutes.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 
@@ -16,7 +15,6 @@ import cgroup_settings
 import cgroup_table
 import compare_cgroups
 import pytest
-import support
 from cgroup_tools import V2, guest
 
 NAMES = list(cgroup_settings.settings(0, 0))
@@ -24,17 +22,6 @@ NAMES = list(cgroup_settings.settings(0, 0))
 
 def drivers() -> list[str]:
     return ["fs", "systemd"] if os.path.isdir("/run/systemd/system") else ["fs"]
-
-
-@pytest.fixture(scope="module")
-def peer():
-    if reason := support.needs_root():
-        pytest.skip(reason)
-    if not shutil.which("runc"):
-        pytest.skip("needs runc")
-    version = subprocess.run(["runc", "--version"], check=True, capture_output=True, text=True)
-    if "runc version 1.1." not in version.stdout:
-        pytest.skip("the list of differences is about runc 1.1")
 
 
 @pytest.fixture(scope="module", params=drivers())

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -22,14 +20,7 @@ MOVING = ("usage", "max", "raw", "total", "kernel", "user", "percpu", "percpu_ke
 
 
 @pytest.fixture
-def container(tmp_path):
-    if reason := support.needs_root():
-        pytest.skip(reason)
-    if not shutil.which("runc"):
-        pytest.skip("needs runc")
-    version = subprocess.run(["runc", "--version"], check=True, capture_output=True, text=True)
-    if "runc version 1.1." not in version.stdout:
-        pytest.skip("the list of differences is about runc 1.1")
+def container(tmp_path, peer):
     bundle = support.Bundle(tmp_path / "bundle", support.default_config())
     bundle.args("/bin/sleep", "100")
     bundle.config["linux"]["resources"] |= {

@@ -6,21 +6,7 @@ from __future__ import annotations
 import os
 
 import pytest
-
-
-def said(runtime, bundle, script: str) -> str:
-    bundle.shell(script)
-    done = runtime.run(bundle)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def refused(runtime, bundle) -> str:
-    bundle.args("/bin/true")
-    done = runtime.run(bundle)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    return done.stderr
+from support import refused, said
 
 
 def mount(bundle, **fields) -> dict:

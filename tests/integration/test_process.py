@@ -6,22 +6,7 @@ from __future__ import annotations
 import os
 
 import pytest
-
-
-def said(runtime, bundle, script: str) -> str:
-    bundle.shell(script)
-    done = runtime.run(bundle)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def refused(runtime, bundle) -> str:
-    bundle.args("/bin/true")
-    done = runtime.run(bundle)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    return done.stderr
-
+from support import refused, said
 
 # Fields 18, 19, 40 and 41 of /proc/PID/stat: priority, nice, real-time priority, policy.
 STAT = "cut -d' ' -f 18,19,40,41 /proc/$$/stat"

@@ -15,17 +15,11 @@ import subprocess
 import threading
 
 import pytest
+from support import said
 
 PROFILE = "/usr/share/containers/seccomp.json"
 # struct seccomp_notif and struct seccomp_notif_resp, <linux/seccomp.h>.
 _RECV, _SEND = 0xC0502100, 0xC0182101
-
-
-def said(runtime, bundle, script: str) -> str:
-    bundle.shell(script)
-    done = runtime.run(bundle)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 class Agent:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import support
-from test_process import refused, said
+from support import refused, said
 
 from pyrunc.spec.names import NAMESPACES
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_mounts import mount, refused, said
+from support import refused, said
+from test_mounts import mount
 
 TABLE = "cat /proc/self/mountinfo"
 # option that sets -> the word of mountinfo; and the one that undoes it.

@@ -8,7 +8,7 @@ import resource
 from pathlib import Path
 
 import pytest
-from test_process import refused, said
+from support import refused, said
 
 from pyrunc.spec.names import CAPABILITIES, RLIMITS
 

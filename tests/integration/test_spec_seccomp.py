@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_process import refused, said
+from support import refused, said
 
 ERRNO = "SCMP_ACT_ERRNO"
 
