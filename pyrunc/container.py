@@ -10,24 +10,25 @@ from __future__ import annotations
 import os
 
 from pyrunc import cgroups
-from pyrunc.errors import ContainerNotFound, ContainerNotRunning, UsageError, one_line
+from pyrunc.errors import ContainerNotFound, ContainerNotRunning, one_line
 from pyrunc.lifecycle import store
 from pyrunc.running import Running
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import builtins
+    from collections.abc import Callable
     from typing import Any
 
     from pyrunc.exits import Exit
     from pyrunc.lifecycle.create import Request
     from pyrunc.limits import Limits
+    from pyrunc.spec.model import Spec
 
 
 class Container(Running):
-    """A container, made by `create` or found by `load`.
-
-    As a context manager it is gone at the end of the block, whatever happens in it.
+    """A container, made by `create` or found by `load`; as a context manager it is gone at the
+    end of the block, whatever happens in it.
 
     Attributes:
         id: its id.
@@ -40,7 +41,7 @@ class Container(Running):
         self._pid = pid
         self._pidfd = pidfd
         self._exit: Exit | None = None
-        self._has_terminal = False
+        self.has_terminal = False
         self.warnings: builtins.list[str] = []
 
     @classmethod
@@ -64,28 +65,27 @@ class Container(Running):
         limits: Limits | None = None,
         notify: bool = False,
         detached: bool = True,
+        make: Callable[[Request, Spec], tuple[int, int]] | None = None,
     ) -> Container:
         """Create a container that waits for `start`.
 
         Args:
-            bundle: directory of config.json.
-            config: this file goes before the bundle's config.json.
+            bundle, config: directory of config.json, and another file to read in its place.
             container_id: letters, digits, ``_ + . -``.
             root: state root; default as for the command line.
             stdio: descriptors for the container's 0, 1 and 2 (without a terminal).
-            console_socket: path of an AF_UNIX stream socket, or a connected descriptor, that
-                gets the terminal's master. Needed exactly if process.terminal is true.
-            pidfd_socket: path of an AF_UNIX stream socket that gets a pidfd of the process.
+            console_socket: path of an AF_UNIX stream socket, or a connected descriptor, for the
+                terminal's master. Needed exactly if process.terminal is true.
+            pidfd_socket: path of one that gets a pidfd of the process.
             pid_file: where to write the pid, replaced at once and without a newline.
             preserve_fds: how many descriptors, from 3 on, the container keeps.
             environment: ``NAME=value`` to add to process.env.
             new_keyring: join a session keyring of the container's own.
-            systemd_cgroup: let systemd make it (cgroupsPath is "slice:prefix:name" then).
-            no_cgroup: it stays in the caller's, without limits and device filter.
+            systemd_cgroup, no_cgroup: let systemd make it; stay in the caller's, unlimited.
             no_pivot: for hosts whose root is an initramfs; less safe (see SECURITY.md).
             limits: go before those of config.json.
             notify: give the program a socket for sd_notify(3), which `start` relays.
-            detached: for the wording of errors about terminals.
+            detached, make: for `run` and `restore`.
 
         Raises:
             SpecError: config.json is wrong, or asks for what is not supported.
@@ -102,7 +102,7 @@ class Container(Running):
             environment=environment, keyring=new_keyring, no_pivot=no_pivot, notify=notify,
             cgroup_manager="systemd" if systemd_cgroup else "none" if no_cgroup else "fs",
         )  # fmt: skip
-        container = cls._create(request, console_socket, detached, limits)
+        container = cls._create(request, console_socket, detached, limits, make)
         return container._announce(pid_file, pidfd_socket)
 
     @classmethod
@@ -111,7 +111,8 @@ class Container(Running):
         request: Request,
         console_socket: str | int | None,
         detached: bool,
-        limits: Limits | None = None,
+        limits: Limits | None,
+        make: Callable[[Request, Spec], tuple[int, int]] | None,
     ) -> Container:
         from pyrunc.lifecycle import handover
         from pyrunc.lifecycle.bundle import read_spec
@@ -123,12 +124,12 @@ class Container(Running):
         if console_socket is not None:
             request.console_socket = handover.connected(console_socket, "console")
         try:
-            pid, pidfd = create(request, spec)
+            pid, pidfd = (make or create)(request, spec)
         finally:
             if isinstance(console_socket, str):
                 os.close(request.console_socket)
         container = cls(request.root, request.container_id, pid, pidfd)
-        container._has_terminal = terminal
+        container.has_terminal = terminal
         container.warnings = [one_line(text) for text in spec.warnings]
         return container
 
@@ -144,12 +145,11 @@ class Container(Running):
     ) -> tuple[int, builtins.list[str]]:
         """Create, start, attend to and delete a container in the foreground.
 
-        For the main thread: the process's signals go to the container until it ends, and its
-        terminal is in raw mode if process.terminal is true.
+        For the main thread: its signals go to the container, and its terminal is in raw mode if
+        process.terminal is true.
 
         Args:
-            bundle: as for `create`.
-            container_id: as for `create`.
+            bundle, container_id: as for `create`.
             keep: leave the stopped container, with its cgroup.
             notify_socket: as for `start`.
             options: as for `create`.
@@ -160,38 +160,64 @@ class Container(Running):
         Raises:
             PyruncError: as `create` and `start`; nothing is left of the container.
         """
-        from _socket import AF_UNIX, SOCK_STREAM, socketpair
+        from pyrunc.attended import attended
 
-        from pyrunc.lifecycle import handover
-        from pyrunc.lifecycle.foreground import Signals, Terminal, attend, receive_master
+        return attended(
+            lambda **given: cls.create(bundle, container_id, **given),
+            options,
+            lambda container: container.start(notify_socket=notify_socket, attended=True),
+            keep=keep,
+        )
 
-        # Before anything of ours is opened: it could take the number of one that is missing,
-        # and be passed on in its stead.
-        handover.check_preserved(options.get("preserve_fds", 0))
-        terminal = None
-        ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
-        if options.get("console_socket"):
-            raise UsageError("cannot use console socket if runc will not detach or allocate tty")
-        options |= {"console_socket": theirs.fileno(), "detached": False}
-        signals = Signals()
-        try:
-            container = cls.create(bundle, container_id, **options)
-            try:
-                if container._has_terminal:
-                    terminal = Terminal(receive_master(ours))
-                container.start(notify_socket=notify_socket, attended=True)
-                code = attend(container, signals, terminal).code
-            except BaseException:
-                container.delete(force=True)
-                raise
-        finally:
-            if terminal:
-                terminal.restore()
-            signals.restore()
-            ours.close()
-            theirs.close()
-        assert code is not None  # it was our child
-        return code, [] if keep else container.delete(force=True)
+    @classmethod
+    def restore(
+        cls,
+        bundle: str,
+        container_id: str,
+        image_path: str,
+        *,
+        tcp_close: bool = False,
+        lsm_profile: str = "",
+        lsm_mount_context: str = "",
+        criu: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Container:
+        """Make a container of an image that `checkpoint` has stored; it runs when this returns.
+
+        Args:
+            bundle, container_id: as for `create`.
+            image_path: directory of the image.
+            tcp_close, lsm_profile, lsm_mount_context: as `lifecycle.restore.Return` takes them.
+            criu: further options, as `lifecycle.criu.Options` takes them.
+            options: as for `create`.
+
+        Raises:
+            PyruncError: CRIU refuses, or anything else; nothing is left of the container.
+        """
+        from pyrunc.lifecycle.criu import Options
+        from pyrunc.lifecycle.restore import Return, restore
+
+        chosen = Options(image_path, **(criu or {}))
+        wanted = Return(
+            tcp_close=tcp_close, lsm_profile=lsm_profile, lsm_mount_context=lsm_mount_context
+        )
+        return cls.create(
+            bundle, container_id, make=lambda r, spec: restore(r, spec, chosen, wanted), **options
+        )
+
+    @classmethod
+    def run_restored(
+        cls, bundle: str, container_id: str, image_path: str, **options: Any
+    ) -> tuple[int, builtins.list[str]]:
+        """As `run`, of an image: `restore` it, attend to it and delete it."""
+        from pyrunc.attended import attended
+
+        return attended(
+            lambda **given: cls.restore(bundle, container_id, image_path, **given),
+            options,
+            lambda container: None,
+            keep=False,
+        )
 
     @classmethod
     def load(cls, container_id: str, *, root: str | None = None) -> Container:
@@ -263,10 +289,10 @@ class Container(Running):
 
         Args:
             notify_socket: of the manager that is to know when the program is ready, for a
-                container created with `notify`; then this returns when it is, or has died.
+                container created with `notify`; this returns when it is, or has died.
 
         Raises:
-            StateError: the container is not in the state created.
+            StateError: it is not in the state created.
             HookError: a poststart hook failed; the program has been killed.
         """
         from pyrunc.lifecycle.start import start
@@ -291,14 +317,13 @@ class Container(Running):
     def wait(self, timeout: float | None = None) -> Exit:
         """Wait until the program has ended.
 
-        How it ended only its parent is told by the kernel; once that has waited, everybody who
-        asks learns it, as long as the container is not deleted.
+        Only its parent is told how; once that has waited, everybody who asks learns it.
 
         Args:
             timeout: seconds; None waits for ever.
 
         Returns:
-            How it ended; its code is None where nobody who is left knows.
+            How it ended; without a code where nobody who is left knows.
 
         Raises:
             TimeoutError: it still runs.

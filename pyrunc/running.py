@@ -261,3 +261,29 @@ class Running:
             signals.restore()
         assert code is not None  # it was our child
         return code
+
+    def checkpoint(
+        self, image_path: str, *, criu: dict[str, Any] | None = None, **dump: Any
+    ) -> None:
+        """Store the container as an image, with CRIU; it then is deleted, unless it runs on.
+
+        Args:
+            image_path: directory of the image; made if need be.
+            criu: what a restore may ask for too, as `lifecycle.criu.Options` takes it.
+            dump: leave_running, pre_dump, parent_path, tcp_skip_in_flight, link_remap,
+                page_server, status_fd, as `lifecycle.checkpoint.Dump` takes them.
+
+        Raises:
+            ContainerNotFound: it has been deleted.
+            StateError: it neither runs nor is paused.
+            PyruncError: CRIU refuses; the container goes on.
+        """
+        from pyrunc.lifecycle.checkpoint import Dump, checkpoint
+        from pyrunc.lifecycle.criu import Options
+        from pyrunc.lifecycle.delete import delete
+
+        options = Options(image_path, **(criu or {}))
+        with store.open_entry(self.root, self.id) as entry:
+            ended = checkpoint(entry, options, Dump(**dump))
+        if ended:
+            delete(self.root, self.id, force=True)

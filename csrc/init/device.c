@@ -64,6 +64,15 @@ static int finish_node(int parent, const char *name, const struct pr_make_node *
     return done;
 }
 
+STEP(make_file)
+{
+    int fd = reach(TEXT(s, path), 0, 0644);
+    if (fd < 0)
+        return fail(PR_CALL_OPENAT2);
+    close(fd);
+    return 0;
+}
+
 STEP(make_node)
 {
     const char *name;

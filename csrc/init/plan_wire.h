@@ -50,6 +50,7 @@ enum pr_message_kind {
     PR_MSG_CLOCKS = 7,
     PR_MSG_NETWORK = 8,
     PR_MSG_LISTENER = 9,
+    PR_MSG_DIRECTORY = 10,
 };
 
 enum pr_call {
@@ -150,42 +151,45 @@ enum pr_op {
     PR_OP_MOUNT_ATTRIBUTES = 17,
     PR_OP_ATTACH = 18,
     PR_OP_MAKE_DIRECTORY = 19,
-    PR_OP_MAKE_NODE = 20,
-    PR_OP_SYMLINK = 21,
-    PR_OP_PIVOT = 22,
-    PR_OP_OPEN_ROOT = 23,
-    PR_OP_CHANGE_ROOT = 24,
-    PR_OP_NULL_STDIO = 25,
-    PR_OP_CONSOLE = 26,
-    PR_OP_READ_ONLY_PATH = 27,
-    PR_OP_COPY_UP = 28,
-    PR_OP_REMOUNT = 29,
-    PR_OP_MASK_PATH = 30,
-    PR_OP_HOSTNAME = 31,
-    PR_OP_DOMAINNAME = 32,
-    PR_OP_SYSCTL = 33,
-    PR_OP_UMASK = 34,
-    PR_OP_NO_NEW_PRIVILEGES = 35,
-    PR_OP_SECCOMP = 36,
-    PR_OP_DROP_BOUNDING = 37,
-    PR_OP_CHOWN_STDIO = 38,
-    PR_OP_CHANGE_DIRECTORY = 39,
-    PR_OP_SET_IDS = 40,
-    PR_OP_SET_CAPABILITIES = 41,
-    PR_OP_AMBIENT_CAPABILITIES = 42,
-    PR_OP_SCHEDULER = 43,
-    PR_OP_AFFINITY = 44,
-    PR_OP_IO_PRIORITY = 45,
-    PR_OP_PERSONALITY = 46,
-    PR_OP_MEMORY_POLICY = 47,
-    PR_OP_LABEL = 48,
-    PR_OP_ENVIRONMENT = 49,
-    PR_OP_FIND_PROGRAM = 50,
-    PR_OP_RUN_HOOK = 51,
-    PR_OP_CLOSE_DESCRIPTORS = 52,
-    PR_OP_WAIT_START = 53,
-    PR_OP_EXECUTE = 54,
-    PR_OP_COUNT = 55,
+    PR_OP_MAKE_FILE = 20,
+    PR_OP_MAKE_NODE = 21,
+    PR_OP_SYMLINK = 22,
+    PR_OP_PIVOT = 23,
+    PR_OP_OPEN_ROOT = 24,
+    PR_OP_CHANGE_ROOT = 25,
+    PR_OP_NULL_STDIO = 26,
+    PR_OP_CONSOLE = 27,
+    PR_OP_READ_ONLY_PATH = 28,
+    PR_OP_COPY_UP = 29,
+    PR_OP_REMOUNT = 30,
+    PR_OP_MASK_PATH = 31,
+    PR_OP_HOSTNAME = 32,
+    PR_OP_DOMAINNAME = 33,
+    PR_OP_SYSCTL = 34,
+    PR_OP_UMASK = 35,
+    PR_OP_NO_NEW_PRIVILEGES = 36,
+    PR_OP_SECCOMP = 37,
+    PR_OP_DROP_BOUNDING = 38,
+    PR_OP_CHOWN_STDIO = 39,
+    PR_OP_CHANGE_DIRECTORY = 40,
+    PR_OP_SET_IDS = 41,
+    PR_OP_SET_CAPABILITIES = 42,
+    PR_OP_AMBIENT_CAPABILITIES = 43,
+    PR_OP_SCHEDULER = 44,
+    PR_OP_AFFINITY = 45,
+    PR_OP_IO_PRIORITY = 46,
+    PR_OP_PERSONALITY = 47,
+    PR_OP_MEMORY_POLICY = 48,
+    PR_OP_LABEL = 49,
+    PR_OP_ENVIRONMENT = 50,
+    PR_OP_FIND_PROGRAM = 51,
+    PR_OP_RUN_HOOK = 52,
+    PR_OP_SEND_DIRECTORY = 53,
+    PR_OP_INHERIT_DESCRIPTORS = 54,
+    PR_OP_CLOSE_DESCRIPTORS = 55,
+    PR_OP_WAIT_START = 56,
+    PR_OP_EXECUTE = 57,
+    PR_OP_COUNT = 58,
 };
 
 struct pr_parent_death {
@@ -299,6 +303,11 @@ struct pr_make_directory {
     struct pr_step step;
     struct pr_span path;
     uint64_t mode;
+};
+
+struct pr_make_file {
+    struct pr_step step;
+    struct pr_span path;
 };
 
 struct pr_make_node {
@@ -500,6 +509,17 @@ struct pr_run_hook {
     uint64_t index;
 };
 
+struct pr_send_directory {
+    struct pr_step step;
+    struct pr_span path;
+};
+
+struct pr_inherit_descriptors {
+    struct pr_step step;
+    uint64_t first;
+    uint64_t count;
+};
+
 struct pr_close_descriptors {
     struct pr_step step;
 };
@@ -533,6 +553,7 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_MOUNT_ATTRIBUTES] = "ruuuu",
     [PR_OP_ATTACH] = "rsu",
     [PR_OP_MAKE_DIRECTORY] = "su",
+    [PR_OP_MAKE_FILE] = "s",
     [PR_OP_MAKE_NODE] = "suuuuuu",
     [PR_OP_SYMLINK] = "ssu",
     [PR_OP_PIVOT] = "",
@@ -565,6 +586,8 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_ENVIRONMENT] = "luu",
     [PR_OP_FIND_PROGRAM] = "ls",
     [PR_OP_RUN_HOOK] = "slluusssu",
+    [PR_OP_SEND_DIRECTORY] = "s",
+    [PR_OP_INHERIT_DESCRIPTORS] = "ru",
     [PR_OP_CLOSE_DESCRIPTORS] = "",
     [PR_OP_WAIT_START] = "",
     [PR_OP_EXECUTE] = "",

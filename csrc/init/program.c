@@ -109,6 +109,24 @@ STEP(find_program)
     return fail_with(PR_CALL_EXECVE, ENOENT, 0);
 }
 
+STEP(send_directory)
+{
+    int fd = open(TEXT(s, path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return fail(PR_CALL_OPEN);
+    int done = send_message(PR_MSG_DIRECTORY, 0, fd) < 0 ? fail(PR_CALL_SENDMSG) : await_go();
+    close(fd);
+    return done;
+}
+
+STEP(inherit_descriptors)
+{
+    for (uint64_t i = 0; i < s->count && s->first + i < init.plan.header->registers; i++)
+        if (reg(s->first + i) >= 0 && fcntl(reg(s->first + i), F_SETFD, 0) < 0)
+            return fail(PR_CALL_CLOSE_RANGE);
+    return 0;
+}
+
 /* What is left open is neither a directory nor executable: args[0] may name /proc/self/fd/N. */
 STEP(close_descriptors)
 {

@@ -98,10 +98,10 @@ def create(request: Request, spec: Spec) -> tuple[int, int]:
     Raises:
         PyruncError: nothing of it is left.
     """
-    return _Creation(request, spec).run()
+    return Creation(request, spec).run()
 
 
-class _Creation:
+class Creation:
     """One creation under way: what it holds, and how to undo it."""
 
     def __init__(self, request: Request, spec: Spec) -> None:
@@ -137,6 +137,7 @@ class _Creation:
             "hooks": spec.raw.get("hooks") or {},
             "notify": request.notify,
             "keyring": request.keyring,
+            "stdio": [_name(fd) for fd in request.stdio],
             "privatePid": any(
                 ns.type == "pid" and not ns.path
                 for ns in (spec.linux.namespaces if spec.linux else ())
@@ -146,14 +147,18 @@ class _Creation:
         if request.config:
             self.state["config"] = request.config
 
+    def check(self) -> None:
+        """Refuse limits that cannot be set, before anything is done."""
+        self.cgroup.check(self.resources, self.has_userns)
+        if self.spec.linux and self.spec.linux.intelRdt:
+            from pyrunc.lifecycle import resctrl
+
+            rdt = self.spec.linux.intelRdt
+            self.resctrl = resctrl.plan(rdt, self.request.container_id, resctrl.find())
+
     def run(self) -> tuple[int, int]:
         try:
-            self.cgroup.check(self.resources, self.has_userns)
-            if self.spec.linux and self.spec.linux.intelRdt:
-                from pyrunc.lifecycle import resctrl
-
-                rdt = self.spec.linux.intelRdt
-                self.resctrl = resctrl.plan(rdt, self.request.container_id, resctrl.find())
+            self.check()
             plan = self._compile()
             joined, mounts = self._from_host(plan)
             # Everything that could be refused has been; from here on there are effects.
@@ -234,15 +239,10 @@ class _Creation:
     ) -> tuple[int, int]:
         child: Child | None = None
         try:
-            entry.note(cgroup=self.cgroup.to_dict(), creator=os.getpid())
-            entry.write(store.CONFIG, self.spec.source)
+            self.begin(entry)
             os.mkfifo(store.FIFO, 0o600, dir_fd=entry.fd)
             if self.request.notify:
                 os.mkdir("notify", 0o755, dir_fd=entry.fd)
-            if not self.cgroup.needs_process:
-                self.cgroup.create()
-                self._limit(entry)
-            self._make_resctrl(entry)
             child = self._spawn(entry, plan, joined, mounts)
             self._serve(entry, child)
             self._commit(entry, child)
@@ -250,8 +250,17 @@ class _Creation:
             child.close()
             return child.pid, pidfd
         except BaseException as error:
-            self._undo(entry, child, error)
+            self.undo(entry, child, error)
             raise
+
+    def begin(self, entry: Entry) -> None:
+        """The first effects: the entry's files, the cgroup, the resctrl group."""
+        entry.note(cgroup=self.cgroup.to_dict(), creator=os.getpid())
+        entry.write(store.CONFIG, self.spec.source)
+        if not self.cgroup.needs_process:
+            self.cgroup.create()
+            self._limit(entry)
+        self._make_resctrl(entry)
 
     def _limit(self, entry: Entry) -> None:
         # Now it is ours, with all that will run in it.
@@ -274,7 +283,7 @@ class _Creation:
         if uid is not None and uid != os.geteuid():
             self.cgroup.delegate(uid)
 
-    def _join(self, entry: Entry, pid: int) -> None:
+    def join(self, entry: Entry, pid: int) -> None:
         """The process waits, with nothing done yet."""
         if self.cgroup.needs_process:
             self.cgroup.create_around(pid)
@@ -319,11 +328,11 @@ class _Creation:
         assert process is not None
         child.until_parked(
             {
-                "cgroup": lambda: self._join(entry, child.pid),
+                "cgroup": lambda: self.join(entry, child.pid),
                 "maps": lambda: outside.write_maps(self.spec, child.pid),
                 "clocks": lambda: outside.write_clocks(self.spec, child.pid),
                 "network": lambda: outside.move_devices(self.spec, child.pid),
-                "hooks": lambda: self._runtime_hooks(child.pid),
+                "hooks": lambda: self.runtime_hooks(child.pid),
                 "limits": lambda: outside.set_limits(process, child.pid),
             },
             lambda: self._why_dead(child),
@@ -339,7 +348,7 @@ class _Creation:
             return filters.killed(self.spec)
         return "container init died before it was ready"
 
-    def _runtime_hooks(self, pid: int) -> None:
+    def runtime_hooks(self, pid: int) -> None:
         wanted = self.spec.hooks
         assert wanted is not None
         document = hooks.oci_state(self.state, "creating", pid)
@@ -348,20 +357,26 @@ class _Creation:
 
     def _commit(self, entry: Entry, child: Child) -> None:
         """Save the state: from here on the container exists and can be started."""
-        found = process_stat(child.pid)
-        if found is None:
+        if not self.save(entry, child.pid):
             raise PyruncError(self._why_dead(child))
+        child.go()
+
+    def save(self, entry: Entry, pid: int) -> bool:
+        """Save the state of a container with that init; False if it is dead."""
+        found = process_stat(pid)
+        if found is None:
+            return False
         self.state |= {
-            "pid": child.pid,
+            "pid": pid,
             "startTime": found[1],
             "created": timestamp(time.time_ns()),
             "cgroup": self.cgroup.to_dict(),
         }
         entry.save(self.state)
         quick.write(entry, self.state, self.cgroup)
-        child.go()
+        return True
 
-    def _undo(self, entry: Entry, child: Child | None, error: BaseException) -> None:
+    def undo(self, entry: Entry, child: Child | None, error: BaseException) -> None:
         """In reverse. The first error is the one to tell; what cannot be undone is left to
         `delete --force`, which has the journal."""
         from pyrunc.lifecycle.delete import poststop
@@ -379,3 +394,11 @@ class _Creation:
             if isinstance(error, PyruncError):
                 error.hint = f"cleaning up failed too: {second}; pyrunc delete --force"
         poststop(self.state)
+
+
+def _name(fd: int) -> str:
+    """What a descriptor is, for a checkpoint."""
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return ""

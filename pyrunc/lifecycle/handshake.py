@@ -60,10 +60,11 @@ class Child:
         plan: what it runs.
 
     Attributes:
+        directories: those that it has sent; owned by this object.
         leaf: a cgroup that is its alone, if it was given one.
     """
 
-    __slots__ = ("hook_output", "leaf", "output", "pid", "pidfd", "plan", "sync")
+    __slots__ = ("directories", "hook_output", "leaf", "output", "pid", "pidfd", "plan", "sync")
 
     def __init__(self, pid: int, pidfd: int, sync: socket, hook_output: int, plan: Plan) -> None:
         self.pid = pid
@@ -72,13 +73,15 @@ class Child:
         self.hook_output = hook_output
         self.plan = plan
         self.output = b""
+        self.directories: list[int] = []
         self.leaf: Leaf | None = None
 
     def close(self) -> None:
         self.sync.close()
-        for fd in (self.hook_output, self.pidfd):
+        for fd in (self.hook_output, self.pidfd, *self.directories):
             if fd >= 0:
                 os.close(fd)
+        self.directories = []
         self.hook_output = self.pidfd = -1
 
     def go(self) -> None:
@@ -100,6 +103,25 @@ class Child:
             os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
         except ChildProcessError:
             pass
+
+    def finish(self, *, kill: bool) -> int:
+        """Take its exit status once it has ended, or has been killed.
+
+        Returns:
+            The exit code, or 128 + signal.
+        """
+        if kill:
+            from _signal import pidfd_send_signal
+
+            try:
+                pidfd_send_signal(self.pidfd, 9)
+            except ProcessLookupError:
+                pass
+        found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        self.close()
+        assert found is not None
+        signalled = found.si_code != os.CLD_EXITED
+        return found.si_status + (128 if signalled else 0)
 
     def killed_by(self) -> int:
         """The signal that ended it, or 0. It stays to be reaped."""
@@ -133,6 +155,8 @@ class Child:
                 return
             if report.kind == "forked":
                 self._adopt(report.value, fd)
+            elif report.kind == "directory":
+                self.directories.append(fd)
             elif report.kind == "listener":
                 self._hand_over(fd if fd >= 0 else self._take(report.value), listener)
             else:

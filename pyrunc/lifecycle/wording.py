@@ -52,6 +52,8 @@ _VERBS: dict[str, tuple[str, str]] = {
     "set_capabilities": ("set capabilities", ""),
     "ambient_capabilities": ("set ambient capabilities", ""),
     "scheduler": ("set the scheduler", ""),
+    "send_directory": ("open", "path"),
+    "make_file": ("make the mount point", "path"),
     "affinity": ("set the processors", ""),
     "io_priority": ("set the I/O priority", ""),
     "personality": ("set the personality", ""),

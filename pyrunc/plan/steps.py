@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every step that a plan can hold: its name, its arguments, what it does.
 
-A step is data. It knows the JSON pointer of the property that asked for it, and nothing of how
-it is carried out: that is one small function in `csrc/init/`, under the same name. The order of
-the classes is the numbering of the wire format; new ones go to the end of their group.
+A step is data. How it is carried out is one small function in `csrc/init/`, under the same name.
+The order of the classes is the numbering of the wire format.
 """
 
 from __future__ import annotations
@@ -16,9 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ALL", "Step"]
 
+
 # --- the process and its namespaces -------------------------------------------------------
-
-
 class ParentDeath(Step):
     """Be killed when the creating process dies (signal 0: no longer)."""
 
@@ -38,7 +36,7 @@ class Sync(Step):
 
 
 class JoinCgroups(Step):
-    """Write "0" into the open `tasks` files of `count` registers: join cgroup v1 hierarchies.
+    """Write "0" into the open `tasks` files of `count` registers: join v1 hierarchies.
 
     By itself, with one thread, a process joins without the host-wide lock of `cgroup.procs`,
     which waits for RCU: 0.3 ms instead of 12 for nine hierarchies on a quiet host.
@@ -88,8 +86,6 @@ class LoopbackUp(Step):
 
 
 # --- mounts -------------------------------------------------------------------------------
-
-
 class Propagation(Step):
     """Set the propagation of the mount behind a register, or of "/" of this namespace."""
 
@@ -100,7 +96,7 @@ class Propagation(Step):
 
 
 class OpenTree(Step):
-    """Clone the mount (or tree of mounts) at a host path, detached."""
+    """Clone the mount (recursive=1: tree of mounts) at a host path, detached."""
 
     result: Register
     path: String
@@ -110,9 +106,8 @@ class OpenTree(Step):
 class AttachRoot(Step):
     """Attach the root filesystem's tree at its own path, from where `Pivot` makes it the root.
 
-    There hooks find it. Where the path is out of reach (a bundle in a directory of mode 0700
-    under a user namespace, a joined mount namespace) it goes on top of "/" instead: all mounts
-    are slaves by now, and none shared, as pivot_root(2) demands of the parent.
+    There hooks find it. Where the path is out of reach (mode 0700 under a user namespace, a
+    joined mount namespace) it goes on top of "/": no mount is shared by now (pivot_root(2)).
     """
 
     path: String
@@ -148,9 +143,8 @@ class MountAttributes(Step):
 class Attach(Step):
     """Attach a detached mount at a path inside the root filesystem.
 
-    rule: 0 anywhere but on procfs and the root; 1 a plain directory that no symbolic link
-    leads to (proc, sysfs: CVE-2019-19921); 2 below /proc from the allow-list (lxcfs); 3 as 1,
-    and the source must be the root of a procfs.
+    rule: 0 anywhere but on procfs and the root; 1 a plain directory, no symbolic link (proc,
+    sysfs: CVE-2019-19921); 2 below /proc from the allow-list; 3 as 1, from a procfs's root.
     """
 
     mount: Register
@@ -163,6 +157,12 @@ class MakeDirectory(Step):
 
     path: String
     mode: Number
+
+
+class MakeFile(Step):
+    """Make an empty file, to be mounted over, inside the root filesystem; what is there stays."""
+
+    path: String
 
 
 class MakeNode(Step):
@@ -178,11 +178,11 @@ class MakeNode(Step):
 
 
 class Symlink(Step):
-    """Create a symbolic link; replace=1 removes a non-directory in its place."""
+    """Create a symbolic link."""
 
     path: String
     target: String
-    replace: Number
+    replace: Number  # 1 removes a non-directory in its place
 
 
 class Pivot(Step):
@@ -217,24 +217,18 @@ class Console(Step):
 
 
 class ReadOnlyPath(Step):
-    """Bind a path onto itself, read-only. A path that does not exist is skipped.
+    """Bind a path onto itself, read-only. A path that does not exist is skipped."""
 
-    base: where it begins: the root, or the mount it lies in, whose place may be renamed.
-    """
-
-    base: Register
+    base: Register  # where it begins: the root, or the mount it lies in
     path: String
 
 
 class CopyUp(Step):
-    """Copy what is at a path inside the root filesystem into a mount that will cover it.
+    """Copy what is at a path inside the root filesystem into a mount that will cover it."""
 
-    mode=1: the mount gets that directory's mode too; its owner it gets in any case.
-    """
-
-    mount: Register
+    mount: Register  # gets that directory's owner too
     path: String
-    mode: Number
+    mode: Number  # 1: and its mode
 
 
 class Remount(Step):
@@ -253,8 +247,6 @@ class MaskPath(Step):
 
 
 # --- identity and limits ------------------------------------------------------------------
-
-
 class Hostname(Step):
     name: String
 
@@ -279,14 +271,11 @@ class NoNewPrivileges(Step):
 
 
 class Seccomp(Step):
-    """Load a compiled filter.
-
-    listener: 0 it has none; 1 tell the parent the number of its descriptor; 2 send it.
-    """
+    """Load a compiled filter."""
 
     program: Bytes
     flags: Number
-    listener: Number
+    listener: Number  # 0 none; 1 tell the parent its descriptor's number; 2 send it
 
 
 class DropBounding(Step):
@@ -367,8 +356,6 @@ class Label(Step):
 
 
 # --- the program --------------------------------------------------------------------------
-
-
 class Environment(Step):
     """The program's environment; HOME from the container's passwd where it is not given."""
 
@@ -396,6 +383,19 @@ class RunHook(Step):
     state_after: String
     name: String
     index: Number
+
+
+class SendDirectory(Step):
+    """Send the parent a directory of this mount namespace, open."""
+
+    path: String
+
+
+class InheritDescriptors(Step):
+    """Let the program have these registers, at the numbers where they are."""
+
+    first: Register
+    count: Number
 
 
 class CloseDescriptors(Step):

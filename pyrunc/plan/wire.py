@@ -45,6 +45,7 @@ MESSAGES = (
     "clocks",
     "network",
     "listener",
+    "directory",
 )
 # What the parent answers, one byte.
 GO = b"G"

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A container in the foreground: what `Container.run` and `Container.run_restored` share."""
+
+from __future__ import annotations
+
+from pyrunc.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyrunc.container import Container
+
+
+def attended(
+    make: Callable[..., Container],
+    options: dict[str, Any],
+    begin: Callable[[Container], None],
+    *,
+    keep: bool,
+) -> tuple[int, list[str]]:
+    """Make a container, attend to it until it ends, and delete it.
+
+    Args:
+        make: makes it, with `options` and what is added here.
+        options: of the caller.
+        begin: lets it run.
+        keep: leave it when it has stopped.
+
+    Returns:
+        Its exit code, and warnings of poststop hooks.
+
+    Raises:
+        PyruncError: as `make` and `begin`; nothing is left of the container.
+    """
+    from _socket import AF_UNIX, SOCK_STREAM, socketpair
+
+    from pyrunc.lifecycle import handover
+    from pyrunc.lifecycle.foreground import Signals, Terminal, attend, receive_master
+
+    # Before anything of ours is opened: it could take the number of one that is missing,
+    # and be passed on in its stead.
+    handover.check_preserved(options.get("preserve_fds", 0))
+    if options.get("console_socket"):
+        raise UsageError("cannot use console socket if runc will not detach or allocate tty")
+    terminal = None
+    ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+    options = {**options, "console_socket": theirs.fileno(), "detached": False}
+    signals = Signals()
+    try:
+        container = make(**options)
+        try:
+            if container.has_terminal:
+                terminal = Terminal(receive_master(ours))
+            begin(container)
+            code = attend(container, signals, terminal).code
+        except BaseException:
+            container.delete(force=True)
+            raise
+    finally:
+        if terminal:
+            terminal.restore()
+        signals.restore()
+        ours.close()
+        theirs.close()
+    assert code is not None  # it was our child
+    return code, [] if keep else container.delete(force=True)

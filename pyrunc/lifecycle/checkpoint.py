@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`checkpoint`: store a running container as an image, by CRIU."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc import cgroups, jsontext
+from pyrunc.errors import KernelError, StateError, UsageError
+from pyrunc.kernel import criu as kernel
+from pyrunc.lifecycle import criu, joiner, launch
+from pyrunc.lifecycle.status import CREATED, STOPPED, status_of
+from pyrunc.plan import criu as plan_criu
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.lifecycle.store import Entry
+    from pyrunc.spec.model import Spec
+
+LOG = "dump.log"
+
+
+class Dump:
+    """What only a checkpoint may ask for.
+
+    Args:
+        leave_running: do not end the container.
+        pre_dump: store the memory only; the container runs on.
+        parent_path: an earlier image, relative to this one.
+        tcp_skip_in_flight: leave out TCP connections that are being made.
+        link_remap: also files that are open and deleted.
+        page_server: (address, port) that memory pages are sent to.
+        status_fd: descriptor that gets a byte when lazy pages are ready, or -1.
+    """
+
+    __slots__ = (
+        "leave_running", "link_remap", "page_server", "parent_path", "pre_dump", "status_fd",
+        "tcp_skip_in_flight",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        leave_running: bool = False,
+        pre_dump: bool = False,
+        parent_path: str = "",
+        tcp_skip_in_flight: bool = False,
+        link_remap: bool = False,
+        page_server: tuple[str, int] | None = None,
+        status_fd: int = -1,
+    ) -> None:
+        if os.path.isabs(parent_path):
+            raise UsageError("--parent-path must be relative")
+        self.leave_running = leave_running
+        self.pre_dump = pre_dump
+        self.parent_path = parent_path
+        self.tcp_skip_in_flight = tcp_skip_in_flight
+        self.link_remap = link_remap
+        self.page_server = page_server
+        self.status_fd = status_fd
+
+    @property
+    def ends(self) -> bool:
+        """Whether the container has ended afterwards."""
+        return not (self.leave_running or self.pre_dump)
+
+    def fields(self) -> list[kernel.Field]:
+        server: list[kernel.Field] | None = None
+        if self.page_server:
+            server = [(1, self.page_server[0]), (2, self.page_server[1])]
+        return kernel.options(
+            leave_running=int(self.leave_running or self.pre_dump),
+            parent_img=self.parent_path,
+            track_mem=int(bool(self.parent_path) or self.pre_dump),
+            tcp_skip_in_flight=int(self.tcp_skip_in_flight),
+            link_remap=int(self.link_remap),
+            page_server=server,
+        )
+
+
+def checkpoint(entry: Entry, options: criu.Options, dump: Dump) -> bool:
+    """Store a container.
+
+    Args:
+        entry: of the container.
+        options: where and what.
+        dump: what else.
+
+    Returns:
+        Whether it has ended by that, and is to be deleted.
+
+    Raises:
+        StateError: it neither runs nor is paused.
+        Failure: CRIU refuses; the container goes on.
+        PyruncError: anything else.
+    """
+    entry.lock()
+    state = entry.state()
+    status = status_of(entry, state)
+    if status in (CREATED, STOPPED):
+        raise StateError(f"Container cannot be checkpointed in {status} state")
+    _check(options, dump)
+    spec = joiner.of_container(entry)
+    fields = options.fields(spec, LOG) + dump.fields() + _of_container(state, spec)
+    directories = options.directories(make=True)
+    if not dump.pre_dump:
+        fields += _outside(state, spec)
+        _describe(options, state)
+    _ask(fields, options, dump, directories)
+    return dump.ends
+
+
+def _check(options: criu.Options, dump: Dump) -> None:
+    if dump.parent_path:
+        parent = f"{options.image_path}/{dump.parent_path}"
+        if not os.path.isdir(parent):
+            raise KernelError("use as parent image", "stat", 2, parent)
+    if dump.status_fd >= 0:
+        try:
+            os.fstat(dump.status_fd)
+        except OSError as error:
+            raise KernelError(
+                f"invalid --status-fd argument {dump.status_fd}", "", error.errno or 0
+            ) from None
+
+
+def _ask(
+    fields: list[kernel.Field], options: criu.Options, dump: Dump, directories: tuple[str, ...]
+) -> None:
+    started = launch.Descriptors()
+    program = ("criu", "swrk", str(criu.first_number()))
+    plan = plan_criu.compile_criu(program, criu.search_path(), directories=directories)
+    null = started.keep(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+    child, connection = criu.start(plan, started, None, [], (null, null, null))
+
+    def notified(name: str, _pid: int, descriptors: list[int]) -> None:
+        for fd in descriptors:
+            os.close(fd)
+        if name == "status-ready" and dump.status_fd >= 0:
+            os.write(dump.status_fd, b"\0")
+
+    try:
+        child.until_parked({}, criu.never_asked, criu.refuse_listener)
+        fields += criu.directory_fields(child.directories)
+        child.go()
+        kernel.request(
+            connection, kernel.PRE_DUMP if dump.pre_dump else kernel.DUMP, fields, notified
+        )
+    except kernel.Failure as error:
+        options.explain(error, LOG)
+        raise
+    finally:
+        connection.close()
+        # After a pre-dump it waits for the next one, which is another process's.
+        child.finish(kill=dump.pre_dump)
+
+
+def _of_container(state: dict[str, Any], spec: Spec) -> list[kernel.Field]:
+    fields = kernel.options(pid=int(state["pid"]), root=str(state["rootfs"]))
+    freezer = cgroups.from_dict(state["cgroup"]).freezer_file()
+    if freezer:
+        fields += kernel.options(freeze_cgroup=os.path.dirname(freezer[0]))
+    for namespace in spec.linux.namespaces if spec.linux else ():
+        if namespace.path and namespace.type in criu.EXTERNAL:
+            name, key = criu.EXTERNAL[namespace.type]
+            inode = os.stat(f"/proc/{state['pid']}/ns/{name}").st_ino
+            fields += kernel.options(external=f"{name}[{inode}]:{key}")
+    return fields
+
+
+def _outside(state: dict[str, Any], spec: Spec) -> list[kernel.Field]:
+    """Mounts that lead out of the container: they are not stored."""
+    fields = [criu.pairs("ext_mnt", path, path) for path in criu.external_mounts(spec)]
+    for path in spec.linux.maskedPaths if spec.linux else ():
+        # Files are covered by the container's /dev/null, directories by a tmpfs of their own.
+        if not os.path.isdir(f"/proc/{state['pid']}/root{path}"):
+            fields.append(criu.pairs("ext_mnt", path, "/dev/null"))
+    return fields
+
+
+def _describe(options: criu.Options, state: dict[str, Any]) -> None:
+    """What 0, 1 and 2 were when it was created: pipes are put in the place of these later."""
+    text = jsontext.dumps(state.get("stdio", []))
+    with open(f"{options.image_path}/{criu.DESCRIPTORS}", "w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What checkpoint and restore share: the caller's options, CRIU's start, what is external."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.errors import KernelError, PyruncError, UsageError
+from pyrunc.kernel import criu
+from pyrunc.lifecycle import launch
+from pyrunc.plan import criu as plan_criu
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
+    from typing import Any
+
+    from pyrunc.cgroups.driver import Driver
+    from pyrunc.lifecycle.handshake import Child
+    from pyrunc.plan.compile import Plan
+    from pyrunc.spec.model import Spec
+
+# enum criu_cg_mode.
+_MODES = {"": 6, "soft": 3, "full": 4, "strict": 5, "ignore": 0}
+_CLONE_NEWNET = 0x40000000
+_CONFIG_ANNOTATION, _CONFIG = "org.criu.config", "/etc/criu/runc.conf"
+# What init's first three descriptors were, for a restore elsewhere; runc's name and form.
+DESCRIPTORS = "descriptors.json"
+# The key of a namespace that is neither dumped nor made; as runc's, so that images fit both.
+EXTERNAL = {"network": ("net", "extRootNetNS"), "pid": ("pid", "extRootPidNS")}
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/urandom", "/dev/random")
+
+
+class Options:
+    """What a caller may ask of CRIU, for a checkpoint and a restore alike.
+
+    Args:
+        image_path: directory of the image.
+        work_path: directory of logs and statistics; "" is that of the image.
+        tcp_established: also established TCP connections.
+        ext_unix_sk: also UNIX sockets whose other end is outside.
+        shell_job: also a terminal or session from outside.
+        file_locks: also file locks.
+        manage_cgroups_mode: "soft", "full", "strict", "ignore", or "" for CRIU's default.
+        empty_ns: namespaces whose content is left out: "network".
+        auto_dedup: do not store a memory page twice.
+        lazy_pages: memory pages on demand.
+    """
+
+    __slots__ = (
+        "auto_dedup", "empty_ns", "ext_unix_sk", "file_locks", "image_path", "lazy_pages",
+        "manage_cgroups_mode", "shell_job", "tcp_established", "work_path",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        image_path: str,
+        *,
+        work_path: str = "",
+        tcp_established: bool = False,
+        ext_unix_sk: bool = False,
+        shell_job: bool = False,
+        file_locks: bool = False,
+        manage_cgroups_mode: str = "",
+        empty_ns: tuple[str, ...] = (),
+        auto_dedup: bool = False,
+        lazy_pages: bool = False,
+    ) -> None:
+        if manage_cgroups_mode not in _MODES:
+            raise UsageError("invalid manage-cgroups-mode value")
+        for name in empty_ns:
+            if name != "network":
+                raise UsageError(f'namespace "{name}" is not supported in empty-ns')
+        self.image_path = os.path.abspath(image_path)
+        self.work_path = os.path.abspath(work_path) if work_path else ""
+        self.tcp_established = tcp_established
+        self.ext_unix_sk = ext_unix_sk
+        self.shell_job = shell_job
+        self.file_locks = file_locks
+        self.manage_cgroups_mode = manage_cgroups_mode
+        self.empty_ns = empty_ns
+        self.auto_dedup = auto_dedup
+        self.lazy_pages = lazy_pages
+
+    def fields(self, spec: Spec, log: str) -> list[criu.Field]:
+        """As fields of criu_opts, with what is always asked for."""
+        fields = criu.options(
+            log_level=4, log_file=log, notify_scripts=1, manage_cgroups=1,
+            orphan_pts_master=1, tcp_established=int(self.tcp_established),
+            ext_unix_sk=int(self.ext_unix_sk), shell_job=int(self.shell_job),
+            file_locks=int(self.file_locks), auto_dedup=int(self.auto_dedup),
+            lazy_pages=int(self.lazy_pages),
+            empty_ns=_CLONE_NEWNET if "network" in self.empty_ns else 0,
+            config_file=_config_file(spec),
+        )  # fmt: skip
+        # Also where it is 0.
+        mode = _MODES[self.manage_cgroups_mode]
+        return [*fields, (criu.OPTIONS["manage_cgroups_mode"], mode)]
+
+    def directories(self, make: bool) -> tuple[str, ...]:
+        """The directories of the image and, if it is another, of the log.
+
+        Args:
+            make: make that of the image too.
+
+        Raises:
+            KernelError: one is not there, or cannot be made.
+        """
+        try:
+            for path, made in ((self.image_path, make), (self.work_path, True)):
+                if path and made:
+                    os.makedirs(path, 0o700, exist_ok=True)
+            os.listdir(self.image_path)
+        except OSError as error:
+            raise KernelError("open", "", error.errno or 0, str(error.filename)) from None
+        return (self.image_path, self.work_path) if self.work_path else (self.image_path,)
+
+    def explain(self, error: criu.Failure, log: str) -> None:
+        """Say where CRIU's log is, and what its last error is."""
+        path = f"{self.work_path or self.image_path}/{log}"
+        error.hint = f"log file: {path}"
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                lines = [line.partition("Error ")[2].strip() for line in file if "Error (" in line]
+        except OSError:
+            return
+        if lines:
+            error.hint += f"; {lines[0][:200]}"
+
+
+def _config_file(spec: Spec) -> str:
+    wanted = spec.annotations.get(_CONFIG_ANNOTATION, "")
+    return wanted or (_CONFIG if os.path.exists(_CONFIG) else "")
+
+
+def start(
+    plan: Plan,
+    descriptors: launch.Descriptors,
+    driver: Driver | None,
+    inherited: list[int],
+    stdio: tuple[int, int, int],
+) -> tuple[Child, socket]:
+    """Start CRIU's program, up to where it waits to be let go.
+
+    Args:
+        plan: from `plan.criu.compile_criu`.
+        descriptors: closed when it is started.
+        driver: of the cgroup it is to start in, or None.
+        inherited: descriptors that it gets beside the socket.
+        stdio: its 0, 1 and 2, which a restored process may inherit.
+
+    Returns:
+        The process, and our end of the socket.
+    """
+    from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair
+
+    ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
+    free = [descriptors.keep(theirs.detach()), *inherited]
+    try:
+        cgroup = driver.spawn_fd() if driver else -1
+        if cgroup >= 0:
+            descriptors.keep(cgroup)
+        free += [descriptors.keep(fd) for fd in driver.join_fds()] if driver else []
+        child = launch.launch(
+            plan, descriptors, stdio=stdio, first_fd=3, cgroup=cgroup, named={}, free=free
+        )
+    except BaseException:
+        ours.close()
+        raise
+    return child, ours
+
+
+def directory_fields(opened: list[int]) -> list[criu.Field]:
+    """Directories of `Options.directories`; CRIU finds them by our numbers."""
+    names = ("images_dir_fd", "work_dir_fd")
+    return [(criu.OPTIONS[name], fd) for name, fd in zip(names, opened, strict=False)]
+
+
+def first_number(plan_registers: int = plan_criu.SOCKET) -> int:
+    """The number that the socket has in CRIU; the inherited descriptors follow."""
+    return 3 + plan_registers
+
+
+def search_path() -> str:
+    """Where `criu` is looked for."""
+    return os.environ.get("PATH") or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def never_asked() -> str:
+    """For a start that no part of which could have died without a word."""
+    return "criu could not be started"
+
+
+def refuse_listener(fd: int) -> None:
+    """CRIU's own start has no seccomp filter."""
+    os.close(fd)
+    raise PyruncError("criu sent a seccomp listener")
+
+
+def external_mounts(spec: Spec) -> list[str]:
+    """Where the container has mounts from the host, which are not dumped but made again."""
+    found = [m.destination for m in spec.mounts if is_bind(m.type, m.options)]
+    if spec.linux and any(ns.type == "user" for ns in spec.linux.namespaces):
+        # Device nodes are bound there: none can be made.
+        found += [*_DEVICES, *(device.path for device in spec.linux.devices)]
+    return found
+
+
+def is_bind(kind: str | None, options: tuple[str, ...]) -> bool:
+    return kind == "bind" or "bind" in options or "rbind" in options
+
+
+def pairs(name: str, key: str, value: Any) -> criu.Field:
+    """A message of two members, as ext_mnt, inherit_fd, join_ns and cg_root are."""
+    return criu.OPTIONS[name], [(1, key), (2, value)]

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`restore`: make a container of an image that `checkpoint` has stored, by CRIU."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc import jsontext
+from pyrunc.errors import KernelError, PyruncError
+from pyrunc.kernel import criu as kernel
+from pyrunc.lifecycle import criu, launch, store
+from pyrunc.lifecycle.create import Creation
+from pyrunc.plan import criu as plan_criu
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrunc.lifecycle.create import Request
+    from pyrunc.lifecycle.store import Entry
+    from pyrunc.spec.model import Mount, Spec
+
+LOG = "restore.log"
+
+
+class Return:
+    """What only a restore may ask for.
+
+    Args:
+        tcp_close: restore TCP connections as closed ones.
+        lsm_profile: "TYPE:NAME", instead of the stored profile.
+        lsm_mount_context: SELinux context of mounts, instead of the stored one.
+    """
+
+    __slots__ = ("lsm_mount_context", "lsm_profile", "tcp_close")
+
+    def __init__(
+        self, *, tcp_close: bool = False, lsm_profile: str = "", lsm_mount_context: str = ""
+    ) -> None:
+        self.tcp_close = tcp_close
+        self.lsm_profile = lsm_profile
+        self.lsm_mount_context = lsm_mount_context
+
+    def fields(self) -> list[kernel.Field]:
+        return kernel.options(
+            tcp_close=int(self.tcp_close),
+            lsm_profile=self.lsm_profile,
+            lsm_mount_context=self.lsm_mount_context,
+            evasive_devices=1,
+            # What is restored becomes our child, as a container's init is.
+            rst_sibling=1,
+        )
+
+
+def restore(request: Request, spec: Spec, options: criu.Options, wanted: Return) -> tuple[int, int]:
+    """Restore a container; it runs when this returns.
+
+    Args:
+        request: as for `create`.
+        spec: from `bundle.read_spec`.
+        options: where and what.
+        wanted: what else.
+
+    Returns:
+        The pid of its init and a pidfd that the caller owns.
+
+    Raises:
+        Failure: CRIU refuses.
+        PyruncError: anything else. Nothing of it is left.
+    """
+    return _Restoration(request, spec, options, wanted).run()
+
+
+class _Restoration(Creation):
+    """One restoration under way."""
+
+    def __init__(self, request: Request, spec: Spec, options: criu.Options, wanted: Return) -> None:
+        super().__init__(request, spec)
+        self.options = options
+        self.wanted = wanted
+        self.started = launch.Descriptors()
+        self.directories: tuple[str, ...] = ()
+        self.pid, self.pidfd = 0, -1
+
+    def run(self) -> tuple[int, int]:
+        try:
+            fields = self.options.fields(self.spec, LOG) + self.wanted.fields()
+            self.directories = self.options.directories(make=False)
+            self.state["stdio"] = self._stored_stdio()
+            fields += self._inherited_stdio()
+            self.check()
+            namespaces, inherited = self._namespaces()
+            with store.create_entry(self.request.root, self.request.container_id) as entry:
+                self._with(entry, fields + namespaces, inherited)
+            return self.pid, self.pidfd
+        finally:
+            self.fds.close()
+            self.started.close()
+
+    def _stored_stdio(self) -> list[str]:
+        path = f"{self.options.image_path}/{criu.DESCRIPTORS}"
+        try:
+            with open(path, "rb") as file:
+                found = jsontext.loads(file.read(), path)
+        except OSError as error:
+            raise KernelError("open", "", error.errno or 0, path) from None
+        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+            raise PyruncError(f"{path} is damaged: not a list of names")
+        return found
+
+    def _inherited_stdio(self) -> list[kernel.Field]:
+        """Pipes from outside: those of whoever restores come in their place."""
+        names = enumerate(self.state["stdio"][:3])
+        return [criu.pairs("inherit_fd", name, fd) for fd, name in names if "pipe:" in name]
+
+    def _namespaces(self) -> tuple[list[kernel.Field], list[int]]:
+        """Namespaces that the container joins: some by descriptor, the others by path."""
+        fields: list[kernel.Field] = []
+        inherited: list[int] = []
+        namespaces = self.spec.linux.namespaces if self.spec.linux else ()
+        for index, namespace in enumerate(namespaces):
+            if not namespace.path:
+                continue
+            if namespace.type not in criu.EXTERNAL:
+                fields.append(criu.pairs("join_ns", namespace.type, namespace.path))
+                continue
+            try:
+                fd = self.started.keep(os.open(namespace.path, os.O_RDONLY | os.O_CLOEXEC))
+            except OSError as error:
+                raise KernelError(
+                    "open namespace", "open", error.errno or 0, namespace.path,
+                    pointer=f"/linux/namespaces/{index}/path",
+                ) from None  # fmt: skip
+            inherited.append(fd)
+            number = criu.first_number() + len(inherited)
+            fields.append(criu.pairs("inherit_fd", criu.EXTERNAL[namespace.type][1], number))
+        return fields, inherited
+
+    def _with(self, entry: Entry, fields: list[kernel.Field], inherited: list[int]) -> None:
+        try:
+            self.begin(entry)
+            fields += kernel.options(root=self.rootfs)
+            fields += [criu.pairs("ext_mnt", m.destination, m.source or "") for m in self._binds()]
+            if self.spec.linux and self.spec.linux.maskedPaths:
+                fields.append(criu.pairs("ext_mnt", "/dev/null", "/dev/null"))
+            self._ask(entry, fields, inherited)
+            if not self.pid:
+                raise PyruncError("criu restored no process")
+        except BaseException as error:
+            if self.pidfd >= 0:
+                os.close(self.pidfd)
+                self.pidfd = -1
+            self.undo(entry, None, error)
+            raise
+
+    def _binds(self) -> list[Mount]:
+        return [m for m in self.spec.mounts if criu.is_bind(m.type, m.options)]
+
+    def _ask(self, entry: Entry, fields: list[kernel.Field], inherited: list[int]) -> None:
+        path = criu.search_path()
+        plan = plan_criu.compile_criu(
+            ("criu", "swrk", str(criu.first_number())),
+            path,
+            inherited=len(inherited),
+            joins=self._joins(),
+            waits=self.cgroup.needs_process or self.resctrl is not None,
+            rootfs=self.rootfs,
+            directories=self.directories,
+            mount_points=tuple(mount_points(self.spec.mounts)),
+        )
+        child, connection = criu.start(
+            plan, self.started, self.cgroup, inherited, self.request.stdio
+        )
+        try:
+            child.until_parked(
+                {"cgroup": lambda: self.join(entry, child.pid)},
+                criu.never_asked,
+                criu.refuse_listener,
+            )
+            fields += criu.directory_fields(child.directories) + _own_cgroups(child.pid)
+            child.go()
+            kernel.request(
+                connection,
+                kernel.RESTORE,
+                fields,
+                lambda name, pid, fds: self._notified(entry, name, pid, fds),
+            )
+        except kernel.Failure as error:
+            self.options.explain(error, LOG)
+            raise
+        finally:
+            connection.close()
+            child.finish(kill=False)
+
+    def _notified(self, entry: Entry, name: str, pid: int, descriptors: list[int]) -> None:
+        try:
+            if name == "setup-namespaces" and self.spec.hooks:
+                self.runtime_hooks(pid)
+            elif name == "orphan-pts-master" and descriptors:
+                _hand_over(self.request.console_socket, descriptors[0])
+            elif name == "post-restore":
+                # Before it runs on: whoever sees it run finds it in the state.
+                self.pid, self.pidfd = pid, os.pidfd_open(pid)
+                if not self.save(entry, pid):
+                    raise PyruncError("the restored process died")
+        finally:
+            for fd in descriptors:
+                os.close(fd)
+
+
+def _hand_over(console_socket: int, master: int) -> None:
+    from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
+    from sys import byteorder
+
+    if console_socket < 0:
+        return
+    connection = socket(AF_UNIX, SOCK_STREAM, 0, os.dup(console_socket))
+    try:
+        rights = [(SOL_SOCKET, SCM_RIGHTS, master.to_bytes(4, byteorder))]
+        connection.sendmsg([b"/dev/ptmx"], rights)
+    finally:
+        connection.close()
+
+
+def _own_cgroups(pid: int) -> list[kernel.Field]:
+    """Where CRIU is by now: the processes come to the same place, whatever it was once."""
+    fields = []
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            _, names, path = line.rstrip("\n").split(":", 2)
+            for name in names.split(","):
+                fields.append(criu.pairs("cg_root", name.removeprefix("name="), path))
+    return fields
+
+
+def mount_points(mounts: Sequence[Mount]) -> list[tuple[str, bool]]:
+    """What CRIU needs to find in the root filesystem: (path, whether a directory).
+
+    What lies on a tmpfs of the container comes back with its content.
+    """
+    tmpfs = [m.destination.rstrip("/") + "/" for m in mounts if m.type == "tmpfs"]
+    found = []
+    for mount in mounts:
+        if mount.type == "cgroup" or any(mount.destination.startswith(t) for t in tmpfs):
+            continue
+        bound = criu.is_bind(mount.type, mount.options)
+        found.append((mount.destination, not bound or os.path.isdir(mount.source or "")))
+    return found

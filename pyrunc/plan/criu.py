@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan by which CRIU is started; pure.
+
+CRIU makes a restored container's mounts below a directory that has to be a mount of its own.
+That one is made in a mount namespace that CRIU has to itself, so that nothing stays on the host,
+whoever dies when.
+"""
+
+from __future__ import annotations
+
+from pyrunc.kernel import constants as k
+from pyrunc.plan import steps, wire
+from pyrunc.plan.compile import CGROUP, Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.plan.steps import Step
+
+_SIGKILL = 9
+# The socket to talk over, and what follows it, in the order of the registers.
+SOCKET = wire.FIRST_FREE
+
+
+def compile_criu(
+    program: tuple[str, ...],
+    path: str,
+    *,
+    inherited: int = 0,
+    joins: int = 0,
+    waits: bool = False,
+    rootfs: str = "",
+    directories: tuple[str, ...] = (),
+    mount_points: tuple[tuple[str, bool], ...] = (),
+) -> Plan:
+    """Make the plan.
+
+    Args:
+        program: of CRIU, with its arguments.
+        path: where to look for it.
+        inherited: how many descriptors beside the socket it gets.
+        joins: how many cgroup hierarchies it has to join by itself.
+        waits: its cgroup is made around it.
+        rootfs: of the container that it is to restore, "" for none.
+        directories: of the image and the log. CRIU mounts in them, so they have to be those of
+            its own mount namespace.
+        mount_points: what has to be there to be mounted over: (path, whether a directory).
+
+    Returns:
+        The plan; registers from SOCKET on are the socket, the inherited and the joins.
+    """
+    first = SOCKET + 1 + inherited
+    made: list[Step] = [steps.ParentDeath(signal=_SIGKILL)]
+    # What it restores has to begin in the container's cgroup.
+    if waits:
+        made.append(steps.Sync(message=CGROUP, pointer="/linux/cgroupsPath"))
+    if joins:
+        made.append(steps.JoinCgroups(first=first, count=joins))
+    if rootfs:
+        made += _own_root(rootfs, mount_points)
+    made += [steps.SendDirectory(path=directory) for directory in directories]
+    made += [
+        steps.Environment(variables=(f"PATH={path}",), home_of=0, find_home=0),
+        steps.FindProgram(args=program, path=path),
+        steps.InheritDescriptors(first=SOCKET, count=1 + inherited),
+        steps.Sync(message=wire.MESSAGES.index("parked")),
+        steps.Execute(),
+    ]
+    passed = first + joins
+    return Plan(tuple(made), 0, (), passed, passed)
+
+
+def _own_root(rootfs: str, mount_points: tuple[tuple[str, bool], ...]) -> list[Step]:
+    made: list[Step] = [
+        steps.Unshare(flags=k.CLONE_NEWNS),
+        # The first of all mount operations: what follows must not appear on the host.
+        steps.Propagation(mount=wire.ROOT, whole=1, flag=k.MS_SLAVE, recursive=1),
+        steps.OpenTree(result=wire.ROOT, path=rootfs, recursive=1, pointer="/root/path"),
+        # A slave as the container's root is: CRIU gives it the same master again.
+        steps.Propagation(mount=wire.ROOT, whole=0, flag=k.MS_SLAVE, recursive=1),
+        steps.AttachRoot(path=rootfs, pointer="/root/path"),
+    ]
+    for path, directory in mount_points:
+        if directory:
+            made.append(steps.MakeDirectory(path=path, mode=0o755, pointer="/mounts"))
+        else:
+            made.append(steps.MakeFile(path=path, pointer="/mounts"))
+    return made
