@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pyrunc.host.facts import HostFacts
 from pyrunc.plan import compile as compiler
-from pyrunc.plan import joining
+from pyrunc.plan import criu, joining
 from pyrunc.plan.compile import Options, Plan
 from pyrunc.plan.encode import encode
 from pyrunc.spec import load
@@ -48,6 +48,7 @@ class Case(NamedTuple):
     preserved: int = 0
     no_pivot: bool = False
     joining: bool = False
+    criu: bool = False
 
     @property
     def facts(self) -> HostFacts:
@@ -77,6 +78,17 @@ class Case(NamedTuple):
     def plan(self) -> Plan:
         """The plan; the document goes the whole way that a file's bytes go."""
         spec = load.parse(json.dumps(self.config).encode())
+        if self.criu:
+            return criu.compile_criu(
+                ("criu", "swrk", "11"),
+                "/usr/bin",
+                inherited=1,
+                joins=len(self.facts.cgroup_hierarchies),
+                waits=True,
+                rootfs=f"{HOST}/bundle/rootfs",
+                directories=(f"{HOST}/image",),
+                mount_points=(("/proc", True), ("/etc/hosts", False)),
+            )
         if self.joining:
             spec = joining.inside(spec)
             return joining.compile_joining(spec, self.facts, self.options())
@@ -261,6 +273,7 @@ def cases() -> dict[str, Case]:
         "unusual-mounts": _unusual_mounts(),
         "time-namespace": _time(),
         "scheduled-and-labelled": _scheduled(),
+        "criu": Case(hybrid, "hybrid", criu=True),
         "joining": _joining(execCPUAffinity={"initial": "0-1", "final": "3"}),
         "joining-hybrid": _joining("user", host="hybrid", noNewPrivileges=False),
         "joining-unprivileged": _joining("user", host="unprivileged", terminal=True),

@@ -272,6 +272,8 @@ def test_the_order_is_safe_in_the_golden_plans(name: str) -> None:
     case = plan_specs.cases()[name]
     if case.joining:
         check_joining(case.plan(), case)
+    elif case.criu:
+        check_criu(case.plan())
     else:
         check_all(case.plan(), case)
 
@@ -283,6 +285,20 @@ def test_joining_is_safe_for_every_document(case: Case) -> None:
     plan = compiled(case)
     if plan is not None:
         check_joining(plan, case)
+
+
+def check_criu(plan: Plan) -> None:
+    """The host's program, in a mount namespace of its own: nothing is mounted before it is."""
+    unshared = place(plan, s.Unshare)
+    assert plan.steps[unshared].__dict__["flags"] == k.CLONE_NEWNS
+    assert plan.steps[unshared + 1] == s.Propagation(
+        mount=wire.ROOT, whole=1, flag=k.MS_SLAVE, recursive=1
+    )
+    changes = places(plan, *CHANGES_MOUNTS, s.OpenTree, s.MakeFile, s.SendDirectory)
+    assert min(changes) == unshared + 1
+    assert max(places(plan, s.JoinCgroups, s.Sync)[:2]) < unshared
+    assert max(changes) < place(plan, s.InheritDescriptors) < parked(plan)
+    assert parked(plan) == place(plan, s.Execute) - 1 == len(plan.steps) - 2
 
 
 def check_joining(plan: Plan, case: Case) -> None:
@@ -360,8 +376,9 @@ def test_the_random_documents_reach_what_the_invariants_are_about() -> None:
 
     collect()
     assert outcomes["plan"] > outcomes["refused"]
-    # All of the random ones have a mount namespace, and none joins a container.
-    assert [step.NAME for step in s.ALL if step not in held] == ["open_root", "affinity"]
+    # All of the random ones have a mount namespace, none joins a container or is CRIU's.
+    elsewhere = ["make_file", "open_root", "affinity", "send_directory", "inherit_descriptors"]
+    assert [step.NAME for step in s.ALL if step not in held] == elsewhere
 
 
 def test_the_invariants_notice_a_wrong_order() -> None:
