@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import array
 import copy
 import json
 import os
+import select
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -154,6 +157,34 @@ def refused(runtime: Runtime, bundle: Bundle) -> str:
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     return done.stderr
+
+
+def receive(listener: socket.socket) -> int:
+    """What a console socket gets: one message, with one descriptor."""
+    connection, _ = listener.accept()
+    with connection:
+        data, control, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(4))
+    assert 1 <= len(data) < 4096
+    [(level, kind, payload)] = control
+    assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+    fds = array.array("i", payload)
+    assert len(fds) == 1
+    return int(fds[0])
+
+
+def read_until(fd: int, wanted: bytes, seconds: float = 10) -> bytes:
+    """Read until it has come; the rest of what was read is part of it."""
+    data = b""
+    deadline = time.monotonic() + seconds * SLOW
+    while wanted not in data:
+        ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, data
+        try:
+            data += os.read(fd, 4096)
+        except OSError:
+            break
+    assert wanted in data, data
+    return data
 
 
 def cgroups_named(part: str) -> list[str]:

@@ -114,7 +114,8 @@ def checkpoint(entry: Entry, options: criu.Options, dump: Dump) -> bool:
 
 def _check(options: criu.Options, dump: Dump) -> None:
     if dump.parent_path:
-        parent = f"{options.image_path}/{dump.parent_path}"
+        # The image's own directory need not be there yet.
+        parent = os.path.normpath(f"{options.image_path}/{dump.parent_path}")
         if not os.path.isdir(parent):
             raise KernelError("use as parent image", "stat", 2, parent)
     if dump.status_fd >= 0:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import support
-from test_terminal import read_until, receive
+from support import read_until, receive
 
 STOPPED = "cannot exec in a stopped container"
 

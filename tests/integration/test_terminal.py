@@ -7,39 +7,12 @@ import array
 import fcntl
 import os
 import pty
-import select
 import socket
 import subprocess
 import termios
-import time
 
 import pytest
-
-
-def receive(listener):
-    connection, _ = listener.accept()
-    with connection:
-        data, control, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(4))
-    assert 1 <= len(data) < 4096
-    [(level, kind, payload)] = control
-    assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
-    fds = array.array("i", payload)
-    assert len(fds) == 1
-    return fds[0]
-
-
-def read_until(fd, wanted, seconds=10):
-    data = b""
-    deadline = time.monotonic() + seconds
-    while wanted not in data:
-        ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
-        assert ready, data
-        try:
-            data += os.read(fd, 4096)
-        except OSError:
-            break
-    assert wanted in data, data
-    return data
+from support import read_until, receive
 
 
 @pytest.fixture
