@@ -298,6 +298,42 @@ def test_console_of_every_odd_shape(runtime, bundle, canary, tmp_path, kind, rea
         assert done.returncode == 1
 
 
+def no_console(runtime, bundle, tmp_path) -> str:
+    """Why there is no terminal."""
+    path = str(tmp_path / "s")
+    bundle.config["process"]["terminal"] = True
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        words = ["create", "--console-socket", path, "-b", str(bundle.write().path)]
+        done = runtime(*words, runtime.new_id(), check=False)
+    assert done.returncode == 1
+    return done.stderr
+
+
+@pytest.mark.parametrize("planted", ["link", "file", "node", "slave"])
+def test_a_master_that_is_none(runtime, bundle, tmp_path, planted):
+    """CVE-2025-52565: /dev/pts/ptmx has to be the master of a devpts, and neither a device of that
+    number elsewhere nor a terminal of the host, which a mount can put in its place."""
+    pts = tmp_path / "pts"
+    pts.mkdir()
+    place = pts / "ptmx"
+    if planted == "link":
+        place.symlink_to("/dev/null")
+    elif planted == "file":
+        place.write_text("x")
+    else:
+        os.mknod(place, 0o666 | 0o020000, os.makedev(5, 2))
+    master, slave = os.openpty()
+    if planted == "slave":
+        bind(bundle, "/dev/pts/ptmx", os.ttyname(slave), "bind")
+    else:
+        bind(bundle, "/dev/pts", pts)
+    assert "/dev/pts/ptmx is not that of a devpts" in no_console(runtime, bundle, tmp_path)
+    os.close(master)
+    os.close(slave)
+
+
 @pytest.mark.parametrize("planted", ["link", "file", "changing"])
 def test_a_devpts_of_the_image(runtime, bundle, canary, tmp_path, planted):
     """CVE-2025-52565: /dev/pts that is no devpts gives no terminal."""
@@ -312,14 +348,7 @@ def test_a_devpts_of_the_image(runtime, bundle, canary, tmp_path, planted):
         else:
             place.symlink_to(canary / "ptmx")
     (dev / "pts" / "ptmx").symlink_to("/dev/ptmx")
-    bundle.config["process"]["terminal"] = True
     bundle.config["linux"].update(maskedPaths=[], readonlyPaths=[])
     before = snapshot(canary)
-    path = str(tmp_path / "s")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen()
-        words = ["create", "--console-socket", path, "-b", str(bundle.write().path)]
-        done = runtime(*words, runtime.new_id(), check=False)
-    assert done.returncode == 1
+    no_console(runtime, bundle, tmp_path)
     assert snapshot(canary) == before

@@ -319,3 +319,39 @@ def test_who_shares_the_processes_sees_nothing_of_the_host(runtime, bundle, cana
     os.close(reader)
     assert found == [b""]
     assert snapshot(canary)
+
+
+@pytest.mark.parametrize("joins", [False, True])
+def test_who_joins_cannot_be_traced(runtime, bundle, tmp_path, joins):
+    """CVE-2016-9962: from before the first joined namespace on. The hook stands for a process in
+    there: it has the rights of pyrunc-init and no CAP_SYS_PTRACE, so that only this decides."""
+    spy = (
+        'pid=$(sed "s/.*\\"pid\\": *\\([0-9]*\\).*/\\1/"); '
+        f"readlink /proc/$pid/root >{tmp_path}/seen 2>&1; exit 0"
+    )
+    bundle.config["hooks"] = {
+        "createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", spy], "env": ["PATH=/bin"]}]
+    }
+    if joins:
+        bundle.config["linux"]["namespaces"] += [
+            {"type": "time", "path": "/proc/self/ns/time"},
+        ]
+    runtime.prefix = ("setpriv", "--bounding-set=-sys_ptrace")
+    done = runtime.run(bundle.args("/bin/true"))
+    assert done.returncode == 0, done.stderr
+    seen = (tmp_path / "seen").read_text()
+    assert ("" if joins else "/") == seen.strip()
+
+
+def test_a_working_directory_of_the_host(runtime, bundle, tmp_path):
+    """CVE-2024-21626: a descriptor that the caller passes on is no way out for `exec`."""
+    name = runtime.create(bundle.args("/bin/sleep", "1000"))
+    runtime("start", name)
+    command = [runtime.program, "--root", str(runtime.root), "exec", "--preserve-fds", "1"]
+    command += ["--cwd", "/proc/self/fd/3", name, "/bin/pwd"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec 3<{tmp_path}; exec "$@"', "sh", *command],
+        check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "outside of container mount namespace root" in done.stderr

@@ -213,6 +213,14 @@ def test_init_names_nothing_below_proc() -> None:
         assert not named, f"{name_of(path)}: {named}"
 
 
+def test_init_names_no_terminal() -> None:
+    """CVE-2025-52565: /dev/pts/0 may lead to anything; the master knows its peer."""
+    sources = sorted((CSRC / "init").glob("*.[ch]"))
+    named = {text for path in sources for text in string_literals(path.read_text())
+             if "pts" in text}  # fmt: skip
+    assert named == {'"/dev/pts/ptmx"'}
+
+
 # --- sizes -----------------------------------------------------------------------------------
 
 
