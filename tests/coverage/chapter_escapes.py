@@ -14,7 +14,7 @@ _RESTORE = "it is about checkpoints, which pyrunc does not have yet"
 _SHAPES = "escapes:proc_and_sys_of_every_odd_shape bad_input:proc_and_sys_that_are_links"
 _PROC = "hostile_image:nothing_is_mounted_into_proc"
 _MASKS = "hostile_image:masks_need_the_null_device escapes:masks_need_the_null_device_and_no_other"
-_CONSOLE = "escapes:console_of_every_odd_shape terminal:console_that_is_a_link"
+_CONSOLE = "escapes:console_of_every_odd_shape terminal:console_that_is_a_link escapes:a_master_that_is_none layers:init_names_no_terminal"
 _PLANTED = "escapes:names_that_we_make_are_planted_as_links"
 _FDS = "escapes_caller:descriptors_of_the_caller escapes_caller:a_parked_container_holds_nothing_of_the_hosts lifecycle:descriptors_of_the_caller_do_not_get_in"
 _EXE = "escapes_caller:the_program_that_enters_cannot_be_written"
@@ -27,7 +27,7 @@ RUNC = (
     Row("CVE-2015-3627, 3629, 3630, 3631", "R2 R5 R9: nothing is mounted into /proc, no link of the image is followed out", f"{_PROC} {_FDS}"),
     Row("CVE-2016-3697, containerd CVE-2026-46680", "R14: numbers only, with their ranges; names are nobody's", f"escapes_caller:numbers_are_no_names {_NUMBERS}"),
     Row("CVE-2016-8867", "R13: ambient as listed", _CAPS),
-    Row("CVE-2016-9962, lxc CVE-2016-8649", "R9 R10: not dumpable before the first namespace is joined; no descriptor of the host's", f"escapes_caller:who_shares_the_processes_sees_nothing_of_the_host {_FDS} plan_order:the_order_is_safe_in_the_golden_plans"),
+    Row("CVE-2016-9962, lxc CVE-2016-8649", "R9 R10: not dumpable before the first namespace is joined; no descriptor of the host's", f"escapes_caller:who_joins_cannot_be_traced escapes_caller:who_shares_the_processes_sees_nothing_of_the_host {_FDS} plan_order:the_order_is_safe_in_the_golden_plans"),
     Row("CVE-2019-5736", "R1 R12: what enters is a sealed, static copy", f"{_EXE} escapes_caller:the_program_that_enters_needs_no_library"),
     Row("CVE-2019-16884", "R5 R6 R7: only a procfs on /proc; labels through our own", f"{_PROC} {_LABEL}"),
     Row("CVE-2019-19921", "R5: /proc has to be a directory", f"{_SHAPES} escapes:proc_that_changes_meanwhile"),
@@ -39,13 +39,13 @@ RUNC = (
     Row("CVE-2023-27561", "R5: as CVE-2019-19921", _SHAPES),
     Row("CVE-2023-28642", "R5 R7: as CVE-2019-19921", _SHAPES),
     Row("GHSA-5g49-rx9x-qfc6 cgroup file names", "R16: names of one file", "spec_check_linux:every_broken_rule_is_named_where_it_is_broken cgroup_values:no_name_of_unified_leaves_the_cgroup cgroup_behaviour:refusals_are_one_line_and_leave_nothing cgroup_limits:symbolic_links_are_not_followed"),
-    Row("CVE-2024-21626", "R9 R11: nothing of the caller's is open; the working directory has to lie inside", _FDS),
+    Row("CVE-2024-21626", "R9 R11: nothing of the caller's is open; the working directory has to lie inside", f"{_FDS} escapes_caller:a_working_directory_of_the_host"),
     Row("CVE-2024-45310", "R3: made below a descriptor of the parent", f"{_RACE} hostile_image:mount_points_behind_links_stay_inside"),
     Row("CVE-2025-31133", "R7 R8: the null device is verified; else an error", f"{_MASKS} escapes:every_default_mask_is_one hostile_image:masks_hold"),
     Row("masks below a /proc that is moved meanwhile", "looked up on the procfs that we have mounted, wherever it is by then", "escapes:masks_below_a_proc_that_was_moved"),
     Row("CVE-2025-52565", "R20: a pty of a verified devpts", f"{_CONSOLE} escapes:a_devpts_of_the_image"),
     Row("CVE-2025-52881", "R4 R6 R17: labels and sysctls through a procfs of our own", f"spec_linux:a_sysctl {_RACE} plan_order:the_order_is_safe_in_the_golden_plans layers:init_names_nothing_below_proc"),
-    Row("CVE-2026-41579", "R2 R3: /dev is never followed", "hostile_image:dev_that_is_a_link"),
+    Row("CVE-2026-41579", "R2 R3: /dev is never followed", "hostile_image:dev_that_is_a_link hostile_image:a_device_that_is_a_link_to_the_hosts"),
     Row("runc#5351, crun#2114 `exec --cgroup`", "R16", reason=_EXEC),
     Row("runc#2404 propagation by mountinfo", "R19: never decided by reading; the clone is detached before it is attached", "roots:no_pivot_leaves_the_host_alone bundles:same[propagation_by_default_on_a_shared_host] plan_order:the_order_is_safe_in_the_golden_plans"),
     Row("runc#5403 BPF_PROG_QUERY", "R26: the attribute has its whole size", "cgroups_fs:device_filter cgroup_behaviour:200_containers_leave_no_cgroup_and_no_bpf_program"),

@@ -71,7 +71,7 @@ REST = (
     Row("linux.readonlyPaths", "bound on themselves, read-only; a missing one is passed over", f"spec_linux:a_read_only_path bundles:same[readonly_paths] bundles:same[masked_inside_readonly] {_BROKEN}", "crun masks first"),
     Row("linux.mountLabel", "context= for each filesystem but proc and sysfs", "plan_golden:the_plan_is_the_one_that_was_reviewed", "crun can use other words by annotation"),
     Row("linux.intelRdt", "resctrl has to be there; absent: nothing is touched", f"{_RDT} resctrl:a_host_without"),
-    Row("linux.intelRdt.closID", "absent: a group by the id, removed at the end; given: has to be there, or is made for schemata, and stays", f"{_RDT} resctrl:a_group_of_somebody_else_stays resctrl:refused {_BROKEN}",
+    Row("linux.intelRdt.closID", "absent: a group by the id, removed at the end; given: has to be there, or is made for schemata, and stays", f"{_RDT} resctrl:a_creation_that_fails_takes_back_what_it_made resctrl:a_group_of_somebody_else_stays resctrl:refused {_BROKEN}",
         "runc's later delete may forget to remove it"),
     Row("linux.intelRdt.l3CacheSchema", "a line of schemata; a group that is there has to have it", f"{_RDT} resctrl:a_group_of_somebody_else_with_another_schema {_BROKEN}", "runc does not compare"),
     Row("linux.intelRdt.memBwSchema", "a line of schemata, starting with MB:", f"resctrl:refused {_BROKEN}"),

@@ -94,7 +94,8 @@ MOUNTS = (
         "bundles:same[bind_of_a_file]"),
     Row("a cgroup mount", "v2: the container's own; v1: a tmpfs with one mount a hierarchy",
         "bundles:same[default] bundles:same[cgroup_namespace] bundles:same[v2_default] "
-        "bundles:same[v2_without_a_cgroup_namespace] bundles:same[cgroup_mount_rw]",
+        "bundles:same[v2_without_a_cgroup_namespace] bundles:same[cgroup_mount_rw] "
+        "plan_golden:the_plan_is_the_one_that_was_reviewed",
         "runc mounts anew without a cgroup namespace, and takes the host's options"),
     Row("mqueue, devpts, named options of proc", "as the filesystem has them",
         "bundles:same[mqueue_and_named_proc_options] bundles:same[mount_options_of_proc_and_sys]"),

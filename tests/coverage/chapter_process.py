@@ -50,7 +50,7 @@ PROCESS = (
     Row("process.capabilities.inheritable", "as listed", "spec_process:a_capability_set_holds_what_is_listed bundles:same[capabilities_differing_sets]"),
     Row("process.capabilities.permitted", "as listed; what cannot be had fails the create", "spec_process:all_five_sets_of_the_process_that_waits spec_process:sets_before_execve bundles:same[capabilities_unknown_to_the_host]"),
     Row("process.capabilities.ambient", "as listed; those that are not permitted are left out", "spec_process:a_capability_set_holds_what_is_listed bundles:same[capabilities_ambient_not_permitted]"),
-    Row("process.rlimits", "set from outside, as late as can be; the same twice is refused", f"spec_process:a_limit_of_resources {_BROKEN}",
+    Row("process.rlimits", "set from outside, as late as can be; the same twice is refused", f"spec_process:a_limit_of_resources bundles:same[rlimits_all] {_BROKEN}",
         "neither notices the same twice", names.RLIMITS),
     Row("process.rlimits[].type", "one of 16, else refused", f"spec_process:a_limit_of_resources {_BROKEN}"),
     Row("process.rlimits[].soft", "2^64-1 is none; not above hard", f"spec_process:a_limit_of_resources spec_process:no_limit_is_a_number_too {_BROKEN}"),

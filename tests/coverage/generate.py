@@ -39,7 +39,9 @@ is broken, or the reason why it has none. `tests/unit/test_spec_coverage.py` hol
 against the model, against the tests and against this file.
 
 "tests" are node ids of pytest below `tests/`. `peers` says where runc (1.5) and crun (1.29) do
-otherwise; nothing there means that they do the same.
+otherwise; nothing there means that they do the same. What differs inside the same bundles, line by
+line and with reasons, is in `differential/known.py` (runc 1.1) and `differential/known_crun.py`
+(crun 1.21, with who follows the specification).
 """
 
 
