@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
     from pyrunc.exits import Exit
     from pyrunc.limits import Limits
-    from pyrunc.plan.compile import Plan
+    from pyrunc.plan.context import Plan
     from pyrunc.process import (
         DEVNULL,
         PIPE,
@@ -81,7 +81,7 @@ _HOMES = {
     "Container": "pyrunc.container",
     "Exit": "pyrunc.exits",
     "Limits": "pyrunc.limits",
-    "Plan": "pyrunc.plan.compile",
+    "Plan": "pyrunc.plan.context",
     "Spec": "pyrunc.spec.model",
 }
 

@@ -32,6 +32,23 @@ def read_spec(bundle: str, limits: Limits | None = None, config: str = "") -> Sp
         SpecError: it is missing or wrong.
     """
     name = config or CONFIG
+    data = read_config(bundle, config)
+    raw = jsontext.loads(data, name)
+    if limits is not None and isinstance(raw, dict):
+        limits.add_to(raw)
+    spec = load.from_json(raw, name)
+    spec.source = data
+    return spec
+
+
+def read_config(bundle: str, config: str = "") -> bytes:
+    """The bytes of a bundle's config.json, or of the file in its place.
+
+    Raises:
+        PyruncError: it is missing, or no regular file.
+        KernelError: it cannot be read.
+    """
+    name = config or CONFIG
     path = config or f"{bundle}/{CONFIG}"
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -48,12 +65,7 @@ def read_spec(bundle: str, limits: Limits | None = None, config: str = "") -> Sp
             data += chunk
     finally:
         os.close(fd)
-    raw = jsontext.loads(data, name)
-    if limits is not None and isinstance(raw, dict):
-        limits.add_to(raw)
-    spec = load.from_json(raw, name)
-    spec.source = data
-    return spec
+    return data
 
 
 def root_directory(bundle: str, spec: Spec) -> str:

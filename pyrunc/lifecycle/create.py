@@ -18,6 +18,7 @@ from pyrunc.lifecycle.bundle import kept_resources, root_directory
 from pyrunc.lifecycle.status import process_stat, timestamp
 from pyrunc.plan import compile as compiler
 from pyrunc.plan import wire
+from pyrunc.plan.context import Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pyrunc.lifecycle.handshake import Child
     from pyrunc.lifecycle.resctrl import Group
     from pyrunc.lifecycle.store import Entry
+    from pyrunc.plan.context import Plan
     from pyrunc.spec.model import Spec
 
 STATE_VERSION = 1
@@ -167,9 +169,9 @@ class Creation:
         finally:
             self.fds.close()
 
-    def _compile(self) -> compiler.Plan:
+    def _compile(self) -> Plan:
         seccomp, flags = self._seccomp()
-        options = compiler.Options(
+        options = Options(
             container_id=self.request.container_id,
             bundle=self.request.bundle,
             rootfs=self.rootfs,
@@ -220,7 +222,7 @@ class Creation:
         before, _, after = text.partition('"pid":0')
         return before + '"pid":', after
 
-    def _from_host(self, plan: compiler.Plan) -> tuple[list[int], list[int]]:
+    def _from_host(self, plan: Plan) -> tuple[list[int], list[int]]:
         """Descriptors that the container brings along: namespaces, and id-mapped mounts."""
         process, linux = self.spec.process, self.spec.linux
         labelled = process and (process.apparmorProfile or process.selinuxLabel)
@@ -235,7 +237,7 @@ class Creation:
         )
 
     def _with_entry(
-        self, entry: Entry, plan: compiler.Plan, joined: list[int], mounts: list[int]
+        self, entry: Entry, plan: Plan, joined: list[int], mounts: list[int]
     ) -> tuple[int, int]:
         child: Child | None = None
         try:
@@ -291,9 +293,7 @@ class Creation:
         if self.resctrl:
             self.resctrl.join(pid)
 
-    def _spawn(
-        self, entry: Entry, plan: compiler.Plan, joined: list[int], mounts: list[int]
-    ) -> Child:
+    def _spawn(self, entry: Entry, plan: Plan, joined: list[int], mounts: list[int]) -> Child:
         keep = self.fds.keep
         # Open for both, so that it never ends; the reader that remains is pyrunc-init.
         fifo = keep(os.open(store.FIFO, os.O_RDWR | os.O_CLOEXEC, dir_fd=entry.fd))

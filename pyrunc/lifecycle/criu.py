@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pyrunc.cgroups.driver import Driver
     from pyrunc.lifecycle.handshake import Child
-    from pyrunc.plan.compile import Plan
+    from pyrunc.plan.context import Plan
     from pyrunc.spec.model import Spec
 
 # enum criu_cg_mode.

@@ -17,8 +17,8 @@ from pyrunc.errors import ContainerNotRunning, KernelError, StartError, StateErr
 from pyrunc.host import facts as host_facts
 from pyrunc.lifecycle import launch, outside
 from pyrunc.lifecycle.status import PAUSED, STOPPED, is_alive, open_pidfd, status_of
-from pyrunc.plan import compile as compiler
 from pyrunc.plan import joining, wire
+from pyrunc.plan.context import Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from pyrunc.cgroups.driver import Driver
     from pyrunc.lifecycle.handshake import Child
     from pyrunc.lifecycle.store import Entry
+    from pyrunc.plan.context import Plan
     from pyrunc.spec.model import Process, Spec
 
-_SIGSYS = 31
+_SIGKILL, _SIGSYS = 9, 31
+_LOOKS, _PAUSE = 50, 0.01
 # Names of cgroups, unlike in all threads of this process.
 _NUMBERS = count()
 _STOPPED = "cannot exec in a stopped container"
@@ -217,14 +219,14 @@ class _Joining:
         spawned = self.fds.keep(below.of_process(self.driver.layout, self.state["pid"]))
         return spawned, [self.fds.keep(fd) for fd in self.driver.join_fds()]
 
-    def _compile(self, joins: int) -> compiler.Plan:
+    def _compile(self, joins: int) -> Plan:
         seccomp, flags = None, 0
         linux = self.spec.linux
         if linux and linux.seccomp:
             from pyrunc.lifecycle import filters
 
             seccomp, flags = filters.compiled(self.spec, linux.seccomp, self.entry.root)
-        options = compiler.Options(
+        options = Options(
             container_id=self.entry.container_id,
             bundle=self.state["bundle"],
             rootfs=self.state["rootfs"],
@@ -257,12 +259,22 @@ class _Joining:
         document = hooks.oci_state(self.state, "running", self.state["pid"])
         filters.hand_over(self.spec, document, pid, fd)
 
+    def _is_ending(self) -> bool:
+        from time import sleep
+
+        for _ in range(_LOOKS):
+            if not is_alive(self.state):
+                return True
+            sleep(_PAUSE)
+        return False
+
     def _why_dead(self, child: Child) -> str:
         signal = child.killed_by()
         if signal == _SIGSYS:
             from pyrunc.lifecycle import filters
 
             return filters.killed(self.spec)
-        if not is_alive(self.state):
-            return "the container stopped while a process was joining it"
+        # Whoever ends the container ends us with it, and maybe us first.
+        if signal == _SIGKILL and self._is_ending():
+            return _STOPPED
         return f"the process died before it was ready{f' (signal {signal})' if signal else ''}"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyrunc.cgroups.below import Leaf
-    from pyrunc.plan.compile import Plan
+    from pyrunc.plan.context import Plan
 
 _MESSAGE = Struct("=IIIiIi")
 _SOL_SOCKET, _SCM_RIGHTS, _MSG_CMSG_CLOEXEC = 1, 1, 0x40000000

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyrunc.plan.compile import Plan
+    from pyrunc.plan.context import Plan
     from pyrunc.spec.model import Spec
 
 

@@ -6,17 +6,18 @@ from __future__ import annotations
 
 from pyrunc import jsontext
 from pyrunc.errors import KernelError, UsageError
-from pyrunc.lifecycle.bundle import read_spec
+from pyrunc.lifecycle.bundle import CONFIG, read_config
 from pyrunc.spec import load
 from pyrunc.spec.check_process import check_process
-from pyrunc.spec.model import Capabilities
+from pyrunc.spec.fields import decode_object
+from pyrunc.spec.model import Capabilities, Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.lifecycle.store import Entry
-    from pyrunc.spec.model import Process, Spec
+    from pyrunc.spec.model import Spec
 
 # What a process takes from the container where it says nothing itself.
 _INHERITED = (
@@ -110,9 +111,7 @@ def changed(state: dict[str, Any], spec: Spec, changes: Changes) -> Process:
         PyruncError: config.json is gone.
         SpecError: it is wrong, or the changes are.
     """
-    current = read_spec(state["bundle"])
-    process = current.process
-    assert process is not None
+    process = _own(state, spec)
     if not changes.args:
         raise UsageError("exec args cannot be empty")
     process.args = changes.args
@@ -130,6 +129,18 @@ def changed(state: dict[str, Any], spec: Spec, changes: Changes) -> Process:
         process.capabilities = _more(process.capabilities, changes.capabilities)
     load.with_document("exec", check_process, process, "", spec.warnings)
     return process
+
+
+def _own(state: dict[str, Any], spec: Spec) -> Process:
+    """The process of config.json, as it is now."""
+    config = state.get("config", "")
+    data = read_config(state["bundle"], config)
+    if data != spec.source:
+        current = load.parse(data, config or CONFIG).process
+        assert current is not None
+        return current
+    # As it was when it was checked: once is enough.
+    return decode_object(Process, spec.raw["process"])
 
 
 def _more(sets: Capabilities | None, names: tuple[str, ...]) -> Capabilities:

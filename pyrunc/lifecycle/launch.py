@@ -13,7 +13,7 @@ from pyrunc.plan.encode import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.compile import Plan
+    from pyrunc.plan.context import Plan
 
 
 class Descriptors:

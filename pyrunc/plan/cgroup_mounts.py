@@ -9,7 +9,7 @@ from pyrunc.plan.mount_options import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.compile import Context
+    from pyrunc.plan.context import Context
     from pyrunc.plan.mount_options import Options
     from pyrunc.plan.steps import Step
     from pyrunc.spec.model import Mount

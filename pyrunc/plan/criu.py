@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps, wire
-from pyrunc.plan.compile import CGROUP, Plan
+from pyrunc.plan.context import CGROUP, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

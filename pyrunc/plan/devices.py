@@ -10,7 +10,7 @@ from pyrunc.plan.mounts import ANYWHERE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.compile import Context
+    from pyrunc.plan.context import Context
     from pyrunc.plan.steps import Step
 
 # What every container has (config-linux.md, default devices): path -> (major, minor).

@@ -8,11 +8,12 @@ container's user namespace: so the parent makes these mounts, detached, and pass
 from __future__ import annotations
 
 from pyrunc.errors import SpecError
-from pyrunc.plan.mounts import host_path, is_mapped
+from pyrunc.plan.context import is_mapped
+from pyrunc.plan.mounts import host_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.compile import Context
+    from pyrunc.plan.context import Context
     from pyrunc.spec.model import Mount
     from pyrunc.spec.model_linux import IDMapping
 

@@ -10,13 +10,13 @@ between that could lead to another's.
 from __future__ import annotations
 
 from pyrunc.kernel import constants as k
-from pyrunc.plan import compile as compiler
 from pyrunc.plan import namespaces, process, steps
+from pyrunc.plan.context import CGROUP, Context, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.host.facts import HostFacts
-    from pyrunc.plan.compile import Context, Options, Plan
+    from pyrunc.plan.context import Options
     from pyrunc.plan.steps import Step
     from pyrunc.spec.model import Process, Spec
 
@@ -60,10 +60,10 @@ def compile_joining(spec: Spec, facts: HostFacts, options: Options) -> Plan:
     Raises:
         SpecError: something cannot be carried out; with its pointer.
     """
-    ctx = compiler.Context(spec, facts, options)
+    ctx = Context(spec, facts, options)
     first = ctx.passed
     made = tuple(order(ctx, first))
-    return compiler.Plan(made, 0, (), max(ctx.registers, first + _TARGETS), first + _TARGETS)
+    return Plan(made, 0, (), max(ctx.registers, first + _TARGETS), first + _TARGETS)
 
 
 def order(ctx: Context, target: int) -> list[Step]:
@@ -98,7 +98,7 @@ def _cgroups(ctx: Context) -> list[Step]:
     if wanted and wanted.initial:
         made.append(_affinity(wanted.initial, "initial"))
     if ctx.options.cgroup_waits:
-        made.append(steps.Sync(message=compiler.CGROUP, pointer="/linux/cgroupsPath"))
+        made.append(steps.Sync(message=CGROUP, pointer="/linux/cgroupsPath"))
     if ctx.options.cgroup_joins:
         made.append(steps.JoinCgroups(first=ctx.cgroup_register, count=ctx.options.cgroup_joins))
     if wanted and wanted.final:

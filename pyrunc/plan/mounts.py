@@ -12,7 +12,7 @@ from pyrunc.spec.fields import decode_object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.compile import Context
+    from pyrunc.plan.context import Context
     from pyrunc.plan.mount_options import Options
     from pyrunc.plan.steps import Step
     from pyrunc.spec.model import Mount
@@ -62,11 +62,6 @@ def target_rule(destination: str, fstype: str, pointer: str) -> int:
 
 # SELinux labels these by its policy, and refuses a context for them.
 _UNLABELED = ("proc", "sysfs", "mqueue")
-
-
-def is_mapped(mount: Mount) -> bool:
-    """Whether its owners are to be mapped: by an option, or because it has maps."""
-    return bool(mount.uidMappings or "idmap" in mount.options or "ridmap" in mount.options)
 
 
 # Filesystem -> the namespace whose owner alone may mount it, and what the host has in its place.

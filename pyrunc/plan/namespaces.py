@@ -14,7 +14,7 @@ from pyrunc.plan import steps, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.compile import Context
+    from pyrunc.plan.context import Context
     from pyrunc.plan.steps import Step
 
 FLAGS = {

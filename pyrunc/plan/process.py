@@ -12,7 +12,7 @@ from pyrunc.spec.names import CAPABILITIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.compile import Context
+    from pyrunc.plan.context import Context
     from pyrunc.plan.steps import Step
     from pyrunc.spec.model import Hook, Process
 

@@ -72,7 +72,8 @@ OWN = {
         pyrunc.lifecycle.handover pyrunc.lifecycle.handshake pyrunc.lifecycle.hooks
         pyrunc.lifecycle.launch pyrunc.lifecycle.quick
         pyrunc.lifecycle.outside pyrunc.lifecycle.wording pyrunc.plan
-        pyrunc.plan.cgroup_mounts pyrunc.plan.compile pyrunc.plan.devices pyrunc.plan.encode
+        pyrunc.plan.cgroup_mounts pyrunc.plan.compile pyrunc.plan.context
+        pyrunc.plan.devices pyrunc.plan.encode
         pyrunc.plan.mount_options pyrunc.plan.mounts pyrunc.plan.namespaces
         pyrunc.plan.process pyrunc.plan.step pyrunc.plan.steps pyrunc.plan.wire
         pyrunc.spec pyrunc.spec.check pyrunc.spec.check_linux pyrunc.spec.check_process

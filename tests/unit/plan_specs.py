@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyrunc.host.facts import HostFacts
 from pyrunc.plan import compile as compiler
 from pyrunc.plan import criu, joining
-from pyrunc.plan.compile import Options, Plan
+from pyrunc.plan.context import Options, Plan
 from pyrunc.plan.encode import encode
 from pyrunc.spec import load
 from pyrunc.spec.names import CAPABILITIES, NAMESPACES

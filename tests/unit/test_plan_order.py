@@ -15,7 +15,7 @@ from pyrunc.errors import SpecError
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps as s
 from pyrunc.plan import wire
-from pyrunc.plan.compile import Plan
+from pyrunc.plan.context import Plan
 from pyrunc.plan.steps import Step
 
 # Everything that changes what some mount namespace shows. OpenTree and MakeFilesystem make
