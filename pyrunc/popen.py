@@ -200,7 +200,7 @@ class _Start:
         if pid_file is not None:
             # Last: who waits for it may signal the process at once.
             handover.write_pid_file(pid_file, child.pid)
-        child.go()
+        joining.release(self.state, child)
         made = Process(self.spec.process.args, child)
         made.terminal = master
         return made

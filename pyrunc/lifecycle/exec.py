@@ -259,15 +259,6 @@ class _Joining:
         document = hooks.oci_state(self.state, "running", self.state["pid"])
         filters.hand_over(self.spec, document, pid, fd)
 
-    def _is_ending(self) -> bool:
-        from time import sleep
-
-        for _ in range(_LOOKS):
-            if not is_alive(self.state):
-                return True
-            sleep(_PAUSE)
-        return False
-
     def _why_dead(self, child: Child) -> str:
         signal = child.killed_by()
         if signal == _SIGSYS:
@@ -275,6 +266,32 @@ class _Joining:
 
             return filters.killed(self.spec)
         # Whoever ends the container ends us with it, and maybe us first.
-        if signal == _SIGKILL and self._is_ending():
+        if signal == _SIGKILL and _is_ending(self.state):
             return _STOPPED
         return f"the process died before it was ready{f' (signal {signal})' if signal else ''}"
+
+
+def release(state: dict[str, Any], child: Child) -> None:
+    """Let a parked process run.
+
+    Raises:
+        ContainerNotRunning: it was ended with its container meanwhile.
+        KernelError: it was ended alone.
+    """
+    try:
+        child.go()
+    except KernelError:
+        if _is_ending(state):
+            raise ContainerNotRunning(_STOPPED) from None
+        raise
+
+
+def _is_ending(state: dict[str, Any]) -> bool:
+    """Whether a container's init is dead, or is by the time that one can expect."""
+    from time import sleep
+
+    for _ in range(_LOOKS):
+        if not is_alive(state):
+            return True
+        sleep(_PAUSE)
+    return False
