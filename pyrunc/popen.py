@@ -178,10 +178,12 @@ class _Start:
                 os.close(fd)
         try:
             return self._let_go(child, pidfd_socket, pid_file)
-        except BaseException:
+        except BaseException as error:
             child.kill()
             if child.leaf:
                 child.leaf.end()
+            if joining.is_unanswered(error):
+                joining.refuse_if_ending(self.state)
             raise
         finally:
             child.close()
@@ -200,7 +202,7 @@ class _Start:
         if pid_file is not None:
             # Last: who waits for it may signal the process at once.
             handover.write_pid_file(pid_file, child.pid)
-        joining.release(self.state, child)
+        child.go()
         made = Process(self.spec.process.args, child)
         made.terminal = master
         return made

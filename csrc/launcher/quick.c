@@ -254,7 +254,8 @@ static int remove_directory(const struct container *c, const char *root, const c
     DIR *names = fdopendir(fcntl(c->directory, F_DUPFD_CLOEXEC, 3));
     if (!names)
         return 0;
-    int failed = 0;
+    /* The state first: whoever finds something missing then knows why. */
+    int failed = unlinkat(c->directory, "state.json", 0) < 0;
     for (struct dirent *entry; (entry = readdir(names)) && !failed;)
         if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
             strcmp(entry->d_name, "journal"))

@@ -36,7 +36,7 @@ _SIGKILL, _SIGSYS = 9, 31
 _LOOKS, _PAUSE = 50, 0.01
 # Names of cgroups, unlike in all threads of this process.
 _NUMBERS = count()
-_STOPPED = "cannot exec in a stopped container"
+STOPPED_TEXT = "cannot exec in a stopped container"
 
 
 class Request:
@@ -85,7 +85,7 @@ def check_status(entry: Entry, state: dict[str, Any], ignore_paused: bool) -> st
     """
     status = status_of(entry, state)
     if status == STOPPED:
-        raise ContainerNotRunning(_STOPPED)
+        raise ContainerNotRunning(STOPPED_TEXT)
     if status == PAUSED and not ignore_paused:
         raise StateError("cannot exec in a paused container (use --ignore-paused to override)")
     return status
@@ -136,6 +136,7 @@ class _Joining:
             from pyrunc.cgroups import below
 
             self.driver = below.below(self.driver, request.cgroup)
+        self.killed = False
         self.leaf: Leaf | None = None
         # Without a cgroup there is none below it either.
         if request.own_cgroup and self.driver.inner:
@@ -176,8 +177,10 @@ class _Joining:
         except BaseException as error:
             child.kill()
             child.close()
+            if self.killed or is_unanswered(error):
+                refuse_if_ending(self.state)
             if isinstance(error, StartError) and error.errno == errno.ESRCH:
-                raise ContainerNotRunning(_STOPPED) from None  # while we were joining it
+                raise ContainerNotRunning(STOPPED_TEXT) from None  # while we were joining it
             raise
         return child
 
@@ -185,7 +188,7 @@ class _Joining:
         # Of the init that the state names, or of none (security R23).
         target = open_pidfd(self.state)
         if target < 0:
-            raise ContainerNotRunning(_STOPPED)
+            raise ContainerNotRunning(STOPPED_TEXT)
         self.fds.keep(target)
         # A frozen cgroup stops what is started in it at once, and us with it until it executes.
         spawned, joins = (-1, []) if self.waits else cgroup()
@@ -265,33 +268,27 @@ class _Joining:
             from pyrunc.lifecycle import filters
 
             return filters.killed(self.spec)
-        # Whoever ends the container ends us with it, and maybe us first.
-        if signal == _SIGKILL and _is_ending(self.state):
-            return _STOPPED
+        self.killed = signal == _SIGKILL
         return f"the process died before it was ready{f' (signal {signal})' if signal else ''}"
 
 
-def release(state: dict[str, Any], child: Child) -> None:
-    """Let a parked process run.
+def is_unanswered(error: BaseException) -> bool:
+    """Whether a process has not waited for our word to go on."""
+    return isinstance(error, KernelError) and error.errno == errno.EPIPE
+
+
+def refuse_if_ending(state: dict[str, Any]) -> None:
+    """Say that the container has stopped if its init is dead, or is in a moment.
+
+    Whoever ends the container ends a process that joins it with it, and maybe before. To be
+    asked when that one has been reaped: its zombie holds up the end of its pid namespace.
 
     Raises:
-        ContainerNotRunning: it was ended with its container meanwhile.
-        KernelError: it was ended alone.
+        ContainerNotRunning: it has stopped.
     """
-    try:
-        child.go()
-    except KernelError:
-        if _is_ending(state):
-            raise ContainerNotRunning(_STOPPED) from None
-        raise
-
-
-def _is_ending(state: dict[str, Any]) -> bool:
-    """Whether a container's init is dead, or is by the time that one can expect."""
     from time import sleep
 
     for _ in range(_LOOKS):
         if not is_alive(state):
-            return True
+            raise ContainerNotRunning(STOPPED_TEXT)
         sleep(_PAUSE)
-    return False

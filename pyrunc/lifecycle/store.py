@@ -190,6 +190,8 @@ class Entry:
         """
         data = self._read(CONFIG)
         if data is None:
+            if not self.has(STATE):
+                raise ContainerNotFound  # it has just been deleted
             raise PyruncError(f"{self.path}/{CONFIG} is missing", hint="create the container anew")
         return data
 
@@ -235,9 +237,10 @@ class Entry:
             pass
 
     def remove(self) -> None:
-        """Remove the directory with what is in it; the journal last, it is the way back."""
+        """Remove the directory with what is in it: the state first, whoever finds something
+        missing then knows why; the journal last, it is the way back."""
         names = os.listdir(self.fd)
-        for name in sorted(names, key=lambda n: n == JOURNAL):
+        for name in sorted(names, key=lambda n: (n == JOURNAL) - (n == STATE)):
             try:
                 self.unlink(name)
             except IsADirectoryError:  # the one for sd_notify's socket
