@@ -156,10 +156,30 @@ class _Commands:
         parked = _private_kb(self._pid())
         passed["start"] = self._timed("start", name)
         passed["state"] = self._timed("state", name)
+        passed |= self._driven(name)
         passed["kill"] = self._timed("kill", name, "KILL")
         os.waitpid(self._pid(), 0)
         passed["delete"] = self._timed("delete", name)
         return passed | {"parked": parked}
+
+    def _driven(self, name: str) -> dict[str, float]:
+        """What is done to a container that runs."""
+        passed = {"exec": self._timed("exec", name, "/bin/true")}
+        passed["exec-d"] = self._timed("exec", "-d", name, "/bin/true")
+        # Its process has come to us, as to any caller that is a subreaper.
+        self._reap_other(self._pid())
+        passed["ps"] = self._timed("ps", "--format", "json", name)
+        passed["pause"] = self._timed("pause", name)
+        passed["resume"] = self._timed("resume", name)
+        if not self.program.endswith("crun"):  # it has no such command
+            passed["events"] = self._timed("events", "--stats", name)
+        return passed
+
+    def _reap_other(self, kept: int) -> None:
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        for pid in map(int, children):
+            if pid != kept:
+                os.waitpid(pid, 0)
 
     def cycle(self) -> dict[str, float]:
         """create, start and delete of a container that ends by itself."""
