@@ -73,7 +73,8 @@ def test_masks_need_the_null_device(runtime, bundle, canary, tmp_path, null, std
     )
     (bundle.rootfs / "secret").write_text("secret")
     bundle.config["linux"]["maskedPaths"] = ["/secret"]
-    done = runtime.run(bundle.shell("cat /secret; echo ran"), stdin=stdin)
+    # Not more: through a broken mask this may be endless.
+    done = runtime.run(bundle.shell("head -c 9 /secret; echo ran"), stdin=stdin)
     assert done.returncode == 1
     assert "null device" in done.stderr
     if stdin == subprocess.PIPE:
