@@ -33,5 +33,7 @@ int put(const char *data, size_t size);
 
 /* ps.c: 1 when done, 0 when it is Python's. */
 int do_ps(const struct container *c, char **options, int json);
+/* stats.c: the same. */
+int do_stats(const struct container *c, const char *root, const char *id);
 
 #endif

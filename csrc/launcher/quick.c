@@ -35,7 +35,7 @@ enum { SIGNALS = 64, LONGEST = 1 << 16 };
 struct line {
     const char *root, *log, *command, *id;
     char **rest; /* behind the id, NULL-terminated */
-    int force, json;
+    int force, json, stats;
 };
 
 /* --- the command line --------------------------------------------------------------------- */
@@ -90,7 +90,7 @@ static int read_globals(char ***words, struct line *line)
 
 static int read_line(char **words, struct line *line)
 {
-    static const char *const known[] = {"state", "start", "kill", "delete", "ps"};
+    static const char *const known[] = {"state", "start", "kill", "delete", "ps", "events"};
     const char *form = "table";
     int found = 0;
     if (read_globals(&words, line) < 0 || !*words)
@@ -105,6 +105,8 @@ static int read_line(char **words, struct line *line)
         if (!strcmp(line->command, "delete") &&
             (!strcmp(*words, "--force") || !strcmp(*words, "-f")))
             n = line->force = 1;
+        else if (!strcmp(line->command, "events") && !strcmp(*words, "--stats"))
+            n = line->stats = 1;
         else if (!strcmp(line->command, "ps"))
             n = option(words, (*words)[1] == '-' ? "--format" : "-f", &form);
         if (!n)
@@ -298,6 +300,8 @@ int quick(int argc, char **argv)
         return do_ps(&container, line.rest, line.json);
     if (line.rest[0])
         return 0;
+    if (!strcmp(line.command, "events"))
+        return line.stats && do_stats(&container, root, line.id);
     if (!strcmp(line.command, "state"))
         return do_state(&container);
     if (!strcmp(line.command, "start"))

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     Read = Callable[[str, str], str]
 
 # cpuacct.stat counts in USER_HZ, which is 100 on every architecture that matters here.
-_TICK = 10_000_000
-_SWITCHES = (
+TICK = 10_000_000
+SWITCHES = (
     *("cpu_exclusive", "mem_hardwall", "mem_exclusive", "memory_migrate", "memory_spread_page"),
     *("memory_spread_slab", "memory_pressure", "sched_load_balance", "sched_relax_domain_level"),
 )
 # What counts depends on the scheduler of the device and on the kernel: the first that has any.
-_BLKIO = (
+BLKIO = (
     {
         "serviced": "bfq.io_serviced_recursive",
         "service_bytes": "bfq.io_service_bytes_recursive",
@@ -71,8 +71,8 @@ def cpu(read: Read) -> stats.Cpu:
     rows = [row for row in table if len(row) == 3]
     return stats.Cpu(
         total=number(read("cpuacct", "cpuacct.usage")),
-        user=ticks.get("user", 0) * _TICK,
-        kernel=ticks.get("system", 0) * _TICK,
+        user=ticks.get("user", 0) * TICK,
+        kernel=ticks.get("system", 0) * TICK,
         percpu=[number(word) for word in read("cpuacct", "cpuacct.usage_percpu").split()],
         percpu_user=[number(row[1]) for row in rows],
         percpu_kernel=[number(row[2]) for row in rows],
@@ -90,7 +90,7 @@ def cpuset(read: Read) -> stats.Cpuset:
         name: sorted(expand(read("cpuset", f"cpuset.{name}")) or ()) for name in ("cpus", "mems")
     }
     switches = {}
-    for name in _SWITCHES:
+    for name in SWITCHES:
         text = read("cpuset", f"cpuset.{name}")
         if text:
             # One of them, the level of domains, is -1 by default.
@@ -133,7 +133,7 @@ def pids(read: Read, count: Callable[[], int]) -> stats.Pids:
 
 def io(read: Read) -> stats.Io:
     """blkio.*, of whoever counts."""
-    for files in _BLKIO:
+    for files in BLKIO:
         found = {name: _entries(read("blkio", f"blkio.{file}")) for name, file in files.items()}
         if found["serviced"]:
             return stats.Io(**found)

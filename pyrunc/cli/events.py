@@ -25,6 +25,7 @@ def run(line: Line, log: Log) -> int:
     interval = _interval(line)
     if line.flag("stats"):
         _put(stats.event(container.id, container.stats()))
+        container.remember_stats()
         return 0
     with container.events(interval=interval) as events:
         for found in events:

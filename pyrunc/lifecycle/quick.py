@@ -70,8 +70,48 @@ def _cgroup(state: dict[str, Any], cgroup: Driver) -> dict[str, str]:
     if freezer:
         rows["thawed"] = "\n".join(freezer)
     if cgroup.inner:
+        rows["directories"] = "".join(f"{path}\n" for path in cgroup.directories)
         rows["members"] = cgroup.directories[cgroup.counting()]
     plain = not (state["hooks"].get("poststop") or state["notify"] or "resctrl" in state)
     if plain and not cgroup.needs_process:
         rows["remove"] = "".join(f"{path}\n" for path in reversed(cgroup.directories))
     return rows
+
+
+def write_stats(root: str, cgroup: Driver) -> None:
+    """Write how `events --stats` is put together on this host, for all containers of a root.
+
+    Failing to do so costs time, and nothing else.
+    """
+    from pyrunc.cgroups import hugetlb
+    from pyrunc.observe.quick_stats import program
+
+    hierarchies = cgroup.layout.hierarchies
+    index = {name: i for i, h in enumerate(hierarchies) for name in h.names}
+    unified = cgroup.layout.kind == "v2"
+    sizes = [*hugetlb.sizes()]
+    if not cgroup.inner:
+        return
+
+    def where(controller: str, name: str) -> str:
+        return f"{index[controller]}/{name}" if controller in index else "-"
+
+    huge = index.get("" if unified else "hugetlb", -1)
+    suffix = "current" if unified else "usage_in_bytes"
+    counted = [
+        size for size in sizes
+        if huge >= 0 and os.path.exists(f"{cgroup.directories[huge]}/hugetlb.{size}.{suffix}")
+    ]  # fmt: skip
+    reserved = bool(counted) and os.path.exists(
+        f"{cgroup.directories[huge]}/hugetlb.{counted[0]}.rsvd.{suffix}"
+    )
+    part = f"{root}/:stats.{os.getpid()}"
+    try:
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, program(unified, where, counted, reserved).encode())
+        finally:
+            os.close(fd)
+        os.rename(part, f"{root}/:stats")
+    except OSError:
+        return

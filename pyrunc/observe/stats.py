@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from pyrunc.cgroups.stats import Cpu, Cpuset, Io, IoEntry, Memory, Pressure, Stats, Usage
 
-_SWITCHES = (
+SWITCHES = (
     *("mem_hardwall", "mem_exclusive", "memory_migrate", "memory_spread_page"),
     *("memory_spread_slab", "memory_pressure", "sched_load_balance", "sched_relax_domain_level"),
 )
-_IO = (
+IO = (
     ("ioServiceBytesRecursive", "service_bytes"),
     ("ioServicedRecursive", "serviced"),
     ("ioQueueRecursive", "queued"),
@@ -84,7 +84,7 @@ def _cpuset(cpuset: Cpuset) -> dict[str, Any]:
         **_some(cpus=cpuset.cpus),
         "cpu_exclusive": switches.get("cpu_exclusive", 0),
         **_some(mems=cpuset.mems),
-        **{name: switches.get(name, 0) for name in _SWITCHES},
+        **{name: switches.get(name, 0) for name in SWITCHES},
     }
 
 
@@ -109,7 +109,7 @@ def _usage(usage: Usage) -> dict[str, Any]:
 
 
 def _io(io: Io) -> dict[str, Any]:
-    lists = {key: [_entry(entry) for entry in getattr(io, name)] for key, name in _IO}
+    lists = {key: [_entry(entry) for entry in getattr(io, name)] for key, name in IO}
     return {**_some(**lists), **_psi(io.pressure)}
 
 

@@ -90,7 +90,7 @@ OWN = {
     "ps": "pyrunc.cli.ps",
     "events": """
         pyrunc.cgroups.hugetlb pyrunc.cgroups.limits pyrunc.cgroups.stats pyrunc.cli.events
-        pyrunc.observe pyrunc.observe.stats
+        pyrunc.lifecycle.quick pyrunc.observe pyrunc.observe.quick_stats pyrunc.observe.stats
     """,
     "update": """
         pyrunc.cgroups.change pyrunc.cgroups.check pyrunc.cgroups.cpu pyrunc.cgroups.cpuset

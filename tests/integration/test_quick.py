@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -246,3 +247,75 @@ def test_an_answer_that_nobody_takes(runtime, created):
     os.close(writer)
     assert done.returncode != 0
     assert Path(runtime.root / created).exists()
+
+
+@pytest.fixture
+def busy(runtime, bundle):
+    """A container with limits, that has used a little of everything."""
+    bundle.config["linux"]["resources"] = {
+        "memory": {"limit": 64 << 20},
+        "pids": {"limit": 50},
+        "cpu": {"quota": 50000, "period": 100000},
+    }
+    name = runtime.create(bundle.shell("dd if=/dev/zero of=/f bs=65536 count=9; sync; sleep 1000"))
+    runtime("start", name)
+    return name
+
+
+def test_statistics(runtime, quick, busy):
+    """Byte for byte what Python prints, as soon as nothing moves between the two."""
+    first, executed = quick("events", "--stats", busy)
+    assert executed == 2  # it has to be written down once for a state root
+    written = runtime.root / ":stats"
+    assert written.exists()
+    runtime("pause", busy)
+    for _ in range(30):
+        done, executed = quick("events", "--stats", busy)
+        assert executed == 1
+        written.rename(written.with_name(":away"))
+        again = runtime("events", "--stats", busy).stdout
+        written.with_name(":away").rename(written)
+        if done.stdout == again:
+            break
+    assert done.stdout == again
+    found = json.loads(done.stdout)
+    assert found["id"] == busy
+    assert found["data"]["memory"]["usage"]["limit"] == 64 << 20
+    assert found["data"]["pids"]["limit"] == 50
+    # Again later: with other numbers, the same members.
+    runtime("resume", busy)
+    assert members(json.loads(quick("events", "--stats", busy)[0].stdout)) >= members(
+        json.loads(first.stdout)
+    )
+
+
+def members(value, path=""):
+    if not isinstance(value, dict):
+        return {path}
+    return {inner for key, more in value.items() for inner in members(more, f"{path}/{key}")}
+
+
+@pytest.mark.parametrize("damage", ["", "pyrunc-stats-0\n", "pyrunc-stats-1\nQ x\n",
+                                    "pyrunc-stats-1\nO x\n", "pyrunc-stats-1\nC\n",
+                                    "pyrunc-stats-1\nN x k 1 99/f -\n",
+                                    "pyrunc-stats-1\nN x\n", "pyrunc-stats-1\nX 0/nosuch\n",
+                                    "pyrunc-stats-1\nO\n",
+                                    "pyrunc-stats-1\nN a b c d e\n"])  # fmt: skip
+def test_a_damaged_list_is_pythons(runtime, quick, busy, damage):
+    runtime("events", "--stats", busy)
+    (runtime.root / ":stats").write_text(damage)
+    done, executed = quick("events", "--stats", busy)
+    assert executed == 2
+    assert json.loads(done.stdout)["type"] == "stats"
+    # And it is written anew.
+    assert quick("events", "--stats", busy)[1] == 1
+
+
+def test_statistics_of_none(runtime, quick, busy):
+    runtime("events", "--stats", busy)
+    runtime("kill", busy, "KILL")
+    runtime.until(busy, "stopped")
+    done, executed = quick("events", "--stats", busy)
+    assert (done.returncode, executed) == (1, 2)
+    assert f"container with id {busy} is not running" in done.stderr
+    assert quick("events", "--interval", "0s", busy)[1] == 2
