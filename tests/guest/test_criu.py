@@ -18,6 +18,8 @@ from support import receive
 
 import pyrunc
 
+# With no file of a bind mount open while it waits.
+WAITING = "while [ ! -e /shared/go ]; do sleep 0.02; done; echo >/shared/went; sleep 1000"
 COUNTER = "i=0; while :; do i=$((i+1)); echo $i > /dev/shm/n; sleep 0.02; done"
 
 
@@ -180,12 +182,11 @@ def test_binds_hooks_and_a_network_from_outside(runtime, bundle, tmp_path):
         for entry in bundle.config["linux"]["namespaces"]:
             if entry["type"] == "network":
                 entry["path"] = f"/run/netns/{namespace}"
-        name = runtime.create(bundle.shell("while :; do date >/shared/d; sleep 0.02; done"))
+        name = runtime.create(bundle.shell(WAITING))
         runtime("start", name)
         image = str(tmp_path / "image")
         runtime("checkpoint", "--image-path", image, "--work-path", str(tmp_path / "w"), name)
         assert (tmp_path / "w" / "dump.log").exists()
-        (shared / "d").unlink(missing_ok=True)
         # Elsewhere, and without the mount points that the first creation made.
         moved = bundle.path.with_name("moved")
         bundle.path.rename(moved)
@@ -194,8 +195,9 @@ def test_binds_hooks_and_a_network_from_outside(runtime, bundle, tmp_path):
         quietly(runtime, "restore", "-d", "--image-path", image, "-b", str(moved), name)
         pid = runtime.state(name)["pid"]
         assert os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat(f"/run/netns/{namespace}").st_ino
+        (shared / "go").write_text("")
         deadline = time.monotonic() + 20 * support.SLOW
-        while not (shared / "d").exists():
+        while not (shared / "went").exists():
             assert time.monotonic() < deadline
         assert runtime("exec", name, "/bin/cat", "/etc/single").stdout == "one file"
         states = mark.read_text().replace("}{", "}\n{").splitlines()

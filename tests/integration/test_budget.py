@@ -103,6 +103,7 @@ OWN = {
 # By the host's cgroups: on every command, and on create.
 DRIVER = {"v1": "pyrunc.cgroups.fs_v1", "v2": "pyrunc.cgroups.fs_v2"}
 BY_VERSION = {"events": ("stats",), "update": ("values",)}
+EVENTS_ON_V2 = {"pyrunc.cgroups.psi"}
 CREATE_ON_V2 = {"pyrunc.cgroups.device_bpf", "pyrunc.kernel.bpf", "struct"}
 
 # Instructions beyond those of `python -c pass`, in millions, as valgrind counted them with
@@ -156,6 +157,8 @@ def test_each_command_loads_its_own_modules_and_no_more(bundle, runtime, tmp_pat
         wanted = {*EVERY.split(), *OWN[command].split(), DRIVER[kind]}
         standard = STANDARD | STANDARD_OF.get(command, set())
         wanted |= {f"pyrunc.cgroups.{module}_{kind}" for module in BY_VERSION.get(command, ())}
+        if command == "events" and kind == "v2":
+            wanted |= EVENTS_ON_V2
         if command == "create" and kind == "v2":
             wanted |= CREATE_ON_V2 - {"struct"}
             standard |= {"struct"}
