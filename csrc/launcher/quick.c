@@ -29,7 +29,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { SIGNALS = 64, LONGEST = 1 << 16 };
+enum { SIGNALS = 64, LONGEST = 1 << 16, REMOVALS = 5 };
 
 /* What the command line says, as far as it is the usual. */
 struct line {
@@ -249,24 +249,36 @@ static int remove_cgroups(const struct container *c)
     return 0;
 }
 
-/* The journal last: it is the way back for whoever comes after a kill. */
-static int remove_directory(const struct container *c, const char *root, const char *id)
+/* The state first: whoever finds something missing then knows why. The journal last: it is the
+ * way back for whoever comes after a kill. */
+static int empty_directory(const struct container *c)
 {
-    char path[PATH_MAX];
     DIR *names = fdopendir(fcntl(c->directory, F_DUPFD_CLOEXEC, 3));
     if (!names)
-        return 0;
-    /* The state first: whoever finds something missing then knows why. */
-    int failed = unlinkat(c->directory, "state.json", 0) < 0;
+        return -1;
+    rewinddir(names); /* the place in it is the original's too */
+    int failed = unlinkat(c->directory, "state.json", 0) < 0 && errno != ENOENT;
     for (struct dirent *entry; (entry = readdir(names)) && !failed;)
         if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
             strcmp(entry->d_name, "journal"))
             failed = unlinkat(c->directory, entry->d_name, 0) < 0 && errno != ENOENT;
     closedir(names);
+    return failed || (unlinkat(c->directory, "journal", 0) < 0 && errno != ENOENT) ? -1 : 0;
+}
+
+static int remove_directory(const struct container *c, const char *root, const char *id)
+{
+    char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", root, id);
-    if (failed || (unlinkat(c->directory, "journal", 0) < 0 && errno != ENOENT))
-        return 0;
-    return rmdir(path) == 0;
+    for (int i = 0; i < REMOVALS; i++) {
+        if (empty_directory(c) < 0)
+            return 0;
+        if (rmdir(path) == 0)
+            return 1;
+        if (errno != ENOTEMPTY) /* whoever waited for its end may have told of it meanwhile */
+            return 0;
+    }
+    return 0;
 }
 
 static int do_delete(const struct container *c, const char *root, const char *id)

@@ -69,7 +69,8 @@ def keep(root: str, container_id: str, exit: Exit) -> None:
     """Keep it with the container's state; a container that is deleted needs none."""
     try:
         with store.open_entry(root, container_id) as entry:
-            entry.replace(store.EXIT, exit.to_dict())
+            if entry.has(store.STATE):  # else it is being deleted
+                entry.replace(store.EXIT, exit.to_dict())
     except (OSError, PyruncError):
         pass
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 STATE, JOURNAL, FIFO, CONFIG = "state.json", "journal", "exec.fifo", "config.json"
 EXIT, QUICK = "exit.json", "quick"
+_REMOVALS = 5
 MAX_ID = 255
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -239,6 +240,20 @@ class Entry:
     def remove(self) -> None:
         """Remove the directory with what is in it: the state first, whoever finds something
         missing then knows why; the journal last, it is the way back."""
+        for left in range(_REMOVALS, 0, -1):
+            self._empty()
+            try:
+                os.rmdir(self.path)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                # Whoever waited for its end may have told of it meanwhile (ending.py).
+                if error.errno == errno.ENOTEMPTY and left > 1:
+                    continue
+                raise
+            return
+
+    def _empty(self) -> None:
         names = os.listdir(self.fd)
         for name in sorted(names, key=lambda n: (n == JOURNAL) - (n == STATE)):
             try:
@@ -251,10 +266,6 @@ class Entry:
                 finally:
                     os.close(shallow)
                 os.rmdir(name, dir_fd=self.fd)
-        try:
-            os.rmdir(self.path)
-        except FileNotFoundError:
-            pass
 
 
 def create_entry(root: str, container_id: str) -> Entry:
