@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyrunc.plan.context import Context
     from pyrunc.plan.steps import Step
 
+_KEEP_GROUPS = "run.oci.keep_original_groups"
 FLAGS = {
     "user": k.CLONE_NEWUSER,
     "mount": k.CLONE_NEWNS,
@@ -90,13 +91,19 @@ def enter(ctx: Context) -> list[Step]:
     return made
 
 
+def keeps_groups(ctx: Context) -> bool:
+    """Whether the caller's groups are kept: crun's annotation."""
+    return ctx.spec.annotations.get(_KEEP_GROUPS) == "1"
+
+
 def sets_groups(ctx: Context) -> bool:
     """Whether the container's processes may choose their groups.
 
     Not where the runtime's own user namespace denies it, and not where an ordinary user maps
-    nothing but his own group: the kernel wants it denied for that (user_namespaces(7)).
+    nothing but his own group: the kernel wants it denied for that (user_namespaces(7)). Nor where
+    they are to keep those of the caller, as podman's --group-add keep-groups asks of crun.
     """
-    if not ctx.facts.setgroups:
+    if not ctx.facts.setgroups or keeps_groups(ctx):
         return False
     maps = ctx.spec.linux.gidMappings if ctx.spec.linux else ()
     return ctx.facts.privileged or len(maps) > 1 or any(m.size > 1 for m in maps)

@@ -270,10 +270,13 @@ def _ids(ctx: Context, process: Process) -> Step:
     groups = user.additionalGids
     allowed = namespaces.sets_groups(ctx)
     if groups and not allowed:
+        kept = namespaces.keeps_groups(ctx)
         raise SpecError(
-            "cannot set any additional groups in a rootless container",
+            "the annotation run.oci.keep_original_groups leaves the caller's"
+            if kept
+            else "cannot set any additional groups in a rootless container",
             pointer="/process/user/additionalGids",
-            hint="map more than one group (newgidmap, /etc/subgid)",
+            hint="" if kept else "map more than one group (newgidmap, /etc/subgid)",
         )
     return steps.SetIds(
         uid=user.uid,

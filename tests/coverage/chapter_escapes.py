@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from row import Chapter, Row
 
-_EXEC = "it is about `exec`, which pyrunc does not have yet"
-_RESTORE = "it is about checkpoints, which pyrunc does not have yet"
 _SHAPES = "escapes:proc_and_sys_of_every_odd_shape bad_input:proc_and_sys_that_are_links"
 _PROC = "hostile_image:nothing_is_mounted_into_proc"
 _MASKS = "hostile_image:masks_need_the_null_device escapes:masks_need_the_null_device_and_no_other"
@@ -46,7 +44,7 @@ RUNC = (
     Row("CVE-2025-52565", "R20: a pty of a verified devpts", f"{_CONSOLE} escapes:a_devpts_of_the_image"),
     Row("CVE-2025-52881", "R4 R6 R17: labels and sysctls through a procfs of our own", f"spec_linux:a_sysctl {_RACE} plan_order:the_order_is_safe_in_the_golden_plans layers:init_names_nothing_below_proc"),
     Row("CVE-2026-41579", "R2 R3: /dev is never followed", "hostile_image:dev_that_is_a_link hostile_image:a_device_that_is_a_link_to_the_hosts"),
-    Row("runc#5351, crun#2114 `exec --cgroup`", "R16", reason=_EXEC),
+    Row("runc#5351, crun#2114 `exec --cgroup`", "R16", "exec:a_cgroup_below"),
     Row("runc#2404 propagation by mountinfo", "R19: never decided by reading; the clone is detached before it is attached", "roots:no_pivot_leaves_the_host_alone bundles:same[propagation_by_default_on_a_shared_host] plan_order:the_order_is_safe_in_the_golden_plans"),
     Row("runc#5403 BPF_PROG_QUERY", "R26: the attribute has its whole size", "cgroups_fs:device_filter cgroup_behaviour:200_containers_leave_no_cgroup_and_no_bpf_program"),
 )
@@ -78,7 +76,7 @@ OTHERS = (
     Row("containerd CVE-2020-15257", "no abstract sockets", "escapes_caller:no_socket_has_an_abstract_name"),
     Row("kernel CVE-2022-0492", "R18: cgroups are mounted read-only by default; release_agent is never written", "bundles:same[default] bundles:same[cgroup_namespace]"),
     Row("CRI-O CVE-2024-3154", "R30: a list of properties, with their types", "systemd_unit:annotations_refused systemd:an_annotation_that_would_run_something"),
-    Row("podman CVE-2026-94603", "R30", reason=_RESTORE),
+    Row("podman CVE-2026-94603", "R30: cgroup, mounts, hooks and namespaces come from config.json; of an image's own files only names of pipes are read", "criu:binds_hooks_and_a_network_from_outside criu:an_image_decides_nothing criu:bad_images"),
     Row("podman CVE-2026-57231", "R22: NAME=value, or refused", "spec_check:every_broken_rule_is_named_where_it_is_broken hostile_image:program_and_environment_of_the_caller_stay_out"),
     Row("links with a slash at the end; kill of process groups", "in-root; cgroup.kill or a pidfd", "spec_mount_options:a_destination_is_made_inside cgroups_fs:kill_reaches_sub_cgroups_and_frozen_processes hostile_image:masks_hold"),
 )

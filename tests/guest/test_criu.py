@@ -327,6 +327,26 @@ def test_bad_images(runtime, bundle, counting, tmp_path):
     until(runtime, counting, 1)
 
 
+def test_an_image_decides_nothing(runtime, bundle, counting, tmp_path):
+    """What its own files say beside CRIU's is data: a name of a pipe, or nothing."""
+    image = tmp_path / "image"
+    runtime("checkpoint", "--image-path", str(image), counting)
+    for names in (["/etc/shadow"] * 3, ["x"] * 300, []):
+        (image / "descriptors.json").write_text(json.dumps(names))
+        quietly(runtime, "restore", "-d", "--image-path", str(image), "-b", str(bundle.path),
+                counting)  # fmt: skip
+        pid = runtime.state(counting)["pid"]
+        found = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        assert set(found) == {"/dev/null"}
+        runtime("delete", "--force", counting)
+    for odd in ({"a": 1}, [1, 2], "text"):
+        (image / "descriptors.json").write_text(json.dumps(odd))
+        done = runtime("restore", "-d", "--image-path", str(image), "-b", str(bundle.path),
+                       counting, check=False)  # fmt: skip
+        assert "descriptors.json is damaged" in done.stderr
+        nothing_left(runtime, counting)
+
+
 def test_without_criu(runtime, bundle, counting, tmp_path):
     command = [runtime.program, "--root", str(runtime.root), "checkpoint", "--image-path",
                str(tmp_path / "i"), counting]  # fmt: skip

@@ -115,3 +115,15 @@ def test_a_label_that_nothing_enforces(runtime, bundle, name):
         pytest.skip("this host enforces such labels")
     bundle.config["process"][name] = "label"
     assert "is not enabled on this host" in refused(runtime, bundle)
+
+
+def test_the_callers_groups_can_be_kept(runtime, bundle):
+    """crun's annotation, which podman's --group-add keep-groups sets."""
+    runtime.prefix = ("setpriv", "--groups", "1234,2345")
+    assert runtime.run(bundle.args("/bin/id", "-G")).stdout == "0\n"
+    bundle.config["annotations"] = {"run.oci.keep_original_groups": "1"}
+    assert runtime.run(bundle.args("/bin/id", "-G")).stdout == "0 1234 2345\n"
+    bundle.config["process"]["user"]["additionalGids"] = [7]
+    done = runtime.run(bundle.write())
+    assert done.returncode == 1
+    assert "run.oci.keep_original_groups" in done.stderr
