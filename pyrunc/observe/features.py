@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 OCI_VERSION_MIN = "1.0.0"
 OCI_VERSION_MAX = "1.3.0"
 # runtime-spec features.md: a trailing dot makes a prefix of it.
-_UNSAFE_ANNOTATIONS = ("bundle", "org.systemd.property.", "org.criu.config")
+_UNSAFE_ANNOTATIONS = (
+    *("bundle", "org.systemd.property.", "org.criu.config"),
+    "run.oci.keep_original_groups",
+)
 
 
 def features(
@@ -53,7 +56,7 @@ def features(
     Returns:
         The document, ready for jsontext.dumps_indented.
     """
-    annotations = {"org.opencontainers.runc.checkpoint.enabled": "false"}
+    annotations = {"org.opencontainers.runc.checkpoint.enabled": "true"}
     if version:
         # Not org.opencontainers.runc.version: that names a runc.
         annotations["org.pyrunc.version"] = version

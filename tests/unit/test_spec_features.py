@@ -15,7 +15,7 @@ def test_the_document_has_what_engines_read() -> None:
     assert found["linux"]["capabilities"][21] == "CAP_SYS_ADMIN"
     assert "user" in found["linux"]["namespaces"]
     assert found["annotations"] == {
-        "org.opencontainers.runc.checkpoint.enabled": "false",
+        "org.opencontainers.runc.checkpoint.enabled": "true",
         "org.pyrunc.version": "0.1.0",
         "io.github.seccomp.libseccomp.version": "2.5.4",
     }
