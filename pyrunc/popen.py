@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import os
+from time import monotonic
 
 from pyrunc.errors import UsageError
 from pyrunc.lifecycle import exec as joining
 from pyrunc.lifecycle import handover, joiner, store
+from pyrunc.lifecycle.handshake import NotReady
 from pyrunc.plan.joining import inside
-from pyrunc.process import DEVNULL, PIPE, STDOUT, Completed, ExecFailed, Process
+from pyrunc.process import DEVNULL, PIPE, STDOUT, Completed, ExecFailed, ExecTimeout, Process
 from pyrunc.spec import load
 
 TYPE_CHECKING = False
@@ -82,6 +84,7 @@ def popen(
     own_cgroup: bool = False,
     ignore_paused: bool = False,
     detached: bool = False,
+    deadline: float | None = None,
     **changes: Any,
 ) -> Process:
     """As `Container.popen`, which see."""
@@ -97,25 +100,20 @@ def popen(
             cgroup=cgroup,
             own_cgroup=own_cgroup,
             ignore_paused=ignore_paused,
+            deadline=deadline,
         )
-        started = _Start(entry, state, spec, request)
-        if detached or console_socket is not None or not terminal:
-            handover.check_terminal(terminal, console_socket is not None, detached=True)
-        if console_socket is not None:
-            request.console_socket = handover.connected(console_socket, "console")
-            if isinstance(console_socket, str):
-                started.keep(request.console_socket)
-        elif terminal:
-            started.own_terminal()
         streams = _Streams(stdin, stdout, stderr)
         request.stdio = (streams.theirs[0], streams.theirs[1], streams.theirs[2])
+        started = _Start(entry, state, spec, request)
         try:
+            started.prepare(console_socket, terminal, detached)
             made = started.run(pidfd_socket, pid_file)
         except BaseException:
             streams.close(both=True)
             raise
         finally:
             streams.close()
+            started.close()
         made.stdin, made.stdout, made.stderr = streams.ours
         return made
 
@@ -158,6 +156,24 @@ class _Start:
         """Close this one when the process has its own copy."""
         self._fds.append(fd)
 
+    def prepare(self, console_socket: str | int | None, terminal: bool, detached: bool) -> None:
+        """Connect the console socket, or have the terminal's master sent to ourselves."""
+        if detached or console_socket is not None or not terminal:
+            handover.check_terminal(terminal, console_socket is not None, detached=True)
+        if console_socket is not None:
+            self.request.console_socket = handover.connected(console_socket, "console")
+            if isinstance(console_socket, str):
+                self.keep(self.request.console_socket)
+        elif terminal:
+            self.own_terminal()
+
+    def close(self) -> None:
+        """Let go of what was only for the start."""
+        while self._fds:
+            os.close(self._fds.pop())
+        if self._receiver:
+            self._receiver.close()
+
     def own_terminal(self) -> None:
         """Have the terminal's master sent to ourselves."""
         from _socket import AF_UNIX, SOCK_STREAM, socketpair
@@ -167,15 +183,8 @@ class _Start:
         self.keep(self.request.console_socket)
 
     def run(self, pidfd_socket: str | None, pid_file: str | None) -> Process:
-        try:
-            child = joining.join(self.entry, self.state, self.spec, self.request)
-        except BaseException:
-            if self._receiver:
-                self._receiver.close()
-            raise
-        finally:
-            for fd in self._fds:
-                os.close(fd)
+        """Join the container, tell who is to know, and let the process run."""
+        child = joining.join(self.entry, self.state, self.spec, self.request)
         try:
             return self._let_go(child, pidfd_socket, pid_file)
         except BaseException as error:
@@ -187,8 +196,6 @@ class _Start:
             raise
         finally:
             child.close()
-            if self._receiver:
-                self._receiver.close()
 
     def _let_go(self, child: Child, pidfd_socket: str | None, pid_file: str | None) -> Process:
         assert self.spec.process is not None
@@ -202,7 +209,12 @@ class _Start:
         if pid_file is not None:
             # Last: who waits for it may signal the process at once.
             handover.write_pid_file(pid_file, child.pid)
-        child.go()
+        try:
+            child.go()
+        except BaseException:
+            if pid_file is not None:
+                os.unlink(pid_file)  # its absence tells conmon that nothing runs
+            raise
         made = Process(self.spec.process.args, child)
         made.terminal = master
         return made
@@ -226,11 +238,20 @@ def execute(
         options |= {"stdout": PIPE, "stderr": PIPE}
     if timeout is not None:
         options.setdefault("own_cgroup", True)
-    process = popen(root, container_id, args, **options)
+        options["deadline"] = deadline = monotonic() + timeout
     try:
-        output, errors = process.communicate(input, timeout)
+        process = popen(root, container_id, args, **options)
+    except NotReady:
+        raise ExecTimeout(args, timeout or 0.0, None, None) from None
+    try:
+        left = None if timeout is None else max(0.0, deadline - monotonic())
+        output, errors = process.communicate(input, left)
+    except ExecTimeout as error:
+        # Of all the time, not of what the start has left of it.
+        raise ExecTimeout(process.args, timeout or 0.0, error.output, error.errors) from None
     except BaseException:
         process.kill()
+        process.wait()
         raise
     finally:
         process.close()

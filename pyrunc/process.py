@@ -32,6 +32,7 @@ class Process:
         stdin, stdout, stderr: our ends of the pipes that were asked for, else None.
         terminal: the master of its terminal if one was asked for, else None.
         timed_out: whether a time-out has ended it.
+        left_behind: why its own cgroup could not be removed, or "".
     """
 
     def __init__(self, args: tuple[str, ...], child: Child) -> None:
@@ -42,6 +43,7 @@ class Process:
         self.stderr: BinaryIO | None = None
         self.terminal: BinaryIO | None = None
         self.timed_out = False
+        self.left_behind = ""
         self._pidfd, child.pidfd = child.pidfd, -1
         self._leaf, child.leaf = child.leaf, None
         self._exit: Exit | None = None
@@ -103,7 +105,10 @@ class Process:
         """What it has left in a cgroup of its own goes with it."""
         if self._leaf is not None:
             leaf, self._leaf = self._leaf, None
-            leaf.end()
+            try:
+                leaf.end()
+            except PyruncError as error:
+                self.left_behind = str(error)
 
     def send_signal(self, signal: int) -> None:
         """Send it a signal; one that has ended gets none."""
@@ -201,7 +206,7 @@ class Process:
             self.stdin = None
 
     def close(self) -> None:
-        """Close our ends of its pipes and terminal."""
+        """Close our ends of its pipes and terminal; `fileno` stays."""
         for end in (self.stdin, self.stdout, self.stderr, self.terminal):
             if end:
                 end.close()

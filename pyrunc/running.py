@@ -258,9 +258,14 @@ class Running:
         signals = Signals()
         try:
             process = self.popen(args, **options)
-            if process.terminal:
-                terminal = Terminal(os.dup(process.terminal.fileno()))
-            code = attend(process, signals, terminal).code
+            try:
+                if process.terminal:
+                    terminal = Terminal(os.dup(process.terminal.fileno()))
+                code = attend(process, signals, terminal).code
+            except BaseException:
+                process.kill()  # nobody attends to it
+                process.wait()
+                raise
         finally:
             if terminal:
                 terminal.restore()
@@ -270,7 +275,7 @@ class Running:
 
     def checkpoint(
         self, image_path: str, *, criu: dict[str, Any] | None = None, **dump: Any
-    ) -> None:
+    ) -> list[str]:
         """Store the container as an image, with CRIU; it then is deleted, unless it runs on.
 
         Args:
@@ -278,6 +283,9 @@ class Running:
             criu: what a restore may ask for too, as `lifecycle.criu.Options` takes it.
             dump: leave_running, pre_dump, parent_path, tcp_skip_in_flight, link_remap,
                 page_server, status_fd, as `lifecycle.checkpoint.Dump` takes them.
+
+        Returns:
+            Warnings of poststop hooks.
 
         Raises:
             ContainerNotFound: it has been deleted.
@@ -291,5 +299,4 @@ class Running:
         options = Options(image_path, **(criu or {}))
         with store.open_entry(self.root, self.id) as entry:
             ended = checkpoint(entry, options, Dump(**dump))
-        if ended:
-            delete(self.root, self.id, force=True)
+        return delete(self.root, self.id, force=True) if ended else []

@@ -135,6 +135,9 @@ STEP(set_ids)
 {
     const void *groups = span_bytes(s, s->groups);
     size_t count = s->groups.length / sizeof(gid_t);
+    /* -1 would leave root as it is; what checks a configuration has refused it before. */
+    if (s->uid >= UINT32_MAX || s->gid >= UINT32_MAX)
+        return fail_with(PR_CALL_SETRESUID, EINVAL, 0);
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
         return fail(PR_CALL_PRCTL);
     if (s->setgroups && syscall(SYS_setgroups, count, groups) < 0)

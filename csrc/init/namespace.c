@@ -49,6 +49,8 @@ STEP(join_cgroups)
 
 STEP(join_namespace)
 {
+    /* The host's, of a process that joins a container: who may trace it there could open it. */
+    set_reg(PR_REG_PROCFS, -1);
     if (setns(reg(s->ns), (int)s->flag) < 0)
         return fail(PR_CALL_SETNS);
     set_reg(s->ns, -1);

@@ -126,7 +126,8 @@ static const char *state_root(const struct line *line)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR"), *user = getenv("USER");
     if (line->root)
-        return line->root[0] == '/' ? line->root : NULL;
+        /* Python takes "." and ".." out, the kernel may follow a link first: another place. */
+        return line->root[0] == '/' && !strstr(line->root, "/.") ? line->root : NULL;
     if (geteuid() != 0)
         return NULL;
     if (runtime && *runtime && !(user && !strcmp(user, "root")))
@@ -218,7 +219,11 @@ static int do_start(const struct container *c)
         !is_thawed(c))
         return 0;
     int fifo = openat(c->directory, "exec.fifo", O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-    if (fifo < 0 || write(fifo, "0", 1) != 1)
+    /* The reader may die in between: an error, not our death without a word. */
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+    int written = fifo >= 0 && write(fifo, "0", 1) == 1;
+    signal(SIGPIPE, before);
+    if (!written)
         return 0;
     /* After the write, as start.py says why. */
     unlinkat(c->directory, "exec.fifo", 0);

@@ -171,6 +171,9 @@ static void run_line(struct writer *w, char *line)
     for (char *at; (at = strsep(&line, " ")) && count < WORDS;)
         word[count++] = at;
     switch (word[0] && !word[0][1] ? word[0][0] : 0) {
+    case 'H': /* for hosts whose hierarchies are these */
+        w->broken |= !word[1] || strcmp(word[1], w->layout);
+        break;
     case 'D':
         add(w, w->id, strlen(w->id));
         break;
@@ -240,12 +243,14 @@ static char *read_list(const char *root)
 int do_stats(const struct container *c, const char *root, const char *id)
 {
     static struct writer w;
-    static char directories[1 << 16];
+    static char directories[1 << 16], layout[4096];
     pid_t pid;
     char *list = read_list(root), *rest = directories, *line;
     if (!list || life_of(c, &pid) != LIFE_ALIVE ||
-        path_value(c, "directories", directories, sizeof directories) < 0)
+        path_value(c, "directories", directories, sizeof directories) < 0 ||
+        path_value(c, "layout", layout, sizeof layout) < 0)
         return 0;
+    w.layout = layout;
     while ((line = strsep(&rest, "\n")) && *line && w.hierarchies < HIERARCHIES)
         w.directories[w.hierarchies++] = line;
     w.id = id;

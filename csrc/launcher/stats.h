@@ -16,7 +16,7 @@ struct writer {
     int depth;
     const char *directories[HIERARCHIES];
     int hierarchies;
-    const char *id;
+    const char *id, *layout;
     char *data; /* of the file read last, and its name: many lines are about one file */
     char name[PATH_MAX];
     long family; /* of lists of block devices, the first that has any; 0 none */

@@ -134,8 +134,9 @@ void add_pressure(struct writer *w, char **word, int count)
         add_name(w, name);
         add(w, "{", 1);
         for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+            const char *end = strchrnul(at, '\n');
             at = strstr(at, members[i]);
-            if (!at) {
+            if (!at || at >= end || at[strlen(members[i])] != '=') {
                 w->broken = 1;
                 return;
             }

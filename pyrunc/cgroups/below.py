@@ -75,23 +75,29 @@ class Leaf:
     """A cgroup of its own for one process of a container, so that all that it starts ends with it.
 
     Below the container's, in one hierarchy only: what the container's limits hold there and in
-    the others holds it too.
+    the others holds it too. A container that may manage cgroups of its own can move its
+    processes elsewhere; what has left is not ended.
 
     Args:
         driver: of the container.
-        name: of the new cgroup, one component.
 
     Raises:
         CgroupError: it cannot be made.
     """
 
-    def __init__(self, driver: Driver, name: str) -> None:
+    def __init__(self, driver: Driver) -> None:
+        # A container must not know it before.
+        name = f"exec-{os.urandom(6).hex()}"
         index = driver.counting()
         parent, self.path = driver.directories[index], f"{driver.directories[index]}/{name}"
         try:
             # Nobody can make a symbolic link inside a cgroup filesystem.
             os.mkdir(self.path, 0o755)
-            self._fd = os.open(self.path, tree.DIRECTORY)
+            try:
+                self._fd = os.open(self.path, tree.DIRECTORY)
+            except OSError:
+                os.rmdir(self.path)
+                raise
         except OSError as error:
             raise tree.failure("make a cgroup below", "mkdir", error, parent) from error
         inner = list(driver.inner)

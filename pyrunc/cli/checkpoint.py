@@ -19,7 +19,7 @@ def run(line: Line, log: Log) -> int:
     """Store a container as an image."""
     options = line.options
     container = Container.load(line.arguments[0], root=root(line))
-    container.checkpoint(
+    warnings = container.checkpoint(
         options.get("image-path") or "checkpoint",
         criu=shared(line),
         leave_running=line.flag("leave-running"),
@@ -30,6 +30,8 @@ def run(line: Line, log: Log) -> int:
         page_server=_page_server(options.get("page-server", "")),
         status_fd=int(options.get("status-fd", "-1")),
     )
+    for warning in warnings:
+        log.warning(warning)
     return 0
 
 

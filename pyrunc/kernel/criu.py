@@ -8,7 +8,7 @@ it. Knows nothing of OCI.
 
 from __future__ import annotations
 
-from pyrunc.errors import PyruncError
+from pyrunc.errors import KernelError, PyruncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,12 +161,22 @@ def request(
             notification = decode(inner) if isinstance(inner, bytes) else {}
             script = notification.get(_SCRIPT, b"")
             name = script.decode(errors="replace") if isinstance(script, bytes) else ""
-            notified(name, _number(notification, _PID), descriptors)
+            _serve(notified, name, _number(notification, _PID), descriptors)
             connection.send(encode([(_TYPE, NOTIFY), (_NOTIFY_SUCCESS, 1)]))
     except (OSError, ValueError) as error:
         raise Failure("", 0, f"no answer ({error})") from None
     restored = answer.get(_RESTORED, b"")
     return _number(decode(restored), 1) if isinstance(restored, bytes) and restored else 0
+
+
+def _serve(
+    notified: Callable[[str, int, list[int]], None], name: str, pid: int, descriptors: list[int]
+) -> None:
+    """What fails there is ours, and not CRIU's."""
+    try:
+        notified(name, pid, descriptors)
+    except OSError as error:
+        raise KernelError(f"serve criu's {name}", "", error.errno or 0) from None
 
 
 def _receive(connection: socket) -> tuple[dict[int, int | bytes], list[int]]:

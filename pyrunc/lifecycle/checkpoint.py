@@ -174,11 +174,19 @@ def _of_container(state: dict[str, Any], spec: Spec) -> list[kernel.Field]:
 def _outside(state: dict[str, Any], spec: Spec) -> list[kernel.Field]:
     """Mounts that lead out of the container: they are not stored."""
     fields = [criu.pairs("ext_mnt", path, path) for path in criu.external_mounts(spec)]
+    directories = _own_tmpfs(int(state["pid"]))
     for path in spec.linux.maskedPaths if spec.linux else ():
         # Files are covered by the container's /dev/null, directories by a tmpfs of their own.
-        if not os.path.isdir(f"/proc/{state['pid']}/root{path}"):
+        if path not in directories:
             fields.append(criu.pairs("ext_mnt", path, "/dev/null"))
     return fields
+
+
+def _own_tmpfs(pid: int) -> set[str]:
+    """Where a process has a tmpfs: by its list of mounts, as its links could lead anywhere."""
+    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        rows = [line.partition(" - ") for line in file]
+    return {first.split()[4] for first, _, last in rows if last.startswith("tmpfs ")}
 
 
 def _describe(options: criu.Options, state: dict[str, Any]) -> None:

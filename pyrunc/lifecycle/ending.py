@@ -69,7 +69,8 @@ def keep(root: str, container_id: str, exit: Exit) -> None:
     """Keep it with the container's state; a container that is deleted needs none."""
     try:
         with store.open_entry(root, container_id) as entry:
-            if entry.has(store.STATE):  # else it is being deleted
+            entry.lock()
+            if entry.has(store.STATE):  # else it has just been deleted
                 entry.replace(store.EXIT, exit.to_dict())
     except (OSError, PyruncError):
         pass
@@ -82,7 +83,10 @@ def told(root: str, container_id: str) -> Exit | None:
             found = entry.document(store.EXIT)
     except PyruncError:
         return None
-    return None if found is None else Exit(**found)
+    try:
+        return None if found is None else Exit(**found)
+    except TypeError:
+        return None  # damaged
 
 
 def _until_over(pidfd: int) -> None:

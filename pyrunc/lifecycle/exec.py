@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-from itertools import count
 
 from pyrunc import cgroups
 from pyrunc.errors import ContainerNotRunning, KernelError, StartError, StateError
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
 
 _SIGKILL, _SIGSYS = 9, 31
 _LOOKS, _PAUSE = 50, 0.01
-# Names of cgroups, unlike in all threads of this process.
-_NUMBERS = count()
+# Engines give up after 30 to 240.
+_READY_SECONDS = 120.0
 STOPPED_TEXT = "cannot exec in a stopped container"
 
 
@@ -49,10 +48,11 @@ class Request:
         cgroup: a path below the container's cgroup for each controller; "" is all of them.
         own_cgroup: put it into a new cgroup below the container's; `Child.leaf` is it.
         ignore_paused: join a paused container too; the process runs when it is resumed.
+        deadline: of time.monotonic(), for getting ready; None for a generous one.
     """
 
     __slots__ = (
-        "cgroup", "console_socket", "ignore_paused", "own_cgroup", "preserve_fds", "stdio",
+        "cgroup", "console_socket", "deadline", "ignore_paused", "own_cgroup", "preserve_fds", "stdio",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +64,7 @@ class Request:
         cgroup: dict[str, str] | None = None,
         own_cgroup: bool = False,
         ignore_paused: bool = False,
+        deadline: float | None = None,
     ) -> None:
         self.stdio = stdio
         self.console_socket = console_socket
@@ -71,6 +72,7 @@ class Request:
         self.cgroup = cgroup or {}
         self.own_cgroup = own_cgroup
         self.ignore_paused = ignore_paused
+        self.deadline = deadline
 
 
 def check_status(entry: Entry, state: dict[str, Any], ignore_paused: bool) -> str:
@@ -127,6 +129,7 @@ class _Joining:
         self.state = state
         self.spec = spec
         self.request = request
+        self.paused = paused
         affinity = self.process.execCPUAffinity
         # Moved from outside where it must not begin in the cgroup.
         self.waits = paused or bool(affinity and affinity.initial)
@@ -142,7 +145,7 @@ class _Joining:
         if request.own_cgroup and self.driver.inner:
             from pyrunc.cgroups import below
 
-            self.leaf = below.Leaf(self.driver, f"exec-{os.getpid()}-{next(_NUMBERS)}")
+            self.leaf = below.Leaf(self.driver)
             self.driver = self.leaf.driver
 
     @property
@@ -177,10 +180,10 @@ class _Joining:
         except BaseException as error:
             child.kill()
             child.close()
-            if self.killed or is_unanswered(error):
+            # ESRCH: its init is gone; ENOMEM: its pid namespace takes no process any more.
+            gone = isinstance(error, StartError) and error.errno in (errno.ESRCH, errno.ENOMEM)
+            if gone or self.killed or is_unanswered(error):
                 refuse_if_ending(self.state)
-            if isinstance(error, StartError) and error.errno == errno.ESRCH:
-                raise ContainerNotRunning(STOPPED_TEXT) from None  # while we were joining it
             raise
         return child
 
@@ -239,6 +242,7 @@ class _Joining:
             seccomp=seccomp,
             seccomp_flags=flags,
             console=self.process.terminal,
+            inside=True,
         )
         return joining.compile_joining(self.spec, host_facts.probe(self.driver.layout), options)
 
@@ -250,11 +254,19 @@ class _Joining:
             },
             lambda: self._why_dead(child),
             lambda fd: self._listener(child.pid, fd),
+            self._deadline(),
         )
         if "resctrl" in self.state:
             from pyrunc.lifecycle.resctrl import Group
 
             Group.from_dict(self.state["resctrl"]).join(child.pid)
+
+    def _deadline(self) -> float | None:
+        if self.request.deadline is not None or self.paused:
+            return self.request.deadline
+        from time import monotonic
+
+        return monotonic() + _READY_SECONDS
 
     def _listener(self, pid: int, fd: int) -> None:
         from pyrunc.lifecycle import filters, hooks

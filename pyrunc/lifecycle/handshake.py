@@ -49,6 +49,12 @@ _SPACE_FOR_ONE_FD = 24  # CMSG_SPACE(sizeof(int))
 _OUTPUT_KEPT = 64 << 10
 
 
+class NotReady(PyruncError):
+    """pyrunc-init has not done its steps in the time that it was given."""
+
+    code = "not-ready"
+
+
 class Child:
     """pyrunc-init while it makes itself ready.
 
@@ -117,6 +123,8 @@ class Child:
                 pidfd_send_signal(self.pidfd, 9)
             except ProcessLookupError:
                 pass
+        # First: it may be waiting for a word that never comes.
+        self.sync.close()
         found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
         self.close()
         assert found is not None
@@ -136,6 +144,7 @@ class Child:
         answers: dict[str, Callable[[], None]],
         died: Callable[[], str],
         listener: Callable[[int], None],
+        deadline: float | None = None,
     ) -> None:
         """Serve its requests until it is ready to be started.
 
@@ -143,11 +152,15 @@ class Child:
             answers: what to do for each kind of message before it may go on.
             died: says why it may have died without a word.
             listener: gets the descriptor of a seccomp listener.
+            deadline: of time.monotonic(); who is in the container may hold it up for ever.
 
         Raises:
+            NotReady: the deadline has passed.
             PyruncError: a step failed, or it died.
         """
         while True:
+            if deadline is not None:
+                self._await_until(deadline)
             report, fd = self._receive(died)
             if report.kind == "failure":
                 raise exception_for(report, self.plan.steps[report.step], self._drain())
@@ -155,13 +168,29 @@ class Child:
                 return
             if report.kind == "forked":
                 self._adopt(report.value, fd)
-            elif report.kind == "directory":
+            elif report.kind == "directory" and fd >= 0 and self._may_send():
                 self.directories.append(fd)
             elif report.kind == "listener":
                 self._hand_over(fd if fd >= 0 else self._take(report.value), listener)
-            else:
+            elif report.kind in answers and fd < 0:
                 answers[report.kind]()
+            else:
+                if fd >= 0:
+                    os.close(fd)
+                raise PyruncError(f"pyrunc-init asks for what is not its part: {report.kind}")
             self.go()
+
+    def _may_send(self) -> bool:
+        wanted = sum(1 for step in self.plan.steps if step.NAME == "send_directory")
+        return len(self.directories) < wanted
+
+    def _await_until(self, deadline: float) -> None:
+        from time import monotonic
+
+        poll = select.poll()
+        poll.register(self.sync.fileno(), select.POLLIN)
+        if not poll.poll(max(0.0, deadline - monotonic()) * 1000):
+            raise NotReady("the process did not get ready in time; something holds it up")
 
     def _take(self, number: int) -> int:
         """A descriptor out of the process. Its number is the process's word, and is checked by

@@ -157,7 +157,7 @@ def complete(process: Process, spec: Spec) -> None:
     base = spec.process
     assert base is not None
     for name in _INHERITED:
-        if not getattr(process, name):
+        if getattr(process, name) in (None, ()):
             setattr(process, name, getattr(base, name))
     if process.user.umask is None:
         process.user.umask = base.user.umask

@@ -70,12 +70,18 @@ def _cgroup(state: dict[str, Any], cgroup: Driver) -> dict[str, str]:
     if freezer:
         rows["thawed"] = "\n".join(freezer)
     if cgroup.inner:
+        rows["layout"] = _layout(cgroup)
         rows["directories"] = "".join(f"{path}\n" for path in cgroup.directories)
         rows["members"] = cgroup.directories[cgroup.counting()]
     plain = not (state["hooks"].get("poststop") or state["notify"] or "resctrl" in state)
     if plain and not cgroup.needs_process:
         rows["remove"] = "".join(f"{path}\n" for path in reversed(cgroup.directories))
     return rows
+
+
+def _layout(cgroup: Driver) -> str:
+    """The host's hierarchies in one word: what is numbered by them fits no other host."""
+    return "|".join(f"{h.mount}:{','.join(h.names)}" for h in cgroup.layout.hierarchies)
 
 
 def write_stats(root: str, cgroup: Driver) -> None:
@@ -109,7 +115,7 @@ def write_stats(root: str, cgroup: Driver) -> None:
     try:
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, program(unified, where, counted, reserved).encode())
+            os.write(fd, program(_layout(cgroup), unified, where, counted, reserved).encode())
         finally:
             os.close(fd)
         os.rename(part, f"{root}/:stats")

@@ -147,11 +147,23 @@ class _Restoration(Creation):
             if not self.pid:
                 raise PyruncError("criu restored no process")
         except BaseException as error:
-            if self.pidfd >= 0:
-                os.close(self.pidfd)
-                self.pidfd = -1
+            self._end_restored()
             self.undo(entry, None, error)
             raise
+
+    def _end_restored(self) -> None:
+        """It is our child, and maybe in no cgroup of its own."""
+        from _signal import pidfd_send_signal
+
+        if self.pidfd < 0:
+            return
+        try:
+            pidfd_send_signal(self.pidfd, 9)
+            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+        os.close(self.pidfd)
+        self.pidfd = -1
 
     def _binds(self) -> list[Mount]:
         return [m for m in self.spec.mounts if criu.is_bind(m.type, m.options)]

@@ -6,6 +6,7 @@ that it is read from. One list serves all containers of a state root: files are 
 number of the hierarchy, whose directories each container's `quick` file has. A test compares
 what comes out with what Python prints.
 
+    H LAYOUT                what the numbers of hierarchies are about
     L TEXT                  the text as it is
     D                       the container's id
     O NAME, S NAME          open an object; S: leave it out when it stays empty
@@ -39,16 +40,17 @@ FORMAT = "pyrunc-stats-1"
 _MICRO = 1000
 
 
-def program(unified: bool, where: Where, sizes: Iterable[str], reserved: bool) -> str:
+def program(layout: str, unified: bool, where: Where, sizes: Iterable[str], reserved: bool) -> str:
     """The list for a host.
 
     Args:
+        layout: a word for the host's hierarchies; containers of another layout are Python's.
         unified: cgroup v2; `where` is then asked with "" as the controller.
         where: names a file.
         sizes: of huge pages.
         reserved: whether the kernel counts reserved huge pages.
     """
-    lines = [FORMAT, 'L {"type":"stats","id":"', "D", 'L ","data":{']
+    lines = [FORMAT, f"H {layout}", 'L {"type":"stats","id":"', "D", 'L ","data":{']
     if unified:
         lines += _unified(lambda name: where("", name), sizes, reserved)
     else:

@@ -34,12 +34,13 @@ class Options:
         started_state: the same with status "created", for startContainer hooks.
         console: the terminal's master is to be sent to register CONSOLE.
         environment: variables added to process.env (LISTEN_FDS, NOTIFY_SOCKET).
+        inside: the container is there, and a process joins it.
     """
 
     __slots__ = (
         "bundle", "cgroup_joins", "cgroup_paths", "cgroup_waits", "console", "container_id",
-        "environment", "hook_state", "keyring", "no_pivot", "rootfs", "seccomp", "seccomp_flags",
-        "started_state",
+        "environment", "hook_state", "inside", "keyring", "no_pivot", "rootfs", "seccomp",
+        "seccomp_flags", "started_state",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +60,7 @@ class Options:
         started_state: tuple[str, str] = ("", ""),
         console: bool = False,
         environment: tuple[str, ...] = (),
+        inside: bool = False,
     ) -> None:
         self.container_id = container_id
         self.bundle = bundle
@@ -74,6 +76,7 @@ class Options:
         self.started_state = started_state
         self.console = console
         self.environment = environment
+        self.inside = inside
 
 
 class Plan:

@@ -49,7 +49,11 @@ def compile_criu(
         The plan; registers from SOCKET on are the socket, the inherited and the joins.
     """
     first = SOCKET + 1 + inherited
-    made: list[Step] = [steps.ParentDeath(signal=_SIGKILL)]
+    made: list[Step] = []
+    if rootfs:
+        # What is half restored goes with whoever asks for it. In the middle of a dump CRIU must
+        # not die with its caller: it holds the container's processes, and lets them go itself.
+        made.append(steps.ParentDeath(signal=_SIGKILL))
     # What it restores has to begin in the container's cgroup.
     if waits:
         made.append(steps.Sync(message=CGROUP, pointer="/linux/cgroupsPath"))

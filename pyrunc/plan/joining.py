@@ -75,6 +75,8 @@ def order(ctx: Context, target: int) -> list[Step]:
         # open (CVE-2016-9962), as soon as it can see us.
         steps.Dumpable(value=0),
     ]
+    # By the host's /proc, which the first join closes.
+    made += process.joining_labels(ctx)
     # Before any namespace: nothing may run in the container that its limits do not hold.
     made += _cgroups(ctx)
     made += _enter(ctx, target)
@@ -83,11 +85,10 @@ def order(ctx: Context, target: int) -> list[Step]:
     made += _root(ctx)
     if ctx.options.keyring:
         # By its name, in the user namespace that owns it: the container's own.
-        made += process.keyring(ctx)
+        made += process.joined_keyring(ctx)
     if ctx.options.console:
         made.append(process.console(ctx, mount=0))
     made.append(process.umask(ctx))
-    made += process.profile(ctx)
     made += process.drop_privileges(ctx, [])
     return made
 

@@ -31,6 +31,11 @@ def needs_procfs(ctx: Context) -> bool:
     return bool(labels or ctx.options.no_pivot or (ctx.spec.linux and ctx.spec.linux.sysctl))
 
 
+def joined_keyring(ctx: Context) -> list[Step]:
+    """The container's, which is there."""
+    return [_join_keyring(ctx)]
+
+
 def keyring(ctx: Context) -> list[Step]:
     label = ctx.spec.process.selinuxLabel if ctx.spec.process else None
     key = _join_keyring(ctx)
@@ -75,6 +80,17 @@ def profile(ctx: Context) -> list[Step]:
     if not name:
         return []
     return [_label("apparmor/exec", "exec", f"exec {name}", "/process/apparmorProfile")]
+
+
+def joining_labels(ctx: Context) -> list[Step]:
+    """Both labels of a process that joins a container, from its next execve on.
+
+    A fork keeps them, so they are told before the first namespace is entered: afterwards
+    nothing may be open of the host's, and its /proc is what tells them.
+    """
+    label = ctx.spec.process.selinuxLabel if ctx.spec.process else None
+    made = profile(ctx)
+    return [*made, _label("exec", None, label, "/process/selinuxLabel")] if label else made
 
 
 def _label(file: str, older: str | None, value: str, pointer: str) -> Step:
@@ -203,7 +219,7 @@ def _as_runtime(ctx: Context, process: Process) -> list[Step]:
 
         # While CAP_SYS_NICE is held, and before a filter could forbid the calls.
         made += compile_scheduling(process, linux)
-    if process.selinuxLabel:
+    if process.selinuxLabel and not ctx.options.inside:
         # After all that this label could be refused, before the filter.
         made.append(_label("exec", None, process.selinuxLabel, "/process/selinuxLabel"))
     if program is not None and not process.noNewPrivileges:

@@ -17,13 +17,15 @@ from pyrunc.spec.names import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.spec.model import Capabilities, IOPriority, Process, Rlimit, Scheduler
+    from pyrunc.spec.model import Capabilities, IOPriority, Process, Rlimit, Scheduler, User
 
 # execve(2): the kernel takes at most three quarters of 8 MiB, whatever RLIMIT_STACK says.
 MAX_ARGUMENT_BYTES = 6 << 20
 # setgroups(2): NGROUPS_MAX.
 MAX_GROUPS = 65536
 MAX_UMASK = 0o777
+# (uid_t) -1: no id (credentials(7)).
+NO_ID = 2**32 - 1
 OOM_SCORE_LIMIT = 1000
 _KNOWN_CAPABILITIES = frozenset(CAPABILITIES)
 
@@ -58,6 +60,7 @@ def check_process(process: Process, base: str, warnings: list[str]) -> None:
         raise SpecError(
             f"must have no bits but 0o777, not 0o{umask:o}", pointer=f"{base}/user/umask"
         )
+    _check_ids(process.user, f"{base}/user")
     if len(process.user.additionalGids) > MAX_GROUPS:
         raise SpecError(
             f"{len(process.user.additionalGids)} groups, the kernel takes {MAX_GROUPS} at most",
@@ -73,6 +76,15 @@ def check_process(process: Process, base: str, warnings: list[str]) -> None:
         _check_scheduler(process.scheduler, f"{base}/scheduler")
     if process.ioPriority:
         _check_io_priority(process.ioPriority, f"{base}/ioPriority")
+
+
+def _check_ids(user: User, base: str) -> None:
+    named = {"uid": user.uid, "gid": user.gid}
+    named |= {f"additionalGids/{i}": gid for i, gid in enumerate(user.additionalGids)}
+    for name, value in named.items():
+        # A library's caller may give anything; setresuid(2) takes -1 for "as it is": root.
+        if not isinstance(value, int) or not 0 <= value < NO_ID:
+            raise SpecError(f"must be from 0 to {NO_ID - 1}, not {value}", pointer=f"{base}/{name}")
 
 
 def _check_env(env: tuple[str, ...], base: str) -> None:

@@ -487,3 +487,18 @@ def test_no_program_of_the_host_is_needed(runtime, running):
                           stdin=subprocess.DEVNULL, check=False, timeout=60)  # fmt: skip
     assert done.stdout == "x\n"
     assert shutil.which("busybox")
+
+
+@pytest.mark.parametrize("member", ["uid", "gid"])
+def test_no_id_is_not_root(runtime, bundle, running, tmp_path, member):
+    """(uid_t) -1 tells setresuid(2) to leave what is there: the runtime's own."""
+    user = {"uid": 1000, "gid": 1000} | {member: 2**32 - 1}
+    path = tmp_path / "p"
+    path.write_text(json.dumps({"args": ["/bin/id"], "cwd": "/", "user": user}))
+    done = runtime("exec", "-p", str(path), running, check=False)
+    assert (done.returncode, done.stdout) == (255, "")
+    assert f"/user/{member}: must be from 0 to 4294967294" in done.stderr
+    bundle.config["process"]["user"] = user
+    done = runtime.run(bundle.args("/bin/id"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"/process/user/{member}: must be from 0 to 4294967294" in done.stderr

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -206,6 +207,67 @@ def test_stopped_and_deleted(runtime, bundle):
             made.exec(["/bin/true"])
     with pytest.raises(pyrunc.ContainerNotFound):
         made.exec(["/bin/true"])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"uid": -1}, {"uid": 2**32}, {"uid": 2**32 - 1}, {"gid": 2**32, "uid": 0}, {"uid": "x"},
+     {"groups": (2**32,)}, {"groups": (-1,)}, {"groups": ("x",)}],
+)  # fmt: skip
+def test_ids_out_of_range(container, odd):
+    with pytest.raises(pyrunc.SpecError, match="must be from 0 to 4294967294"):
+        container.exec(["/bin/id"], **odd)
+
+
+# All that comes is stopped at once, but for the first process and this one itself.
+STOPPER = """
+while [ ! -e /dev/shm/end ]; do
+  for p in /proc/[0-9]*; do
+    n=${p#/proc/}
+    [ "$n" != 1 ] && [ "$n" != $$ ] && kill -STOP "$n" 2>/dev/null
+  done
+done
+"""
+
+
+def test_a_container_that_holds_up_who_comes(container):
+    def many():
+        for _ in range(20):
+            container.exec(["/bin/sleep", "0.05"], timeout=2)
+
+    with container.popen(["/bin/sh", "-c", STOPPER], stdout=pyrunc.DEVNULL) as stopper:
+        time.sleep(0.3)
+        with pytest.raises(pyrunc.ExecTimeout):
+            many()
+        stopper.kill()
+    assert members(container) == [container.pid]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_streams_that_are_none(container, terminal):
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(AttributeError):
+            container.popen(["/bin/true"], stdin=pyrunc.PIPE, stdout=object(), terminal=terminal)
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_exception_in_the_middle_leaves_no_child(container):
+    def interrupt(*_):
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    try:
+        with pytest.raises(InterruptedError):
+            container.exec(["/bin/sleep", "1000"], capture_output=True)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert members(container) == [container.pid]
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    assert children == [str(container.pid)]
 
 
 # --- how a container ended, for others -------------------------------------------------------

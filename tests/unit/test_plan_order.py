@@ -310,6 +310,9 @@ def check_joining(plan: Plan, case: Case) -> None:
     assert plan.steps[0] == s.ParentDeath(signal=9)
     if joins:
         assert plan.steps[1] == s.Dumpable(value=0)
+    # The host's /proc is closed by the first join.
+    labels = places(plan, s.Label)
+    assert max(labels, default=0) < first or not labels
     # In its limits before anything of the container can see it.
     cgroups = places(plan, s.JoinCgroups, s.Affinity)
     assert max(cgroups, default=0) <= first
