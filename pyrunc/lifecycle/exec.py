@@ -52,7 +52,8 @@ class Request:
     """
 
     __slots__ = (
-        "cgroup", "console_socket", "deadline", "ignore_paused", "own_cgroup", "preserve_fds", "stdio",
+        "cgroup", "console_socket", "deadline", "ignore_paused", "own_cgroup", "preserve_fds",
+        "stdio",
     )  # fmt: skip
 
     def __init__(
