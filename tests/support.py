@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +130,37 @@ class Runtime:
             assert time.monotonic() < deadline, f"{name} did not become {status}"
             time.sleep(0.01)
 
+    def spawn(self, *args: str, **options: Any) -> subprocess.Popen[bytes]:
+        options.setdefault("stdin", subprocess.DEVNULL)
+        command = [*self.prefix, self.program, "--root", str(self.root), *self.options, *args]
+        return subprocess.Popen(command, **options)
+
     def clean(self) -> None:
         for name in self.ids:
             self("delete", "--force", name, check=False)
+
+
+def put(runtime: Runtime, bundle: Bundle, state: str) -> str:
+    """A container in a state; its name."""
+    if state == "none":
+        return runtime.new_id()
+    name = runtime.create(bundle)
+    if state != "created":
+        runtime("start", name)
+    if state == "paused":
+        runtime("pause", name)
+    if state == "stopped":
+        runtime("kill", name, "KILL")
+        runtime.until(name, "stopped")
+    return name
+
+
+def in_time(ready: Callable[[], object], seconds: float = 20) -> None:
+    """Poll until it is so."""
+    deadline = time.monotonic() + seconds * SLOW
+    while not ready():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)
 
 
 def lacks_runc() -> str:

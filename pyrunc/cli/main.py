@@ -72,7 +72,7 @@ def _prefix(command: str, stage: str = "") -> str:
     """runc's own words: docker and containerd hand them to people, who search for them."""
     if command == "exec":
         return f"exec failed: {stage}"
-    return f"runc {command} failed: {stage}" if command in ("create", "run", "restore") else ""
+    return f"runc {command} failed: {stage}" if command in ("create", "run") else ""
 
 
 def _log(line: Line) -> Log:

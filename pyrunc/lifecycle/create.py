@@ -134,7 +134,8 @@ class Creation:
             "ociVersion": spec.ociVersion,
             "bundle": request.bundle,
             "rootfs": self.rootfs,
-            "annotations": spec.annotations,
+            # Sorted, as Go prints a map: what compares `state` with runc's compares bytes.
+            "annotations": dict(sorted(spec.annotations.items())),
             "resources": kept_resources(spec),
             "hooks": spec.raw.get("hooks") or {},
             "notify": request.notify,

@@ -309,7 +309,9 @@ def status_of(pid: int, flags: int = 0) -> int | None:
 
 def reap(pid: int) -> int:
     """waitpid(2) for an adopted child, but not for ever."""
-    ended = in_time("the end of init", lambda: [c for c in [status_of(pid, os.WNOHANG)] if c is not None])
+    ended = in_time(
+        "the end of init", lambda: [c for c in [status_of(pid, os.WNOHANG)] if c is not None]
+    )
     return int(ended[0])
 
 

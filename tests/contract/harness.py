@@ -88,7 +88,8 @@ class Case:
         for name in self.runtime.ids:
             subprocess.run(
                 [self.runtime.program, "--root", str(self.runtime.root), "delete", "-f", name],
-                check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=60 * support.SLOW,
+                check=False, capture_output=True, stdin=subprocess.DEVNULL,
+                timeout=60 * support.SLOW,
             )  # fmt: skip
             support.remove_cgroups(name)
 
@@ -144,5 +145,10 @@ def observe(row: Row, program: str, directory: Path, template: dict[str, Any]) -
     try:
         row.play(case)
         return case.facts
+    except (AssertionError, ValueError) as error:
+        # crun lacks commands whose output a row reads; for the others this is a failure.
+        if case.kind != "crun":
+            raise
+        return [*case.facts, f"the row ends here: {type(error).__name__}"]
     finally:
         case.close()

@@ -16,7 +16,11 @@ from harness import STATES, Case, add, row
 def keys(value: object, name: str = "") -> list[str]:
     """The names in a JSON document, in their order."""
     if isinstance(value, dict):
-        return [line for key, of in value.items() for line in [f"{name}.{key}", *keys(of, f"{name}.{key}")]]
+        return [
+            line
+            for key, of in value.items()
+            for line in [f"{name}.{key}", *keys(of, f"{name}.{key}")]
+        ]
     return []
 
 
@@ -91,7 +95,10 @@ def version(case: Case) -> None:
     done = case.podman("--version")
     case.fact("exit", done.code)
     case.fact("words", [line.split()[0] for line in done.out.splitlines()])
-    case.fact("lines with `version`", [n for n, line in enumerate(done.out.splitlines()) if "version" in line])
+    case.fact(
+        "lines with `version`",
+        [n for n, line in enumerate(done.out.splitlines()) if "version" in line],
+    )
 
 
 @row("0.3, 0.5", "create, start, exec -d, kill, delete: silent; the pid file has no newline")
@@ -200,7 +207,9 @@ def buildkit(case: Case) -> None:
         user = {"uid": 0, "gid": 0}
         args = ["/bin/sleep", "100"]
         process.write_text(json.dumps({"cwd": "/", "user": user, "args": args}))
-        inside = kit.spawn("exec", "--process", str(process), "--pid-file", str(pid_file), case.name)
+        inside = kit.spawn(
+            "exec", "--process", str(process), "--pid-file", str(pid_file), case.name
+        )
         pid = in_time("pid file", lambda: pid_file.exists() and pid_file.read_text())
         os.kill(int(pid), signal.SIGKILL)
         case.fact("exec", wait(inside))

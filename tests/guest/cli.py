@@ -24,7 +24,7 @@ OUT = project.WORK / "out" / NAME
 BOOTS = 3
 # Two guests at once, as each takes one processor. The guest's own tests come last: docker and
 # systemd hand controllers down that the tests of v1 hierarchies need for themselves.
-SHARES = (("tests/differential",), ("tests/integration", "tests/guest"))
+SHARES = (("tests/differential",), ("tests/contract", "tests/integration", "tests/guest"))
 PYTEST = ("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=10")
 CANNOT = 125  # as with docker and podman: it was not the command that failed
 

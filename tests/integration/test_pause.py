@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pause and resume; and with them every command in every state (cli-contract section 6)."""
+"""pause and resume. Each command in each state: tests/contract/test_states.py."""
 
 from __future__ import annotations
 
@@ -11,81 +11,13 @@ from pathlib import Path
 
 import pytest
 import support
+from support import put
 
 import pyrunc
 
-STATES = ("none", "created", "running", "paused", "stopped")
 DNE = "container does not exist"
 NOT_PAUSED, NOT_RUNNING = "container not paused", "container not running"
 EVENTS = "container with id {} is not running"
-# Command -> exit code and message in each of STATES; None is success.
-TABLE = {
-    ("pause",): (DNE, None, None, NOT_RUNNING, NOT_RUNNING),
-    ("resume",): (DNE, NOT_PAUSED, NOT_PAUSED, None, NOT_PAUSED),
-    ("update", "--pids-limit", "77"): (DNE, None, None, None, NOT_RUNNING),
-    ("ps",): (DNE, None, None, None, None),
-    ("ps", "--format", "json"): (DNE, None, None, None, None),
-    ("events", "--stats"): (DNE, None, None, None, EVENTS),
-    ("kill", "0"): (DNE, None, None, None, NOT_RUNNING),
-    ("kill", "TERM"): (DNE, None, None, None, NOT_RUNNING),
-    ("kill", "--all", "TERM"): (DNE, None, None, None, None),
-    ("kill", "--all", "KILL"): (DNE, None, None, None, None),
-    ("kill", "9999"): (DNE, *["unable to signal init: invalid argument"] * 3, NOT_RUNNING),
-    ("kill", "-1"): (DNE, *["unable to signal init: invalid argument"] * 3, NOT_RUNNING),
-    ("kill", "nosuch"): (DNE, *['unknown signal "nosuch"'] * 4),
-}
-# runc's init has Go's handlers, so these end a created container of runc's.
-AFTER = {
-    ("pause",): "paused",
-    ("resume",): "running",
-    ("kill", "--all", "KILL"): "stopped",
-}
-
-
-def put(runtime, bundle, state):
-    """A container in a state."""
-    if state == "none":
-        return runtime.new_id()
-    name = runtime.create(bundle)
-    if state != "created":
-        runtime("start", name)
-    if state == "paused":
-        runtime("pause", name)
-    if state == "stopped":
-        runtime("kill", name, "KILL")
-        runtime.until(name, "stopped")
-    return name
-
-
-def line(command, name):
-    """The id stands behind the options, and before a signal."""
-    if command[0] != "kill":
-        return (*command, name)
-    return (*command[:-1], name, command[-1])
-
-
-@pytest.fixture(params=["runtime", "runc"])
-def either(request):
-    """Both runtimes; what is true for the contract has to be true for runc."""
-    return request.getfixturevalue(request.param)
-
-
-@pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("command", TABLE, ids=" ".join)
-def test_each_command_in_each_state(either, bundle, command, state):
-    name = put(either, bundle.args("/bin/sleep", "100"), state)
-    done = either(*line(command, name), check=False)
-    wanted = TABLE[command][STATES.index(state)]
-    if wanted is None:
-        assert (done.returncode, done.stderr) == (0, "")
-    else:
-        assert done.returncode == 1
-        message = wanted.format(name).replace('"', '\\"')
-        assert f'level=error msg="{message}' in done.stderr
-    if command in AFTER and wanted is None and state != "stopped":
-        either.until(name, AFTER[command])
-    elif wanted is not None and state != "none":
-        assert either.state(name)["status"] == state
 
 
 def test_a_paused_container_stands_still_and_goes_on(runtime, bundle, tmp_path):
