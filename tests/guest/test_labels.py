@@ -59,3 +59,31 @@ def test_a_profile_that_is_not_loaded(runtime, bundle):
     assert done.returncode == 1
     assert "[/process/apparmorProfile]" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_a_process_that_joins_runs_under_the_profile(runtime, bundle, profile, user):
+    """Told before the first namespace is entered, and kept by the fork into the container."""
+    linux = bundle.config["linux"]
+    if user:
+        linux["namespaces"].append({"type": "user"})
+        maps = [{"containerID": 0, "hostID": 0, "size": 65536}]
+        linux["uidMappings"] = linux["gidMappings"] = maps
+    name = runtime.create(bundle.args("/bin/sleep", "1000"))
+    runtime("start", name)
+    read = ("/bin/cat", "/proc/self/attr/current")
+    done = runtime("exec", "--apparmor", profile, name, *read)
+    assert done.stdout == f"{profile} (enforce)\n"
+    # Without the option it has none, as the container has none.
+    assert profile not in runtime("exec", name, *read).stdout
+    done = runtime("exec", "--apparmor", "pyrunc-nosuch", name, *read, check=False)
+    assert done.returncode == 255
+    assert "[/process/apparmorProfile]" in done.stderr
+
+
+def test_a_process_that_joins_has_the_containers_profile(runtime, bundle, profile):
+    bundle.config["process"]["apparmorProfile"] = profile
+    name = runtime.create(bundle.args("/bin/sleep", "1000"))
+    runtime("start", name)
+    done = runtime("exec", name, "/bin/cat", "/proc/self/attr/current")
+    assert done.stdout == f"{profile} (enforce)\n"
