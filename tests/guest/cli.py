@@ -22,9 +22,17 @@ NAME = os.environ.get("PYRUNC_GUEST_NAME", "up")
 KEPT = project.WORK / NAME
 OUT = project.WORK / "out" / NAME
 BOOTS = 3
-# Two guests at once, as each takes one processor. The guest's own tests come last: docker and
-# systemd hand controllers down that the tests of v1 hierarchies need for themselves.
-SHARES = (("tests/differential",), ("tests/contract", "tests/integration", "tests/guest"))
+# Two guests at once, as each takes one processor, and shares that take about as long. The guest's
+# own tests come last: docker and systemd hand controllers down that the tests of v1 hierarchies
+# need for themselves.
+_DRIVEN = tuple(
+    f"tests/integration/test_{name}.py"
+    for name in ("command_line", "events", "exec", "exec_library", "pause", "ps", "quick", "update")
+)
+SHARES = (
+    ("tests/differential", "tests/contract", *_DRIVEN),
+    ("tests/integration", "tests/guest", *(f"--ignore={path}" for path in _DRIVEN)),
+)
 PYTEST = ("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=10")
 CANNOT = 125  # as with docker and podman: it was not the command that failed
 
