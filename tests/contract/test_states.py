@@ -124,13 +124,6 @@ def test_each_command_in_each_state(either, bundle, command, state, tmp_path):
             assert now(either, name) == state
 
 
-def test_seventeen_by_six():
-    """The issue's count: `kill` with a shared pid namespace is the seventeenth (below)."""
-    assert len(STATES) == 6
-    assert all(len(cells) == len(STATES) for cells in TABLE.values())
-    assert len({command.split()[0] for command in TABLE} | {"kill shared"}) >= 15
-
-
 @pytest.mark.parametrize("state", STATES)
 def test_kill_in_a_shared_pid_namespace(runtime, bundle, state, tmp_path):
     """SIGKILL is for all processes; a stopped container's leftovers are killed, exit 0."""
