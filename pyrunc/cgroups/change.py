@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from pyrunc.cgroups import tree
-from pyrunc.errors import PyruncError
+from pyrunc.errors import CgroupError, PyruncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,14 +65,13 @@ def signal(driver: Driver, number: int) -> None:
 
     Raises:
         CgroupError: the kernel refuses.
-        PyruncError: the cgroup cannot be frozen.
     """
     from pyrunc.cgroups import signals
 
     paused = driver.frozen()
     try:
         if not paused:
-            driver.freeze()
+            _try_to_freeze(driver)
         signals.send(driver.pids, number)
     except OSError as error:
         path = driver.directories[0]
@@ -80,3 +79,13 @@ def signal(driver: Driver, number: int) -> None:
     finally:
         if not paused:
             driver.thaw()
+
+
+def _try_to_freeze(driver: Driver) -> None:
+    """Somebody may thaw it at the same time, or a process in it not stop: then as they run."""
+    try:
+        driver.freeze()
+    except CgroupError:
+        raise
+    except PyruncError:
+        pass  # not in time; `freeze` has thawed what it had frozen
