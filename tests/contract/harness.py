@@ -7,6 +7,7 @@ left has to be the same for every runtime, or is listed in reasons.py.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -80,6 +81,7 @@ class Case:
     def normal(self, text: str) -> str:
         text = text.replace(str(self.bundle.path), "BUNDLE").replace(self.name, "ID")
         text = text.replace(str(self.directory), "DIR")
+        text = re.sub(rf"{self.name[:-1]}\d+", "ID", text)
         text = re.sub(r"\b(py)?(runc|crun)(: \\*\"| version)", r"NAME\3", text)
         text = TIME.sub("TIME", text)
         return re.sub(r'("pid": ?)[1-9]\d*', r"\1PID", text)
@@ -91,6 +93,9 @@ class Case:
                 check=False, capture_output=True, stdin=subprocess.DEVNULL,
                 timeout=60 * support.SLOW,
             )  # fmt: skip
+            for cgroup in support.cgroups_named(name):
+                with contextlib.suppress(FileNotFoundError):  # only v2 has it
+                    Path(f"{cgroup}/cgroup.kill").write_text("1")
             support.remove_cgroups(name)
 
 

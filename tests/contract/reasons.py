@@ -64,6 +64,7 @@ REASONS = (
         ("create_directory", "exec_failures"),
         r'(exec: \\*"/bin\\*": )permission denied',
         r"\1is a directory",
+        v2=False,
     ),
     Reason(
         "as runc 1.5: state has the bundle's version, runc 1.1 its own",
@@ -108,8 +109,29 @@ REASONS = (
     Reason(
         "the failing write in the order of all of pyrunc's errors: what, where, call, errno",
         ("update_impossible",),
-        r'failed to write (\\*)"1\\*": write (\S+): invalid argument',
-        r"write 1 to \2: write: invalid argument [/cpu/quota]",
+        r'failed to write (\\*)"([\d ]+)\\*": write (\S+): invalid argument',
+        r"write \2 to \3: write: invalid argument [/cpu/quota]",
+    ),
+    Reason(
+        "an update is all or nothing (decision 33); runc 1.1 keeps what it wrote before",
+        ("update_rolled_back",),
+        "limit: 66",
+        "limit: 55",
+        v2=True,
+    ),
+    Reason(
+        "as runc 1.5: pressure stall information",
+        ("events_stats",),
+        r"key: \.data\.\w+\.psi.*\n",
+        side="pyrunc",
+        v2=True,
+    ),
+    Reason(
+        "huge pages by size also where nothing limits them; the guest's runc leaves them out",
+        ("events_stats",),
+        r"\nkey: \.data\.hugetlb\..*",
+        side="pyrunc",
+        v2=True,
     ),
     Reason(
         "pyrunc looks for the image's directory first, runc for its own file in it",
