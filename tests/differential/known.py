@@ -17,7 +17,7 @@ from difference import Difference, Known
 
 # Names of rows for tests outside CASES.
 OTHERS = (
-    *("hooks", "hooks_cwd", "hooks_mount", "state", "annotations", "terminal"),
+    *("hooks", "hooks_cwd", "hooks_mount", "state", "terminal"),
     *("limits_cpu", "limits_all"),
 )
 
@@ -248,12 +248,6 @@ RUNC = Known(
         r'("ociVersion": )"1\.[02]\.[0-9a-z-]*"',
         r'\1"1.3.0"',
         cases=("hooks", "state"),
-    ),
-    Difference(
-        "Go sorts the keys of annotations; pyrunc keeps config.json's order",
-        r'^(    "a": .*\n)(    "b": .*\n)',
-        r"\2\1",
-        cases=("annotations",),
     ),
     Difference(
         "hooks read the state from a memfd: a hook that reads nothing cannot block us",

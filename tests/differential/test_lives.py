@@ -168,7 +168,6 @@ def test_state(pair):
     runc, pyrunc = both(pair, change, states)
     assert '  "status": "running",' in runc
     assert '  "pid": 0,' in runc
-    runc = known.RUNC.expected(runc, "annotations")
     same(known.RUNC.expected(runc, "state"), pyrunc)
 
 
