@@ -84,6 +84,8 @@ class _Restoration(Creation):
 
     def run(self) -> tuple[int, int]:
         try:
+            # Of two faults runc tells of this one: it looks at the image last.
+            store.refuse_existing(self.request.root, self.request.container_id)
             fields = self.options.fields(self.spec, LOG) + self.wanted.fields()
             self.directories = self.options.directories(make=False)
             self.state["stdio"] = self._stored_stdio()

@@ -158,13 +158,7 @@ class Entry:
     def replace_bytes(self, name: str, data: bytes) -> None:
         """Replace a file, all or nothing."""
         part = f".{name}.new"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(part, flags, 0o600, dir_fd=self.fd)
-        try:
-            while data:
-                data = data[os.write(fd, data) :]
-        finally:
-            os.close(fd)
+        self._put(part, os.O_TRUNC, data)
         os.rename(part, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
     def document(self, name: str) -> dict[str, Any] | None:
@@ -175,7 +169,10 @@ class Entry:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file that is there once."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._put(name, os.O_EXCL, data)
+
+    def _put(self, name: str, mode: int, data: bytes) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | mode | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(name, flags, 0o600, dir_fd=self.fd)
         try:
             while data:
@@ -300,6 +297,16 @@ def create_entry(root: str, container_id: str) -> Entry:
         entry.close()
         raise gone
     return entry
+
+
+def refuse_existing(root: str, container_id: str) -> None:
+    """Tell of an id that is taken before anything else is said; `create_entry` decides.
+
+    Raises:
+        ContainerExists: somebody has it.
+    """
+    if os.path.lexists(f"{root}/{container_id}"):
+        raise ContainerExists
 
 
 def open_entry(root: str, container_id: str) -> Entry:

@@ -54,8 +54,6 @@ AFTER = {
     "start": "running", "pause": "paused", "kill KILL": "stopped", "kill --all KILL": "stopped",
     "create": "created", "run --detach": "running", "delete": "none", "delete --force": "none",
 }  # fmt: skip
-# With an image that is missing there are two faults; runc tells of the id first.
-IMAGE_FIRST = "restore --image-path IMAGE"
 
 
 def line(command, name, bundle, image):
@@ -106,8 +104,6 @@ def test_each_command_in_each_state(either, bundle, command, state, tmp_path):
     name = put(either, bundle.args("/bin/sleep", "100"), state)
     code, text = told(either, command, name, bundle, tmp_path)
     text = text.replace('\\"', '"')
-    if either.program != "runc" and command == IMAGE_FIRST:
-        wanted = TABLE[command][0]
     if either.program == "runc":  # it warns of what it could not freeze
         text = "".join(x for x in text.splitlines(True) if "level=warning" not in x)
     if wanted in ("", CRIU):  # not for the state: whatever CRIU says
