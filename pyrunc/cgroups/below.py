@@ -4,6 +4,7 @@ that its init has gone to, or a new one for it and what it starts."""
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pyrunc.cgroups import fs_driver, tree
@@ -65,6 +66,8 @@ def of_process(layout: Layout, pid: int) -> int:
     try:
         with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
             own = next((line[3:].rstrip("\n") for line in file if line.startswith("0::")), "/")
+        if "/../" in f"{own}/":
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         path += own
         return os.open(path, tree.DIRECTORY)
     except OSError as error:

@@ -143,7 +143,7 @@ def _ask(
             os.write(dump.status_fd, b"\0")
 
     try:
-        child.until_parked({}, criu.never_asked, criu.refuse_listener)
+        child.until_parked({}, criu.died, criu.refuse_listener)
         fields += criu.directory_fields(child.directories)
         child.go()
         kernel.request(

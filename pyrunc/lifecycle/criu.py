@@ -176,9 +176,9 @@ def directory_fields(opened: list[int]) -> list[criu.Field]:
     return [(criu.OPTIONS[name], fd) for name, fd in zip(names, opened, strict=False)]
 
 
-def first_number(plan_registers: int = plan_criu.SOCKET) -> int:
+def first_number() -> int:
     """The number that the socket has in CRIU; the inherited descriptors follow."""
-    return 3 + plan_registers
+    return 3 + plan_criu.SOCKET
 
 
 def search_path() -> str:
@@ -186,9 +186,9 @@ def search_path() -> str:
     return os.environ.get("PATH") or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def never_asked() -> str:
-    """For a start that no part of which could have died without a word."""
-    return "criu could not be started"
+def died() -> str:
+    """What to say of a process that has ended before it was CRIU."""
+    return "the process that was to be criu died before it was (out of memory, or killed?)"
 
 
 def refuse_listener(fd: int) -> None:

@@ -188,7 +188,7 @@ class _Restoration(Creation):
         try:
             child.until_parked(
                 {"cgroup": lambda: self.join(entry, child.pid)},
-                criu.never_asked,
+                criu.died,
                 criu.refuse_listener,
             )
             fields += criu.directory_fields(child.directories) + _own_cgroups(child.pid)
