@@ -20,7 +20,7 @@ $(VENV)/.packages:
 	@$(BIN)/pip install -q --disable-pip-version-check -r tools/requirements.txt
 	@touch $@
 
-$(VENV)/.built: $(VENV)/.packages setup.py pyproject.toml $(C) csrc/build_core.py csrc/core/*.cdef $(shell find pyrunc -name '*.py')
+$(VENV)/.built: $(VENV)/.packages setup.py pyproject.toml $(C) csrc/build_core.py tools/pack_modules.py csrc/core/*.cdef $(shell find pyrunc -name '*.py')
 	@$(BIN)/python setup.py -q build_ext --inplace
 	@$(BIN)/python setup.py -q build_native
 	@cp build/launcher/pyrunc $(BIN)/pyrunc
@@ -60,4 +60,4 @@ bench: build
 	$(BIN)/python tests/bench/bench.py
 
 clean:
-	rm -rf $(VENV) build pyrunc/pyrunc-init pyrunc/kernel/*.so pyrunc/kernel/_*.c
+	rm -rf $(VENV) build pyrunc/pyrunc-init pyrunc/modules-*.bin pyrunc/kernel/*.so pyrunc/kernel/_*.c

@@ -22,13 +22,14 @@ from setuptools.dist import Distribution
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 LAUNCHER = Path("build/launcher/pyrunc")
+STATIC = ["-static", "-s", "-ffunction-sections", "-Wl,--gc-sections"]
 WARNINGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
 
 
 def static_compiler() -> list[str]:
-    """The compiler for pyrunc-init.
+    """The compiler for pyrunc-init and the launcher.
 
-    musl, because a parked container keeps that program's pages: tens of KB with musl, 700 KB
+    musl, because a parked container keeps the former's pages: tens of KB with musl, 700 KB
     with a static glibc (docs/design.md, decision 4). Without musl-gcc the latter still works.
     """
     if chosen := os.environ.get("PYRUNC_INIT_CC"):
@@ -52,18 +53,26 @@ def compile_c(compiler: list[str], options: list[str], sources: list[str], targe
 
 def build_native(package: Path) -> None:
     """pyrunc-init into the package, the launcher into the build directory."""
-    options = ["-static", "-s", "-ffunction-sections", "-Wl,--gc-sections"]
     sources = sorted(str(p) for p in (HERE / "csrc" / "init").glob("*.c"))
-    compile_c(static_compiler(), options, sources, package / "pyrunc-init")
+    compile_c(static_compiler(), STATIC, sources, package / "pyrunc-init")
     base = Path(sys.base_prefix) / "bin" / f"python{sysconfig.get_python_version()}"
     defines = {
         "PYRUNC_PYTHON": os.path.realpath(base),
         "PYRUNC_VERSION": sysconfig.get_python_version(),
         "PYRUNC_SOURCE": str(HERE),
     }
-    options = ["-s", *(f'-D{name}="{value}"' for name, value in defines.items())]
+    defined = [f'-D{name}="{value}"' for name, value in defines.items()]
     sources = sorted(str(p) for p in (HERE / "csrc" / "launcher").glob("*.c"))
-    compile_c([os.environ.get("CC", "cc")], options, sources, LAUNCHER)
+    compile_c(static_compiler(), [*STATIC, *defined], sources, LAUNCHER)
+
+
+def pack_modules(package: Path, *arguments: str) -> None:
+    """The modules' code in one file, which the launcher tells Python of (pyrunc/boot.py)."""
+    script = str(HERE / "tools" / "pack_modules.py")
+    output = package / f"modules-{sysconfig.get_python_version()}.bin"
+    # -B: nothing is to be compiled beside the sources of a build that is isolated from them.
+    command = [sys.executable, "-B", "-X", "no_debug_ranges", script, *arguments]
+    subprocess.run([*command, str(package), str(output)], check=True)
 
 
 class BuildPython(build_py):
@@ -71,7 +80,12 @@ class BuildPython(build_py):
 
     def run(self) -> None:
         super().run()
-        build_native(HERE / "pyrunc" if self.editable_mode else Path(self.build_lib) / "pyrunc")
+        if self.editable_mode:
+            build_native(HERE / "pyrunc")
+            pack_modules(HERE / "pyrunc")
+        else:
+            build_native(Path(self.build_lib) / "pyrunc")
+            pack_modules(Path(self.build_lib) / "pyrunc", "--fixed")
 
 
 class BuildNative(Command):
@@ -85,6 +99,7 @@ class BuildNative(Command):
 
     def run(self) -> None:
         build_native(HERE / "pyrunc")
+        pack_modules(HERE / "pyrunc")
 
 
 class BinaryDistribution(Distribution):

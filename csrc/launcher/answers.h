@@ -33,6 +33,8 @@ int put(const char *data, size_t size);
 
 /* ps.c: 1 when done, 0 when it is Python's. */
 int do_ps(const struct container *c, char **options, int json);
+/* How many processes there are; -1 is Python's. */
+long count_members(const struct container *c);
 /* stats.c: the same. */
 int do_stats(const struct container *c, const char *root, const char *id);
 

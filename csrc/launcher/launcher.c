@@ -25,6 +25,8 @@
 #error "setup.py defines PYRUNC_PYTHON, PYRUNC_VERSION and PYRUNC_SOURCE"
 #endif
 
+enum { CODE_MAX = 4 * PATH_MAX };
+
 static const char *const layouts[] = {
     "%s/lib/python" PYRUNC_VERSION "/site-packages",
     "%s/lib/python" PYRUNC_VERSION "/dist-packages",
@@ -85,9 +87,28 @@ static void fill_stdio(void)
         close(fd);
 }
 
+/* What Python is to run. */
+static void compose(char *code, size_t size, const char *prefix, const char *package)
+{
+    char modules[PATH_MAX + 32];
+    /* A command ends before collecting garbage pays: without it 0.3 ms less.
+     * cffi's runtime lies beside the package, in the environment, or where Debian puts it. */
+    int n = snprintf(code, size,
+                     "import gc,sys;gc.disable();sys.path+=['%s','%s/lib/python" PYRUNC_VERSION
+                     "/site-packages','/usr/lib/python3/dist-packages'];",
+                     package, prefix);
+    snprintf(modules, sizeof modules, "%s/pyrunc/modules-" PYRUNC_VERSION ".bin", package);
+    if (access(modules, R_OK) == 0) /* 65536 is HEADER of pyrunc/boot.py */
+        n += snprintf(code + n, size - (size_t)n,
+                      "import marshal;f=open('%s','rb',0);b,*r=marshal.loads(f.read(65536));"
+                      "f.close();exec(b);install(f.name,*r);",
+                      modules);
+    snprintf(code + n, size - (size_t)n, "from pyrunc.cli.main import main;main()");
+}
+
 int main(int argc, char **argv)
 {
-    char prefix[PATH_MAX], package[PATH_MAX], python[PATH_MAX], code[3 * PATH_MAX];
+    char prefix[PATH_MAX], package[PATH_MAX], python[PATH_MAX], code[CODE_MAX];
     if (getauxval(AT_SECURE)) {
         static const char text[] = "pyrunc: refusing to run setuid\n";
         return write(2, text, sizeof text - 1) < 0 ? 2 : 1;
@@ -100,13 +121,7 @@ int main(int argc, char **argv)
     find_python(prefix, python);
     if (strpbrk(package, "'\\\n") || strpbrk(prefix, "'\\\n"))
         return 1;
-    /* A command ends before collecting garbage pays: without it 0.3 ms less.
-     * cffi's runtime lies beside the package, in the environment, or where Debian puts it. */
-    snprintf(code, sizeof code,
-             "import gc,sys;gc.disable();sys.path+=['%s','%s/lib/python" PYRUNC_VERSION
-             "/site-packages','/usr/lib/python3/dist-packages'];"
-             "from pyrunc.cli.main import main;main()",
-             package, prefix);
+    compose(code, sizeof code, prefix, package);
     static const char *const options[] = {"-I", "-S", "-B", "-X", "utf8", "-c"};
     enum { OPTIONS = sizeof options / sizeof *options };
     char **args = calloc((size_t)argc + OPTIONS + 3, sizeof *args);

@@ -70,6 +70,14 @@ static int members(const struct container *c, struct pids *pids)
     return directory < 0 ? -1 : add_members(directory, pids, DEPTH);
 }
 
+long count_members(const struct container *c)
+{
+    struct pids pids = {0};
+    long count = members(c, &pids) < 0 ? -1 : (long)pids.count;
+    free(pids.at);
+    return count;
+}
+
 static int list_pids(const struct pids *pids)
 {
     size_t room = pids->count * 24 + 16, used = 0;

@@ -164,6 +164,16 @@ static int do_state(const struct container *c)
     return n > 0 && n < (int)sizeof whole ? put(whole, (size_t)n) : 0;
 }
 
+/* What engines send; any other name is Python's to look up. */
+static const struct {
+    const char *name;
+    int number;
+} signals[] = {
+    {"TERM", SIGTERM}, {"KILL", SIGKILL},   {"HUP", SIGHUP},   {"INT", SIGINT},
+    {"QUIT", SIGQUIT}, {"USR1", SIGUSR1},   {"USR2", SIGUSR2}, {"STOP", SIGSTOP},
+    {"CONT", SIGCONT}, {"WINCH", SIGWINCH}, {"ALRM", SIGALRM}, {"ABRT", SIGABRT},
+};
+
 /* A number, or a name in any case with or without SIG; -1 is Python's to judge. */
 static int signal_number(const char *text)
 {
@@ -181,11 +191,9 @@ static int signal_number(const char *text)
     for (size_t i = 0; i <= n; i++)
         name[i] = (char)toupper((unsigned char)text[i]);
     const char *bare = strncmp(name, "SIG", 3) ? name : name + 3;
-    for (int s = 1; s < SIGNALS; s++) {
-        const char *known = sigabbrev_np(s);
-        if (known && !strcmp(known, bare))
-            return s;
-    }
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        if (!strcmp(signals[i].name, bare))
+            return signals[i].number;
     return -1;
 }
 

@@ -160,6 +160,18 @@ static void close_object(struct writer *w)
         add(w, "}", 1);
 }
 
+/* K NAME FILE */
+static void add_count(struct writer *w, char **word, int count)
+{
+    long members = count == 3 && !contents(w, word[2]) ? count_members(w->container) : -1;
+    if (members < 0) {
+        w->broken = 1;
+        return;
+    }
+    add_name(w, word[1]);
+    add_number(w, (number)members, 0);
+}
+
 static void run_line(struct writer *w, char *line)
 {
     char *word[WORDS + 1] = {NULL};
@@ -208,6 +220,9 @@ static void run_line(struct writer *w, char *line)
     case 'B':
         add_family(w, word, count);
         break;
+    case 'K':
+        add_count(w, word, count);
+        break;
     case 'X':
         if (count != 2 || !contents(w, word[1]))
             w->broken = 1;
@@ -250,6 +265,7 @@ int do_stats(const struct container *c, const char *root, const char *id)
         path_value(c, "directories", directories, sizeof directories) < 0 ||
         path_value(c, "layout", layout, sizeof layout) < 0)
         return 0;
+    w.container = c;
     w.layout = layout;
     while ((line = strsep(&rest, "\n")) && *line && w.hierarchies < HIERARCHIES)
         w.directories[w.hierarchies++] = line;

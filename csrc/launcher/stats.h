@@ -3,6 +3,8 @@
 #ifndef PYRUNC_STATS_H
 #define PYRUNC_STATS_H
 
+#include "answers.h"
+
 #include <limits.h>
 #include <stddef.h>
 
@@ -16,6 +18,7 @@ struct writer {
     int depth;
     const char *directories[HIERARCHIES];
     int hierarchies;
+    const struct container *container;
     const char *id, *layout;
     char *data; /* of the file read last, and its name: many lines are about one file */
     char name[PATH_MAX];

@@ -32,8 +32,8 @@ from _struct import Struct
 
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import process as kernel
-from pyrunc.lifecycle.wording import Report, exception_for
 from pyrunc.plan import wire
+from pyrunc.plan.steps import SendDirectory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +47,25 @@ _MESSAGE = Struct("=IIIiIi")
 _SOL_SOCKET, _SCM_RIGHTS, _MSG_CMSG_CLOEXEC = 1, 1, 0x40000000
 _SPACE_FOR_ONE_FD = 24  # CMSG_SPACE(sizeof(int))
 _OUTPUT_KEPT = 64 << 10
+
+
+class Report:
+    """One message of pyrunc-init, decoded and range-checked (it is not trusted)."""
+
+    __slots__ = ("call", "errno", "kind", "reason", "step", "value")
+
+    def __init__(self, fields: tuple[int, int, int, int, int, int], step_count: int) -> None:
+        kind, step, call, error, reason, value = fields
+        if kind >= len(wire.MESSAGES) or call >= len(wire.CALLS) or reason >= len(wire.REASONS):
+            raise PyruncError("pyrunc-init sent a message that does not exist")
+        if step >= max(step_count, 1):
+            raise PyruncError("pyrunc-init names a step that does not exist")
+        self.kind = wire.MESSAGES[kind]
+        self.step = step
+        self.call = wire.CALLS[call]
+        self.errno = error
+        self.reason = wire.REASONS[reason]
+        self.value = value
 
 
 class NotReady(PyruncError):
@@ -163,6 +182,8 @@ class Child:
                 self._await_until(deadline)
             report, fd = self._receive(died)
             if report.kind == "failure":
+                from pyrunc.lifecycle.wording import exception_for
+
                 raise exception_for(report, self.plan.steps[report.step], self._drain())
             if report.kind == "parked":
                 return
@@ -181,7 +202,7 @@ class Child:
             self.go()
 
     def _may_send(self) -> bool:
-        wanted = sum(1 for step in self.plan.steps if step.NAME == "send_directory")
+        wanted = sum(1 for step in self.plan.steps if type(step) is SendDirectory)
         return len(self.directories) < wanted
 
     def _await_until(self, deadline: float) -> None:

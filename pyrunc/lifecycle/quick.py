@@ -111,11 +111,14 @@ def write_stats(root: str, cgroup: Driver) -> None:
     reserved = bool(counted) and os.path.exists(
         f"{cgroup.directories[huge]}/hugetlb.{counted[0]}.rsvd.{suffix}"
     )
+    at = index.get("" if unified else "pids", -1)
+    pids = at >= 0 and os.path.exists(f"{cgroup.directories[at]}/pids.current")
+    listing = program(_layout(cgroup), unified, where, counted, reserved, pids)
     part = f"{root}/:stats.{os.getpid()}"
     try:
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, program(_layout(cgroup), unified, where, counted, reserved).encode())
+            os.write(fd, listing.encode())
         finally:
             os.close(fd)
         os.rename(part, f"{root}/:stats")

@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 
 from pyrunc.errors import ExecError, HookError, PyruncError, StartError, errno_text
-from pyrunc.plan import steps, wire
+from pyrunc.plan import steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyrunc.lifecycle.handshake import Report
     from pyrunc.plan.steps import Step
 
 # Step class -> (what was done, which of its fields it was done to).
@@ -73,25 +74,6 @@ _REASONS = {
     "locked_flags": "cannot clear locked flags",
     "too_many_links": "too many symbolic links",
 }
-
-
-class Report:
-    """One message of pyrunc-init, decoded and range-checked (it is not trusted)."""
-
-    __slots__ = ("call", "errno", "kind", "reason", "step", "value")
-
-    def __init__(self, fields: tuple[int, int, int, int, int, int], step_count: int) -> None:
-        kind, step, call, error, reason, value = fields
-        if kind >= len(wire.MESSAGES) or call >= len(wire.CALLS) or reason >= len(wire.REASONS):
-            raise PyruncError("pyrunc-init sent a message that does not exist")
-        if step >= max(step_count, 1):
-            raise PyruncError("pyrunc-init names a step that does not exist")
-        self.kind = wire.MESSAGES[kind]
-        self.step = step
-        self.call = wire.CALLS[call]
-        self.errno = error
-        self.reason = wire.REASONS[reason]
-        self.value = value
 
 
 def exception_for(report: Report, step: Step, hook_output: bytes) -> PyruncError:

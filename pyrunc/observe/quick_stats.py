@@ -22,6 +22,7 @@ what comes out with what Python prints.
     P FILE                  pressure
     I NAME FILE KEY=OP...   per device
     G N FILE, B N NAME FILE lists of block devices: of the first family N whose file has any
+    K NAME FILE             how many processes there are; the file must not be there
     X FILE                  it must be there: else it is Python's
 """
 
@@ -40,7 +41,9 @@ FORMAT = "pyrunc-stats-1"
 _MICRO = 1000
 
 
-def program(layout: str, unified: bool, where: Where, sizes: Iterable[str], reserved: bool) -> str:
+def program(
+    layout: str, unified: bool, where: Where, sizes: Iterable[str], reserved: bool, pids: bool
+) -> str:
     """The list for a host.
 
     Args:
@@ -49,12 +52,13 @@ def program(layout: str, unified: bool, where: Where, sizes: Iterable[str], rese
         where: names a file.
         sizes: of huge pages.
         reserved: whether the kernel counts reserved huge pages.
+        pids: whether it counts processes; if not, there are as many as there are members.
     """
     lines = [FORMAT, f"H {layout}", 'L {"type":"stats","id":"', "D", 'L ","data":{']
     if unified:
-        lines += _unified(lambda name: where("", name), sizes, reserved)
+        lines += _unified(lambda name: where("", name), sizes, reserved, pids)
     else:
-        lines += _legacy(where, sizes, reserved)
+        lines += _legacy(where, sizes, reserved, pids)
     lines += ['L ,"intel_rdt":{},"network_interfaces":null}}']
     return "".join(f"{line}\n" for line in lines)
 
@@ -65,7 +69,9 @@ def _number(
     return f"N {name} {flags} {scale} {file} {key} {more}".rstrip()
 
 
-def _unified(f: Callable[[str], str], sizes: Iterable[str], reserved: bool) -> list[str]:
+def _unified(
+    f: Callable[[str], str], sizes: Iterable[str], reserved: bool, pids: bool
+) -> list[str]:
     cpu = f("cpu.stat")
     lines = [
         "O cpu", "O usage", _number("total", "s", cpu, "usage_usec", _MICRO),
@@ -88,7 +94,7 @@ def _unified(f: Callable[[str], str], sizes: Iterable[str], reserved: bool) -> l
     for name in ("kernel", "kernelTCP"):
         lines += [f"O {name}", _number("limit", "k", "-"), _number("failcnt", "k", "-"), "C"]
     lines += [f"M raw {f('memory.stat')}", f"P {f('memory.pressure')}", "C"]
-    lines += _pids(f("pids.current"), f("pids.max"))
+    lines += _pids(f("pids.current"), f("pids.max"), pids)
     io = f("io.stat")
     lines += [
         "O blkio", f"I ioServiceBytesRecursive {io} rbytes=Read wbytes=Write",
@@ -105,14 +111,16 @@ def _unified(f: Callable[[str], str], sizes: Iterable[str], reserved: bool) -> l
     return [*lines, "C"]
 
 
-def _pids(current: str, limit: str) -> list[str]:
+def _pids(current: str, limit: str, counted: bool) -> list[str]:
+    if not counted:
+        return ["O pids", f"K current {current}", "C"]
     return [
         "O pids", f"X {current}", _number("current", "s", current),
         _number("limit", "sz", limit), "C",
     ]  # fmt: skip
 
 
-def _legacy(where: Where, sizes: Iterable[str], reserved: bool) -> list[str]:
+def _legacy(where: Where, sizes: Iterable[str], reserved: bool, pids: bool) -> list[str]:
     from pyrunc.cgroups.stats_v1 import TICK
 
     ticks, quota = where("cpuacct", "cpuacct.stat"), where("cpu", "cpu.stat")
@@ -135,7 +143,7 @@ def _legacy(where: Where, sizes: Iterable[str], reserved: bool) -> list[str]:
                        ("kernelTCP", "memory.kmem.tcp")):  # fmt: skip
         lines += _usage(name, lambda part, file=file: where("memory", f"{file}.{part}"))  # type: ignore[misc]
     lines += [f"M raw {where('memory', 'memory.stat')}", "C"]
-    lines += _pids(where("pids", "pids.current"), where("pids", "pids.max"))
+    lines += _pids(where("pids", "pids.current"), where("pids", "pids.max"), pids)
     lines += ["O blkio", *_families(where), "C", "O hugetlb"]
     for size in sorted(sizes):
         middle = ".rsvd" if reserved else ""

@@ -42,13 +42,20 @@ _KINDS = {
 ALL: list[type[Step]] = []
 
 
+class _Name:
+    """The class's name as C writes it; made when it is asked for, as few commands do."""
+
+    def __get__(self, step: Step | None, cls: type[Step]) -> str:
+        return "".join(f"_{c.lower()}" if c.isupper() else c for c in cls.__name__).lstrip("_")
+
+
 @dataclass_transform(kw_only_default=True)
 class _Fields:
     """Gives each step class its fields, its number and its name, from its annotations."""
 
     FIELDS: ClassVar[tuple[tuple[str, str], ...]] = ()
     OPCODE: ClassVar[int] = 0
-    NAME: ClassVar[str] = ""
+    NAME: ClassVar[_Name] = _Name()
 
     def __init_subclass__(cls) -> None:
         if cls.__name__ == "Step":
@@ -56,7 +63,6 @@ class _Fields:
         ALL.append(cls)  # type: ignore[arg-type]  # every subclass but Step is one of Step
         cls.OPCODE = len(ALL)
         cls.FIELDS = tuple((name, _KINDS[kind]) for name, kind in cls.__annotations__.items())
-        cls.NAME = _snake(cls.__name__)
 
     if not TYPE_CHECKING:  # the checker makes one from the annotations
 
@@ -82,7 +88,3 @@ class Step(_Fields):
     """
 
     pointer: str = ""
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")

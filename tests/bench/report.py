@@ -75,6 +75,8 @@ def _ratios(results: Results, peers: list[str]) -> str:
 
 
 def _cell(results: Results, ours: str, theirs: str, peer: str, budget: float | None) -> str:
+    if peer not in results.values[theirs]:
+        return "has no such command"
     middle, low, high = ratio(results.values[ours]["pyrunc"], results.values[theirs][peer])
     cell = f"{middle:.2f} ({low:.2f}-{high:.2f})"
     if budget is None:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import support
-from worker import Worker
+from worker import PAUSE, Worker
 
-PAUSE = 0.03
 MEASURES = ("steps", "cycle", "run", "in_process", "peak")
 # Under `sleep` a container runs until it is killed.
 PROGRAMS = {"true": ("/bin/true",), "sleep": ("/bin/sleep", "1000")}

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 _PR_SET_CHILD_SUBREAPER = 36
 # What an engine gives its runtime, and little more.
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+PAUSE = 0.03
 _MILLI = 1e3
 
 
@@ -123,7 +124,12 @@ class _Commands:
             os.close(null)
 
     def _timed(self, *arguments: str) -> float:
-        """Milliseconds that one command takes."""
+        """Milliseconds that one command takes.
+
+        After a pause: what the one before has left to the kernel (the end of its cgroup, a wait
+        for RCU that the next one would be spared) is not this one's.
+        """
+        time.sleep(PAUSE)
         line = (self.program, "--root", self.state, *arguments)
         begin = time.perf_counter()
         _, status = os.waitpid(self._spawn(*line), 0)

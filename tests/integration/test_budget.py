@@ -71,7 +71,7 @@ OWN = {
         pyrunc.kernel.process pyrunc.lifecycle.bundle pyrunc.lifecycle.create
         pyrunc.lifecycle.handover pyrunc.lifecycle.handshake pyrunc.lifecycle.hooks
         pyrunc.lifecycle.launch pyrunc.lifecycle.quick
-        pyrunc.lifecycle.outside pyrunc.lifecycle.wording pyrunc.plan
+        pyrunc.lifecycle.outside pyrunc.plan
         pyrunc.plan.cgroup_mounts pyrunc.plan.compile pyrunc.plan.context
         pyrunc.plan.devices pyrunc.plan.encode
         pyrunc.plan.mount_options pyrunc.plan.mounts pyrunc.plan.namespaces

@@ -289,6 +289,26 @@ def test_statistics(runtime, quick, busy):
     )
 
 
+def test_processes_that_no_controller_counts(runtime, quick, busy):
+    """As on a cgroup v2 whose pids controller is elsewhere, or was not handed down."""
+    runtime("events", "--stats", busy)
+    written = runtime.root / ":stats"
+    before, _, rest = written.read_text().partition("\nX ")
+    file, _, rest = rest.partition("\n")
+    assert file.endswith("/pids.current")
+    after = rest[rest.index("\nC\n") :]
+    written.write_text(f"{before}\nK current 0/nosuch{after}")
+    done, executed = quick("events", "--stats", busy)
+    assert executed == 1
+    count = len(json.loads(runtime("ps", "-f", "json", busy).stdout))
+    assert json.loads(done.stdout)["data"]["pids"] == {"current": count}
+    # One of another kind, in which the file is there: Python's.
+    written.write_text(f"{before}\nK current {file}{after}")
+    done, executed = quick("events", "--stats", busy)
+    assert executed == 2
+    assert json.loads(done.stdout)["data"]["pids"]["limit"] == 50
+
+
 def members(value, path=""):
     if not isinstance(value, dict):
         return {path}
