@@ -52,8 +52,11 @@ guest: $(VENV)/.guest-packages
 test-guest: $(VENV)/.guest-packages
 	@tests/guest/check
 
+# The tests of pure code beside those that ask the kernel: a machine has two processors.
 test: lint
-	$(BIN)/pytest -q tests
+	@$(BIN)/pytest -q tests/unit > build/unit.log 2>&1 & unit=$$!; \
+	$(BIN)/pytest -q tests --ignore=tests/unit; code=$$?; \
+	wait $$unit || code=$$?; cat build/unit.log; exit $$code
 	@$(MAKE) --no-print-directory test-guest
 
 bench: build

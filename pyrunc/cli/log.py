@@ -93,7 +93,8 @@ def _quoted(text: str) -> str:
 def _caller() -> dict[str, str]:
     """Where the record comes from, with the keys that runc gives it under --debug."""
     frame = sys._getframe(1)
-    while frame.f_code.co_filename == __file__ and frame.f_back:
+    here = frame.f_code.co_filename
+    while frame.f_code.co_filename == here and frame.f_back:
         frame = frame.f_back
     module = frame.f_globals.get("__name__", "")
     file = os.path.basename(frame.f_code.co_filename)

@@ -294,7 +294,7 @@ def creator(runtime, bundle, waits: str) -> pyrunc.Container:
 def test_how_it_ended_survives_who_created_it(runtime, bundle):
     found = creator(runtime, bundle.shell("exit 7"), "yes")
     assert found.wait() == pyrunc.Exit(7)
-    found = creator(runtime, bundle.shell("kill -9 $$; sleep 10"), "yes")
+    found = creator(runtime, bundle.shell("kill -9 $$; sleep 0.2"), "yes")
     # The first process of a pid namespace gets no SIGKILL from inside.
     assert found.state["status"] == "stopped"
     assert found.wait().reason == "exited"
