@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from pyrunc.lifecycle.handshake import Child
     from pyrunc.lifecycle.store import Entry
+    from pyrunc.limits import Limits
     from pyrunc.spec.model import Spec
+    from pyrunc.spec.model_resources import Resources
 
     Stream = int | BinaryIO | None
 
@@ -82,6 +84,7 @@ def popen(
     preserve_fds: int = 0,
     cgroup: dict[str, str] | None = None,
     own_cgroup: bool = False,
+    limits: Limits | dict[str, Any] | None = None,
     ignore_paused: bool = False,
     detached: bool = False,
     deadline: float | None = None,
@@ -99,6 +102,7 @@ def popen(
             preserve_fds=preserve_fds,
             cgroup=cgroup,
             own_cgroup=own_cgroup,
+            limits=None if limits is None else _resources(limits),
             ignore_paused=ignore_paused,
             deadline=deadline,
         )
@@ -137,6 +141,11 @@ def _spec(
         wanted = load.decode_process(process, "process")
     joiner.complete(wanted, spec)
     return inside(spec, wanted)
+
+
+def _resources(limits: Limits | dict[str, Any]) -> Resources:
+    asked = limits if isinstance(limits, dict) else limits.to_resources()
+    return load.decode_resources(asked, "limits")
 
 
 class _Start:

@@ -183,6 +183,8 @@ class Running:
                 of a JSON file;
                 own_cgroup: give it a cgroup below the container's, so that `kill` and a
                 time-out end all that it has started;
+                limits: such a cgroup with limits of its own, as for `update`; on cgroup v2 the
+                kernel has only cpus, cpuset and pids for that;
                 cgroup: a dict, controller or "" -> path of an existing cgroup below the
                 container's;
                 console_socket, pidfd_socket, pid_file, preserve_fds: as for `create`;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -146,25 +147,49 @@ enum life life_of(const struct container *c, pid_t *pid)
 }
 
 /* Whether the cgroup is not frozen: the file is gone, or says what the thawed one says. */
-int is_thawed(const struct container *c)
+const char *file_row(const struct container *c, const char *name, char *path, size_t room,
+                     size_t *length)
 {
-    char path[PATH_MAX], *data;
-    size_t length, size;
-    const char *text = value(c, "thawed", &length);
-    const char *end = text ? memchr(text, '\n', length) : NULL;
-    if (!text)
-        return 1;
-    if (!end || (size_t)(end - text) >= sizeof path)
-        return 0;
+    const char *text = value(c, name, length);
+    const char *end = text ? memchr(text, '\n', *length) : NULL;
+    if (!end || (size_t)(end - text) >= room)
+        return NULL;
     memcpy(path, text, (size_t)(end - text));
     path[end - text] = 0;
-    data = read_file(AT_FDCWD, path, &size);
+    *length -= (size_t)(end + 1 - text);
+    return end + 1;
+}
+
+enum says file_says(const struct container *c, const char *name)
+{
+    char path[PATH_MAX];
+    size_t length, size;
+    const char *text = file_row(c, name, path, sizeof path, &length);
+    if (!text)
+        return value(c, name, &length) ? SAYS_NOT : SAYS_NOTHING;
+    char *data = read_file(AT_FDCWD, path, &size);
     if (!data)
-        return errno == ENOENT || errno == ENODEV;
-    size_t rest = length - (size_t)(end + 1 - text);
-    int same = size >= rest && !memcmp(data, end + 1, rest) && (size == rest || data[rest] == '\n');
+        return errno == ENOENT || errno == ENODEV ? SAYS_NOTHING : SAYS_NOT;
+    enum says found = SAYS_NOT;
+    for (const char *line = data; found == SAYS_NOT && *line; line += strcspn(line, "\n")) {
+        line += *line == '\n';
+        if (strcspn(line, "\n") == length && !memcmp(line, text, length))
+            found = SAYS_IT;
+    }
     free(data);
-    return same;
+    return found;
+}
+
+int is_thawed(const struct container *c)
+{
+    return file_says(c, "thawed") != SAYS_NOT;
+}
+
+int lock(const struct container *c)
+{
+    struct stat st;
+    return flock(c->directory, LOCK_EX | LOCK_NB) == 0 &&
+           fstatat(c->directory, "state.json", &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 int says_yes(const struct container *c, const char *name)

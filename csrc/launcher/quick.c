@@ -24,7 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -90,7 +89,8 @@ static int read_globals(char ***words, struct line *line)
 
 static int read_line(char **words, struct line *line)
 {
-    static const char *const known[] = {"state", "start", "kill", "delete", "ps", "events"};
+    static const char *const known[] = {"state", "start",  "kill",  "delete",
+                                        "ps",    "events", "pause", "resume"};
     const char *form = "table";
     int found = 0;
     if (read_globals(&words, line) < 0 || !*words)
@@ -213,13 +213,6 @@ static int do_kill(const struct container *c, char **rest)
     return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0;
 }
 
-static int lock(const struct container *c)
-{
-    struct stat st;
-    return flock(c->directory, LOCK_EX | LOCK_NB) == 0 &&
-           fstatat(c->directory, "state.json", &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 static int do_start(const struct container *c)
 {
     pid_t pid;
@@ -327,6 +320,10 @@ int quick(int argc, char **argv)
         return 0;
     if (!strcmp(line.command, "events"))
         return line.stats && do_stats(&container, root, line.id);
+    if (!strcmp(line.command, "pause"))
+        return do_pause(&container);
+    if (!strcmp(line.command, "resume"))
+        return do_resume(&container);
     if (!strcmp(line.command, "state"))
         return do_state(&container);
     if (!strcmp(line.command, "start"))

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.cgroups.driver import Driver as Driver
+    from pyrunc.cgroups.fs_v1 import LegacyDriver
+    from pyrunc.cgroups.fs_v2 import UnifiedDriver
     from pyrunc.cgroups.layout import Layout as Layout
 
 
@@ -111,7 +113,9 @@ def from_dict(data: dict[str, Any]) -> Driver:
     return fs_driver(layout, [str(p) for p in data["inner"]], bool(data["owned"]))
 
 
-def fs_driver(layout: Layout, inner: list[str], owned: bool = False) -> Driver:
+def fs_driver(
+    layout: Layout, inner: list[str], owned: bool = False
+) -> UnifiedDriver | LegacyDriver:
     """The driver that writes the files itself, for cgroups at known paths."""
     # One of the two is imported: each costs its file, and a host has only one kind.
     if layout.kind == "v2":

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cgroups.driver import Driver
     from pyrunc.cgroups.layout import Layout
+    from pyrunc.spec.model_resources import Resources
 
 
 def below(driver: Driver, paths: dict[str, str]) -> Driver:
@@ -75,37 +76,44 @@ def of_process(layout: Layout, pid: int) -> int:
 
 
 class Leaf:
-    """A cgroup of its own for one process of a container, so that all that it starts ends with it.
+    """A cgroup of its own for one process of a container, so that all that it starts ends with it
+    and is held by limits of its own.
 
-    Below the container's, in one hierarchy only: what the container's limits hold there and in
-    the others holds it too. A container that may manage cgroups of its own can move its
-    processes elsewhere; what has left is not ended.
+    Below the container's, whose limits hold it too; in the hierarchy that counts processes, and
+    on v1 in those of its limits. On v2 limits beside other processes are for cpu, cpuset and
+    pids only, and leave these controllers enabled. A container that may manage cgroups of its
+    own can move its processes elsewhere; what has left is neither ended nor limited.
 
     Args:
         driver: of the container.
+        resources: the limits.
 
     Raises:
-        CgroupError: it cannot be made.
+        SpecError: a limit is wrong, or this host's cgroups have no such limit.
+        PyruncError: it cannot be made, or a limit not be set. Nothing of it is left.
     """
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, resources: Resources | None = None) -> None:
         # A container must not know it before.
         name = f"exec-{os.urandom(6).hex()}"
-        index = driver.counting()
-        parent, self.path = driver.directories[index], f"{driver.directories[index]}/{name}"
+        needed = _needed(driver, resources)
+        self._index = driver.counting()
+        indexes = [
+            index
+            for index, hierarchy in enumerate(driver.layout.hierarchies)
+            if index == self._index or needed.intersection(hierarchy.names)
+        ]
+        inner = [f"{p}/{name}" if i in indexes else p for i, p in enumerate(driver.inner)]
+        made = self.driver = fs_driver(driver.layout, inner)
+        made.base = ""
+        made.check(resources, True)
+        self._paths = [made.directories[index] for index in indexes]
+        made.create_leaf(indexes, needed)
         try:
-            # Nobody can make a symbolic link inside a cgroup filesystem.
-            os.mkdir(self.path, 0o755)
-            try:
-                self._fd = os.open(self.path, tree.DIRECTORY)
-            except OSError:
-                os.rmdir(self.path)
-                raise
-        except OSError as error:
-            raise tree.failure("make a cgroup below", "mkdir", error, parent) from error
-        inner = list(driver.inner)
-        inner[index] = f"{inner[index]}/{name}"
-        self.driver = fs_driver(driver.layout, inner)
+            made.apply(resources)
+        except BaseException:
+            self.end()
+            raise
 
     def end(self) -> None:
         """Kill all that is in it, and remove it.
@@ -116,15 +124,25 @@ class Leaf:
         from pyrunc.cgroups import removal
 
         try:
-            removal.remove([self.path], self._kill)
+            removal.remove(self._paths, self._kill)
         finally:
-            os.close(self._fd)
             self.driver.close()
 
     def _kill(self) -> None:
+        fd = self.driver._find(self._index)
+        if fd < 0:
+            return
         try:
-            tree.write(self._fd, "cgroup.kill", "1")
-        except OSError:  # v1, and before 5.14; or it is gone
+            tree.write(fd, "cgroup.kill", "1")
+        except OSError:  # v1, threaded, before 5.14; or it is gone
             from pyrunc.cgroups import signals
 
-            signals.kill_members(lambda: tree.pids(self._fd))
+            signals.kill_members(lambda: tree.pids(fd))
+
+
+def _needed(driver: Driver, resources: Resources | None) -> set[str]:
+    if resources is None:
+        return set()
+    from pyrunc.cgroups import check
+
+    return set(check.wanted(resources, driver.layout.kind == "v2", ""))

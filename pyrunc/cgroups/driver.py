@@ -176,8 +176,8 @@ class Driver(tree.Directories):
         """Whether the cgroup itself is frozen; frozen by an ancestor does not count."""
         raise NotImplementedError
 
-    def freezer_file(self) -> tuple[str, str] | None:
-        """The file that tells whether it is frozen, and what it says when it is not."""
+    def freezer(self) -> dict[str, tuple[str, str]]:
+        """File and line for `freeze` and `thawed` (written, too), `frozen` and `own`; or {}."""
         raise NotImplementedError
 
     def freeze(self) -> None:
@@ -405,6 +405,6 @@ def _removed(path: str) -> bool:
     # consist of this one call a hierarchy.
     try:
         os.rmdir(path)
+        return True
     except OSError as error:
         return error.errno == errno.ENOENT
-    return True

@@ -16,7 +16,7 @@ from pyrunc.errors import CgroupError, PyruncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pyrunc.cgroups.layout import Layout
     from pyrunc.cgroups.limits import Limit
@@ -71,6 +71,15 @@ class LegacyDriver(Driver):
             self._unmake(error)
             raise
         self.owned = True
+
+    def create_leaf(self, indexes: Collection[int], needed: Collection[str]) -> None:
+        """Make the last directory only, in some hierarchies. See `below.Leaf`."""
+        try:
+            for index in indexes:
+                self._create_one(index)
+        except BaseException as error:
+            self._unmake(error)
+            raise
 
     def _create_one(self, index: int) -> None:
         try:
@@ -165,12 +174,17 @@ class LegacyDriver(Driver):
         # Else frozen by an ancestor: thawing this one would do nothing.
         return self._read(freezer, "freezer.self_freezing") == "1"
 
-    def freezer_file(self) -> tuple[str, str] | None:
+    def freezer(self) -> dict[str, tuple[str, str]]:
         freezer = self._index.get("freezer", -1)
         if freezer >= 0:
-            return f"{self.directories[freezer]}/freezer.state", "THAWED"
+            file = f"{self.directories[freezer]}/freezer.state"
+            own = f"{self.directories[freezer]}/freezer.self_freezing", "1"
+            frozen = file, "FROZEN"
+            return {"thawed": (file, "THAWED"), "freeze": frozen, "frozen": frozen, "own": own}
         unified = self._joined_by_spawn()
-        return (f"{self.directories[unified]}/cgroup.freeze", "0") if unified >= 0 else None
+        return (
+            {"thawed": (f"{self.directories[unified]}/cgroup.freeze", "0")} if unified >= 0 else {}
+        )
 
     def freeze(self) -> None:
         freezer = self._freezer()

@@ -16,7 +16,7 @@ from pyrunc.errors import CgroupError, PyruncError, errno_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pyrunc.cgroups.limits import Limit
     from pyrunc.cgroups.oom import OomEvents
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # spec-map 4.7: up to 1000 looks, 10 ms apart.
 _FREEZE_TRIES = 1000
 _FREEZE_PAUSE = 0.01
+_FIRST_PAUSE = 0.0002
 # Controllers that cannot limit single threads (cgroup-v2.rst, "Threads").
 _DOMAIN_ONLY = ("memory", "io", "hugetlb", "rdma", "misc")
 
@@ -66,6 +67,27 @@ class UnifiedDriver(Driver):
             self._unmake(error)
             raise
         self.owned = True
+
+    def create_leaf(self, indexes: Collection[int], needed: Collection[str]) -> None:
+        """Make the last directory only, and hand it controllers. See `below.Leaf`.
+
+        Beside processes the kernel hands down only what can limit threads, and makes the cgroup
+        above the root of a threaded subtree (cgroup-v2.rst, "Threads").
+        """
+        try:
+            self._make(0)
+            above = self.inner[0].rpartition("/")[0]
+            if needed and self._enable(above, sorted(needed)) == errno.EBUSY:
+                alone = next((name for name in _DOMAIN_ONLY if name in needed), "")
+                if alone:
+                    raise PyruncError(
+                        f"cgroup v2 has no {alone} limit for one process beside others",
+                        hint="update the container's, or give this one cpus, cpuset or pids only",
+                    )
+            self._use_threaded()
+        except BaseException as error:
+            self._unmake(error)
+            raise
 
     def apply(self, resources: Resources | None) -> None:
         if resources is not None and asks_limits(resources):
@@ -110,19 +132,23 @@ class UnifiedDriver(Driver):
         # What was asked for this cgroup. cgroup.events also says 1 when an ancestor is frozen.
         return self._read(0, "cgroup.freeze") == "1"
 
-    def freezer_file(self) -> tuple[str, str] | None:
-        return f"{self.directories[0]}/cgroup.freeze", "0"
+    def freezer(self) -> dict[str, tuple[str, str]]:
+        file = f"{self.directories[0]}/cgroup.freeze"
+        done = f"{self.directories[0]}/cgroup.events", "frozen 1"
+        return {"thawed": (file, "0"), "freeze": (file, "1"), "frozen": done, "own": (file, "1")}
 
     def freeze(self) -> None:
         if not self._write(0, "cgroup.freeze", "1"):
             return
         from time import sleep
 
+        pause = _FIRST_PAUSE
         try:
             for _ in range(_FREEZE_TRIES):
                 if "frozen 1" in self._read(0, "cgroup.events"):
                     return
-                sleep(_FREEZE_PAUSE)
+                sleep(pause)
+                pause = min(2 * pause, _FREEZE_PAUSE)
             raise PyruncError(f"{self.directories[0]} could not be frozen in time")
         except BaseException:
             self.thaw()

@@ -12,12 +12,13 @@ import errno
 import os
 
 from pyrunc import cgroups
-from pyrunc.errors import ContainerNotRunning, KernelError, StartError, StateError
+from pyrunc.errors import ContainerNotRunning, KernelError, StartError, StateError, UsageError
 from pyrunc.host import facts as host_facts
 from pyrunc.lifecycle import launch, outside
 from pyrunc.lifecycle.status import PAUSED, STOPPED, is_alive, open_pidfd, status_of
 from pyrunc.plan import joining, wire
 from pyrunc.plan.context import Options
+from pyrunc.spec import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pyrunc.lifecycle.store import Entry
     from pyrunc.plan.context import Plan
     from pyrunc.spec.model import Process, Spec
+    from pyrunc.spec.model_resources import Resources
 
 _SIGKILL, _SIGSYS = 9, 31
 _LOOKS, _PAUSE = 50, 0.01
@@ -47,13 +49,14 @@ class Request:
         preserve_fds: how many descriptors from 3 on the process keeps.
         cgroup: a path below the container's cgroup for each controller; "" is all of them.
         own_cgroup: put it into a new cgroup below the container's; `Child.leaf` is it.
+        limits: of that cgroup.
         ignore_paused: join a paused container too; the process runs when it is resumed.
         deadline: of time.monotonic(), for getting ready; None for a generous one.
     """
 
     __slots__ = (
-        "cgroup", "console_socket", "deadline", "ignore_paused", "own_cgroup", "preserve_fds",
-        "stdio",
+        "cgroup", "console_socket", "deadline", "ignore_paused", "limits", "own_cgroup",
+        "preserve_fds", "stdio",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +67,7 @@ class Request:
         preserve_fds: int = 0,
         cgroup: dict[str, str] | None = None,
         own_cgroup: bool = False,
+        limits: Resources | None = None,
         ignore_paused: bool = False,
         deadline: float | None = None,
     ) -> None:
@@ -71,7 +75,8 @@ class Request:
         self.console_socket = console_socket
         self.preserve_fds = preserve_fds
         self.cgroup = cgroup or {}
-        self.own_cgroup = own_cgroup
+        self.own_cgroup = own_cgroup or limits is not None
+        self.limits = limits
         self.ignore_paused = ignore_paused
         self.deadline = deadline
 
@@ -142,11 +147,13 @@ class _Joining:
             self.driver = below.below(self.driver, request.cgroup)
         self.killed = False
         self.leaf: Leaf | None = None
+        if request.limits and not self.driver.inner:
+            raise UsageError("limits: the container has no cgroup")
         # Without a cgroup there is none below it either.
         if request.own_cgroup and self.driver.inner:
             from pyrunc.cgroups import below
 
-            self.leaf = below.Leaf(self.driver)
+            self.leaf = load.with_document("limits", below.Leaf, self.driver, request.limits)
             self.driver = self.leaf.driver
 
     @property

@@ -65,10 +65,7 @@ def _answer(state: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _cgroup(state: dict[str, Any], cgroup: Driver) -> dict[str, str]:
-    rows = {}
-    freezer = cgroup.freezer_file()
-    if freezer:
-        rows["thawed"] = "\n".join(freezer)
+    rows = {name: "\n".join(file_and_line) for name, file_and_line in cgroup.freezer().items()}
     if cgroup.inner:
         rows["layout"] = _layout(cgroup)
         rows["directories"] = "".join(f"{path}\n" for path in cgroup.directories)

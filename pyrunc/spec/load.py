@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyrunc.spec.fields import Model
 
     T = TypeVar("T", bound=Model)
+    R = TypeVar("R")
 
 
 def parse(data: bytes, document: str = "config.json") -> Spec:
@@ -141,10 +142,10 @@ def validate_deeply(raw: object) -> list[str]:
     return findings(raw)
 
 
-def with_document(document: str, checker: Callable[..., None], *arguments: object) -> None:
+def with_document(document: str, checker: Callable[..., R], *arguments: object) -> R:
     """Run a checker; its errors name that document (checkers do not know which they read)."""
     try:
-        checker(*arguments)
+        return checker(*arguments)
     except SpecError as error:
         error.document = document
         raise

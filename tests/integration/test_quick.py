@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
 import re
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,62 @@ def test_a_whole_life(runtime, quick, created):
     done, executed = quick("delete", created)
     assert (done.returncode, executed) == (1, 2)
     assert "container does not exist" in done.stderr
+
+
+def test_pause_and_resume(runtime, bundle, quick, tmp_path):
+    name = runtime.create(bundle.shell("while :; do sleep 0.01; done"))
+    for begin in (lambda: None, lambda: runtime("start", name)):
+        begin()
+        before = runtime.state(name)["status"]
+        done, executed = quick("pause", name)
+        assert (done.returncode, done.stdout, done.stderr, executed) == (0, "", "", 1)
+        assert runtime.state(name)["status"] == "paused"
+        done, executed = quick("pause", name)
+        assert (done.returncode, executed) == (1, 2)
+        assert "container not running" in done.stderr
+        done, executed = quick("resume", name)
+        assert (done.returncode, done.stdout, done.stderr, executed) == (0, "", "", 1)
+        assert runtime.state(name)["status"] == before
+        done, executed = quick("resume", name)
+        assert (done.returncode, executed) == (1, 2)
+        assert "container not paused" in done.stderr
+    # What one does the other undoes.
+    quick("pause", name)
+    assert by_python(runtime, name, "resume", name).returncode == 0
+    by_python(runtime, name, "pause", name)
+    assert quick("resume", name)[1] == 1
+    runtime("kill", name, "KILL")
+    runtime.until(name, "stopped")
+    for command in ("pause", "resume"):
+        assert quick(command, name)[0].returncode == 1
+
+
+def test_who_is_busy_is_left_to_python(runtime, created, quick):
+    """It waits for the lock, which the launcher does not."""
+    directory = os.open(runtime.root / created, os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    waiting = threading.Timer(0.5, lambda: fcntl.flock(directory, fcntl.LOCK_UN))
+    waiting.start()
+    done, executed = quick("pause", created)
+    assert (done.returncode, executed) == (0, 2)
+    waiting.join()
+    os.close(directory)
+
+
+@pytest.mark.parametrize("row", ["freeze", "frozen", "thawed", "own"])
+def test_a_freezer_that_is_not_there(runtime, created, quick, row):
+    """Python looks for itself, and the container is paused, or resumed, all the same."""
+    path = runtime.root / created / "quick"
+    before, mark, rest = path.read_bytes().partition(b"\n%s " % row.encode())
+    assert mark
+    size, _, rest = rest.partition(b"\n")
+    gone = b"/nosuch\n1"
+    path.write_bytes(before + mark + b"%d\n%s" % (len(gone), gone) + rest[int(size) :])
+    for command, status in (("pause", "paused"), ("resume", "created")):
+        done, _ = quick(command, created)
+        assert (done.returncode, done.stderr) == (0, "")
+        found = by_python(runtime, created, "state", created)
+        assert json.loads(found.stdout)["status"] == status
 
 
 @pytest.mark.parametrize("signal", ["TERM", "sigterm", "15", "SIGTERM", "Term", None])

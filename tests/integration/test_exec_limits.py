@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits of a single process of a container: a cgroup of its own below the container's."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from pathlib import Path
+
+import pytest
+import support
+
+import pyrunc
+from pyrunc import Limits, cgroups
+
+V2 = support.needs_root() == "" and cgroups.detect().kind == "v2"
+FORKS = "i=0; while [ $i -lt 20 ]; do sleep 5 & i=$((i+1)); done 2>/dev/null; wait"
+MIB = 1 << 20
+
+
+@pytest.fixture
+def container(runtime, bundle):
+    bundle.config["linux"]["resources"] = {"pids": {"limit": 100}}
+    made = pyrunc.Container.create(
+        str(bundle.args("/bin/sleep", "1000").path), runtime.new_id(), root=str(runtime.root)
+    )
+    made.start()
+    yield made
+    made.delete(force=True)
+
+
+def leaves(container) -> list[str]:
+    """Directories of cgroups for single processes that are there."""
+    gc.collect()
+    return [path for path in support.cgroups_named("exec-") if container.id in path]
+
+
+def cgroup_of(pid: int, controller: str) -> Path:
+    """Where a process is, in the hierarchy of a controller."""
+    layout = cgroups.detect()
+    hierarchy = next(h for h in layout.hierarchies if V2 or controller in h.names)
+    wanted = {name for name in hierarchy.names if name}
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        if (V2 and not names) or (wanted and wanted == set(names.split(","))):
+            return Path(hierarchy.mount + path)
+    raise AssertionError(controller)
+
+
+def test_processes_are_limited_and_the_container_is_not(container):
+    process = container.popen(["/bin/sleep", "1000"], limits=Limits(pids=5, cpus=0.5))
+    own = cgroup_of(process.pid, "pids")
+    assert own.name.startswith("exec-")
+    assert container.id in own.parent.name
+    assert (own / "pids.max").read_text() == "5\n"
+    assert (own.parent / "pids.max").read_text() == "100\n"
+    quota = "cpu.max" if V2 else "cpu.cfs_quota_us"
+    assert (cgroup_of(process.pid, "cpu") / quota).read_text().split()[0] == "50000"
+    assert cgroup_of(container.pid, "pids") == own.parent
+    process.kill()
+    assert process.wait().signal == 9
+    process.close()
+    assert leaves(container) == []
+
+
+def test_the_limit_holds(container):
+    process = container.popen(["/bin/sh", "-c", FORKS], limits=Limits(pids=6))
+    own = cgroup_of(process.pid, "pids")
+    support.in_time(lambda: (own / "pids.events").read_text() != "max 0\n")
+    assert int((own / "pids.current").read_text()) <= 6
+    process.kill()
+    process.wait()
+    process.close()
+    assert leaves(container) == []
+
+
+def test_a_time_out_beside_limits(container):
+    with pytest.raises(pyrunc.ExecTimeout):
+        container.exec(["/bin/sh", "-c", FORKS + "; sleep 9"], timeout=0.5, limits=Limits(pids=50))
+    assert leaves(container) == []
+    assert container.processes() == [container.pid]
+    # And one without limits, where the cgroup above has become the root of threaded ones.
+    with pytest.raises(pyrunc.ExecTimeout):
+        container.exec(["/bin/sh", "-c", "sleep 1000 & sleep 1000"], timeout=0.3)
+    assert leaves(container) == []
+    assert container.processes() == [container.pid]
+
+
+def test_several_at_once(container):
+    codes = []
+
+    def one(number: int) -> None:
+        done = container.exec(["/bin/true"], limits=Limits(pids=3 + number), timeout=60)
+        codes.append(done.code)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60 * support.SLOW)
+    assert codes == [0] * 10
+    assert leaves(container) == []
+
+
+@pytest.mark.skipif(V2, reason="cgroup v1 only")
+def test_memory_and_processors_on_v1(container):
+    process = container.popen(
+        ["/bin/sleep", "1000"], limits=Limits(memory_max=16 * MIB, cpuset_cpus="0")
+    )
+    own = cgroup_of(process.pid, "memory")
+    assert (own / "memory.limit_in_bytes").read_text() == f"{16 * MIB}\n"
+    assert (cgroup_of(process.pid, "cpuset") / "cpuset.cpus").read_text() == "0\n"
+    # Only where it has a limit, and where its processes are counted.
+    assert not cgroup_of(process.pid, "blkio").name.startswith("exec-")
+    process.kill()
+    process.wait()
+    process.close()
+    assert leaves(container) == []
+
+
+@pytest.mark.skipif(not V2, reason="cgroup v2 only: v1 has limits of memory for any cgroup")
+def test_memory_on_v2_is_refused(container):
+    with pytest.raises(pyrunc.PyruncError, match="no memory limit for one process beside others"):
+        container.exec(["/bin/true"], limits=Limits(memory_max=16 * MIB))
+    assert leaves(container) == []
+    assert container.exec(["/bin/true"]).code == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "text"),
+    [
+        ({"pids": {"limit": "x"}}, r"limits: /pids/limit"),
+        ({"cpu": {"cpus": "4096"}}, r"cpuset\.cpus|/cpu/cpus"),
+        ({"hugepageLimits": [{"pageSize": "3KB", "limit": 1}]}, r"/hugepageLimits|hugetlb"),
+        ({"unified": {"../x": "1"}}, r"/unified"),
+    ],
+)
+def test_what_is_wrong(container, limits, text):
+    before = sorted(os.listdir("/proc/self/fd"))
+    with pytest.raises(pyrunc.PyruncError, match=text):
+        container.exec(["/bin/true"], limits=limits)
+    assert leaves(container) == []
+    assert container.processes() == [container.pid]
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_without_a_cgroup(runtime, bundle):
+    made = pyrunc.Container.create(
+        str(bundle.args("/bin/sleep", "1000").path), runtime.new_id(), root=str(runtime.root),
+        no_cgroup=True,
+    )  # fmt: skip
+    try:
+        made.start()
+        with pytest.raises(pyrunc.UsageError, match="limits: the container has no cgroup"):
+            made.exec(["/bin/true"], limits=Limits(pids=5))
+    finally:
+        made.delete(force=True)
