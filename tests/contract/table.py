@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/contract.md, from the rows, the reasons and what was seen of crun.
 
-`python tests/contract/table.py` writes the document; `... table.py crun FILE`, in the guest, tries
-all rows with crun and writes where it differs from runc; FILE becomes crun.json.
+`python tests/contract/table.py` writes the document; `... table.py crun DIRECTORY`, in the guest,
+tries all rows and states with crun and writes where it differs from runc: crun.json and
+crun_states.json.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
     sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
+import matrix  # noqa: E402
 import reasons  # noqa: E402
 import support  # noqa: E402
 from harness import observe  # noqa: E402
 from rows import ROWS  # noqa: E402
 
 CRUN = HERE / "crun.json"
+CRUN_STATES = HERE / "crun_states.json"
 DOCUMENT = HERE.parent.parent / "docs" / "contract.md"
 SHOWN = 110  # characters of a fact in the document
 HEAD = """\
@@ -38,6 +41,15 @@ with hybrid cgroups, 1.1.15 with cgroup v2), crun is 1.21.
 "equal": the same facts as runc's. Otherwise the reason, in tests/contract/reasons.py with the words
 concerned: a reason that no longer applies fails the tests. For crun the first difference is shown
 (`runc's` → `crun's`); all are in tests/contract/crun.json.
+
+"""
+
+STATES_HEAD = """
+## Each command in each state
+
+`tests/contract/matrix.py` has what each command says in each state (none, half-made: a directory
+that a killed `create` has left, created, running, paused, stopped). pyrunc and runc say it in all
+{} cells; crun does in {}, and in the others:
 
 """
 
@@ -61,7 +73,35 @@ def try_crun(target: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="contract-") as directory:
             sides = [observe(row, p, Path(directory) / p, template) for p in ("runc", "crun")]
         found[name] = difference(*sides)
+    _write(target, found)
+
+
+def _write(target: Path, found: object) -> None:
     target.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+def crun_in(bundle: support.Bundle, command: str, state: str, directory: Path) -> str:
+    """What crun does otherwise in a cell of the state machine, or ""."""
+    crun = support.Runtime("crun", directory / "crun-state")
+    name = ""
+    try:
+        name = matrix.put(crun, bundle.args("/bin/sleep", "100"), state)
+        code, text = matrix.told(crun, command, name, bundle, directory)
+        found = matrix.verdict("crun", command, state, name, code, text)
+    finally:
+        crun.clean()
+        if name:
+            support.remove_cgroups(name)
+    return found.replace(name, "ID").replace(str(directory), "DIR")
+
+
+def try_crun_states(target: Path) -> None:
+    found = {}
+    for command, state in matrix.cells():
+        with tempfile.TemporaryDirectory(prefix="contract-") as directory:
+            bundle = support.Bundle(Path(directory) / "bundle", support.default_config())
+            found[f"{command} | {state}"] = crun_in(bundle, command, state, Path(directory))
+    _write(target, found)
 
 
 def cell(text: str) -> str:
@@ -91,7 +131,23 @@ def document() -> str:
         )
     counts = f"{len(ROWS)} rows: pyrunc equal in {equal}, with a reason in {len(ROWS) - equal}; "
     counts += f"crun equal in {same}, different in {len(ROWS) - same}.\n\n"
-    return HEAD + counts + "\n".join(lines) + "\n"
+    return HEAD + counts + "\n".join(lines) + "\n" + _states()
+
+
+def _states() -> str:
+    """The cells of the state machine in which crun differs, by command."""
+    known = json.loads(CRUN_STATES.read_text())
+    lines = ["| command | crun |", "|---|---|"]
+    same = 0
+    for command in matrix.TABLE:
+        words: dict[str, list[str]] = {}
+        for state in matrix.STATES:
+            told = known[f"{command} | {state}"]
+            same += not told
+            words.setdefault(told, []).append(state)
+        differs = [f"{', '.join(states)}: `{cell(told)}`" for told, states in words.items() if told]
+        lines.append(f"| {command} | {'<br>'.join(differs) or 'equal'} |")
+    return STATES_HEAD.format(len(known), same) + "\n".join(lines) + "\n"
 
 
 def cell_of(why: list[str]) -> str:
@@ -100,6 +156,7 @@ def cell_of(why: list[str]) -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["crun"]:
-        try_crun(Path(sys.argv[2]))
+        try_crun(Path(sys.argv[2]) / CRUN.name)
+        try_crun_states(Path(sys.argv[2]) / CRUN_STATES.name)
     else:
         DOCUMENT.write_text(document())
