@@ -67,8 +67,13 @@ def _cgroup_v2(
     # hierarchy (nsdelegate and its like) to what this mount does not name, and wait for RCU.
     # In a user namespace it is refused; there the container sees its own cgroup alone.
     path = path if ctx.has_namespace("user") else ctx.facts.cgroup_unified
+    return _bind(register, path, 0, options, pointer)
+
+
+def _bind(register: int, path: str, recursive: int, options: Options, pointer: str) -> list[Step]:
+    """The host's directory, with the attributes that the mount is to have."""
     return [
-        steps.OpenTree(result=register, path=path, recursive=0, pointer=pointer),
+        steps.OpenTree(result=register, path=path, recursive=recursive, pointer=pointer),
         steps.MountAttributes(
             mount=register,
             set=options.set,
@@ -108,17 +113,7 @@ def _cgroup_v1(
         path = path or ctx.options.cgroup_paths.get(controllers[0], "")
         if not path:
             return []
-        made += [
-            steps.OpenTree(result=register, path=path, recursive=1, pointer=pointer),
-            steps.MountAttributes(
-                mount=register,
-                set=options.set,
-                clear=0,
-                fallback=0,
-                recursive=0,
-                pointer=pointer,
-            ),
-        ]
+        made += _bind(register, path, 1, options, pointer)
     made.append(_attach(register, target, pointer))
     if len(controllers) > 1:
         made += [
