@@ -55,6 +55,7 @@ test-guest: $(VENV)/.guest-packages
 # The tests of pure code beside those that ask the kernel: a machine has two processors.
 test: lint
 	@$(BIN)/pytest -q tests/unit > build/unit.log 2>&1 & unit=$$!; \
+	trap 'kill $$unit' INT TERM; \
 	$(BIN)/pytest -q tests --ignore=tests/unit; code=$$?; \
 	wait $$unit || code=$$?; cat build/unit.log; exit $$code
 	@$(MAKE) --no-print-directory test-guest

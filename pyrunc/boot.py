@@ -64,7 +64,10 @@ class Modules:
         if len(data) != length or not data.startswith(self.mark):
             return None
         # Who could write that file could write the modules beside it.
-        self.found[name] = loads(data[MARK:])  # noqa: S302
+        try:
+            self.found[name] = loads(data[MARK:])  # noqa: S302
+        except (EOFError, ValueError, TypeError):
+            return None
         spec = ModuleSpec(name, self, origin=source)  # type: ignore[arg-type]
         if source.endswith("/__init__.py"):
             spec.submodule_search_locations = [source[: -len("/__init__.py")]]

@@ -145,6 +145,8 @@ def _spec(
 
 def _resources(limits: Limits | dict[str, Any]) -> Resources:
     asked = limits if isinstance(limits, dict) else limits.to_resources()
+    if "devices" in asked:
+        raise UsageError("limits: the rules for devices are those of the container")
     return load.decode_resources(asked, "limits")
 
 
@@ -218,6 +220,8 @@ class _Start:
         if pid_file is not None:
             # Last: who waits for it may signal the process at once.
             handover.write_pid_file(pid_file, child.pid)
+        oom_kills = child.leaf.driver.oom_kills if child.leaf else None
+        before = oom_kills() if oom_kills else 0
         try:
             child.go()
         except BaseException:
@@ -226,6 +230,8 @@ class _Start:
             raise
         made = Process(self.spec.process.args, child)
         made.terminal = master
+        if oom_kills:
+            made.watch_oom(oom_kills, before)
         return made
 
 

@@ -48,7 +48,7 @@ class Process:
         self._leaf, child.leaf = child.leaf, None
         self._exit: Exit | None = None
         self._oom_kills: Callable[[], int] | None = None
-        self._killed_before = 0
+        self._killed = self._killed_before = 0
 
     def fileno(self) -> int:
         """A pidfd: readable once the process has ended."""
@@ -93,19 +93,30 @@ class Process:
         return self._exit
 
     def _was_oom(self, signal: int) -> bool:
-        if signal != _SIGKILL or self._oom_kills is None:
-            return False
-        return self._oom_kills() > self._killed_before
+        self._count_oom_kills()
+        return signal == _SIGKILL and self._killed > self._killed_before
 
-    def watch_oom(self, oom_kills: Callable[[], int]) -> None:
-        """Tell a kill for want of memory from another: by the count of the container's cgroup."""
-        self._oom_kills, self._killed_before = oom_kills, oom_kills()
+    def watch_oom(self, oom_kills: Callable[[], int], before: int) -> None:
+        """Tell a kill for want of memory from another: by the count of its cgroup.
+
+        Args:
+            oom_kills: how many there have been in its cgroup.
+            before: how many there were before it was started.
+        """
+        self._oom_kills = oom_kills
+        self._killed = self._killed_before = before
+
+    def _count_oom_kills(self) -> None:
+        """For the last time: its cgroup goes."""
+        if self._oom_kills is not None:
+            self._killed, self._oom_kills = self._oom_kills(), None
 
     def _end_rest(self) -> None:
         """What it has left in a cgroup of its own goes with it."""
         if self._leaf is not None:
             leaf, self._leaf = self._leaf, None
             try:
+                self._count_oom_kills()
                 leaf.end()
             except PyruncError as error:
                 self.left_behind = str(error)

@@ -183,8 +183,9 @@ class Running:
                 of a JSON file;
                 own_cgroup: give it a cgroup below the container's, so that `kill` and a
                 time-out end all that it has started;
-                limits: such a cgroup with limits of its own, as for `update`; on cgroup v2 the
-                kernel has only cpus, cpuset and pids for that;
+                limits: such a cgroup with limits of its own, in the form that `update` takes; on
+                cgroup v2 the kernel has only cpus, cpuset and pids for that, on v1 none of block
+                devices and network. Meanwhile the container's cannot be updated to less;
                 cgroup: a dict, controller or "" -> path of an existing cgroup below the
                 container's;
                 console_socket, pidfd_socket, pid_file, preserve_fds: as for `create`;

@@ -3,8 +3,8 @@
 
     python -X no_debug_ranges tools/pack_modules.py [--fixed] PACKAGE OUTPUT
 
-Without docstrings and columns of tracebacks, which the command never shows. In a source tree a
-module that is changed afterwards is noticed by its time; --fixed is for an installed package,
+Without asserts, docstrings and columns of tracebacks, none of which the command shows. In a source
+tree a module that is changed afterwards is noticed by its time; --fixed is for an installed package,
 where nobody changes one.
 """
 

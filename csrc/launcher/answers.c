@@ -146,7 +146,6 @@ enum life life_of(const struct container *c, pid_t *pid)
     return life;
 }
 
-/* Whether the cgroup is not frozen: the file is gone, or says what the thawed one says. */
 const char *file_row(const struct container *c, const char *name, char *path, size_t room,
                      size_t *length)
 {
@@ -180,6 +179,7 @@ enum says file_says(const struct container *c, const char *name)
     return found;
 }
 
+/* Also where there is no freezer, or no cgroup any more. */
 int is_thawed(const struct container *c)
 {
     return file_says(c, "thawed") != SAYS_NOT;

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,25 +26,36 @@ static int write_row(const struct container *c, const char *row)
     return written ? 0 : -1;
 }
 
-int do_pause(const struct container *c)
+static int is_frozen_soon(const struct container *c)
 {
     static const struct timespec pause = {.tv_nsec = PAUSE_NS};
     pid_t pid;
-    if (!lock(c) || life_of(c, &pid) != LIFE_ALIVE || file_says(c, "thawed") != SAYS_IT)
-        return 0;
-    if (write_row(c, "freeze") < 0)
-        return 0;
     for (int i = 0; i < LOOKS; i++) {
-        if (file_says(c, "frozen") == SAYS_IT) {
-            if (life_of(c, &pid) != LIFE_ALIVE)
-                break;
-            return 1;
-        }
+        if (file_says(c, "frozen") == SAYS_IT)
+            return life_of(c, &pid) == LIFE_ALIVE;
         nanosleep(&pause, NULL);
     }
-    /* Python does it again from the start, and says what is the matter. */
-    write_row(c, "thawed");
     return 0;
+}
+
+int do_pause(const struct container *c)
+{
+    pid_t pid;
+    if (!lock(c) || life_of(c, &pid) != LIFE_ALIVE || file_says(c, "thawed") != SAYS_IT)
+        return 0;
+    /* Who interrupts us must not leave it frozen. */
+    sigset_t ends, before;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ends, &before);
+    int done = write_row(c, "freeze") == 0 && is_frozen_soon(c);
+    /* Else Python does it again from the start, and says what is the matter. */
+    if (!done)
+        write_row(c, "thawed");
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return done;
 }
 
 int do_resume(const struct container *c)

@@ -100,8 +100,9 @@ static void compose(char *code, size_t size, const char *prefix, const char *pac
     snprintf(modules, sizeof modules, "%s/pyrunc/modules-" PYRUNC_VERSION ".bin", package);
     if (access(modules, R_OK) == 0) /* 65536 is HEADER of pyrunc/boot.py */
         n += snprintf(code + n, size - (size_t)n,
-                      "import marshal;f=open('%s','rb',0);b,*r=marshal.loads(f.read(65536));"
-                      "f.close();exec(b);install(f.name,*r);",
+                      "\ntry:\n import marshal;f=open('%s','rb',0);"
+                      "b,*r=marshal.loads(f.read(65536));f.close();exec(b);install(f.name,*r)\n"
+                      "except Exception:pass\n",
                       modules);
     snprintf(code + n, size - (size_t)n, "from pyrunc.cli.main import main;main()");
 }

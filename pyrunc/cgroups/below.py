@@ -9,7 +9,7 @@ import os
 
 from pyrunc.cgroups import fs_driver, tree
 from pyrunc.cgroups.driver import POINTER
-from pyrunc.errors import UsageError
+from pyrunc.errors import PyruncError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,9 +80,10 @@ class Leaf:
     and is held by limits of its own.
 
     Below the container's, whose limits hold it too; in the hierarchy that counts processes, and
-    on v1 in those of its limits. On v2 limits beside other processes are for cpu, cpuset and
-    pids only, and leave these controllers enabled. A container that may manage cgroups of its
-    own can move its processes elsewhere; what has left is neither ended nor limited.
+    on v1 in those of its limits, but for those where the container's would hold no more (block
+    devices, network). On v2 limits beside other processes are for cpu, cpuset and pids only, and
+    leave these controllers enabled. A container that may manage cgroups of its own can move its
+    processes elsewhere; what has left is neither ended nor limited.
 
     Args:
         driver: of the container.
@@ -110,7 +111,10 @@ class Leaf:
         self._paths = [made.directories[index] for index in indexes]
         made.create_leaf(indexes, needed)
         try:
-            made.apply(resources)
+            for index, found in made.planned(resources) if resources else ():
+                if index not in indexes:  # that is the container's own
+                    raise PyruncError("cannot limit one process", pointer=found[0].pointer)
+                made.put(index, found)
         except BaseException:
             self.end()
             raise
@@ -127,6 +131,11 @@ class Leaf:
             removal.remove(self._paths, self._kill)
         finally:
             self.driver.close()
+
+    def follow(self) -> None:
+        """Take processes also when the cgroup above has become the root of threaded ones."""
+        if self.driver.layout.kind == "v2":
+            self.driver.follow()  # type: ignore[union-attr]
 
     def _kill(self) -> None:
         fd = self.driver._find(self._index)

@@ -67,8 +67,9 @@ def wanted(resources: Resources, v2: bool, base: str) -> dict[str, str]:
     swappiness = memory and not v2 and memory.swappiness is not None
     if memory and (swappiness or any(getattr(memory, name) for name in names)):
         found["memory"] = f"{base}/memory"
-    numbers = ("shares", "quota", "period", "burst", "realtimeRuntime", "realtimePeriod")
-    if cpu and (cpu.idle is not None or any(getattr(cpu, name) for name in numbers)):
+    numbers = ("shares", "quota", "period", "realtimeRuntime", "realtimePeriod")
+    told = cpu and (cpu.idle is not None or cpu.burst is not None)  # 0 is a value of theirs
+    if cpu and (told or any(getattr(cpu, name) for name in numbers)):
         found["cpu"] = f"{base}/cpu"
     if cpu and (cpu.cpus or cpu.mems):
         found["cpuset"] = f"{base}/cpu/cpus" if cpu.cpus else f"{base}/cpu/mems"

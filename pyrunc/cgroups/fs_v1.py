@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pyrunc.cgroups.stats import Stats
     from pyrunc.spec.model_resources import DeviceRule, Resources
 
+# A value of the cgroup above does not hold for those below (blkio throttles, network classes).
+_FLAT = ("blkio", "net_cls", "net_prio")
 _CPUSET = ("cpuset.cpus", "cpuset.mems")
 # spec-map 4.7: a v1 freezer can stay FREEZING; thawing for a moment gets it unstuck.
 _FREEZE_TRIES = 1000
@@ -74,9 +76,20 @@ class LegacyDriver(Driver):
 
     def create_leaf(self, indexes: Collection[int], needed: Collection[str]) -> None:
         """Make the last directory only, in some hierarchies. See `below.Leaf`."""
+        flat = next((name for name in _FLAT if name in needed), "")
+        if flat:
+            raise PyruncError(
+                f"cgroup v1 has no {flat} limit for one process: the container's would not hold it",
+                hint="update the container's",
+            )
         try:
             for index in indexes:
-                self._create_one(index)
+                inner = self.inner[index]
+                self._fds[index], self._new[index] = tree.make_leaf(
+                    self._mounts[index], inner, self._made
+                )
+                if "cpuset" in self.layout.hierarchies[index].names:
+                    self._fill_cpuset(index, inner)
         except BaseException as error:
             self._unmake(error)
             raise

@@ -17,6 +17,7 @@ from pyrunc.errors import CgroupError, PyruncError, errno_text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from typing import NoReturn
 
     from pyrunc.cgroups.limits import Limit
     from pyrunc.cgroups.oom import OomEvents
@@ -75,19 +76,20 @@ class UnifiedDriver(Driver):
         above the root of a threaded subtree (cgroup-v2.rst, "Threads").
         """
         try:
-            self._make(0)
+            self._fds[0], self._new[0] = tree.make_leaf(self._mounts[0], self.inner[0], self._made)
             above = self.inner[0].rpartition("/")[0]
-            if needed and self._enable(above, sorted(needed)) == errno.EBUSY:
-                alone = next((name for name in _DOMAIN_ONLY if name in needed), "")
-                if alone:
-                    raise PyruncError(
-                        f"cgroup v2 has no {alone} limit for one process beside others",
-                        hint="update the container's, or give this one cpus, cpuset or pids only",
-                    )
-            self._use_threaded()
+            refused = (errno.EBUSY, errno.EOPNOTSUPP)
+            if needed and self._enable(above, sorted(needed)) in refused:
+                _refuse_leaf(needed)
+            self.follow()
         except BaseException as error:
             self._unmake(error)
             raise
+
+    def follow(self) -> None:
+        """Become threaded if the cgroup above has become the root of threaded ones."""
+        self._domain_wanted = ""
+        self._use_threaded()
 
     def apply(self, resources: Resources | None) -> None:
         if resources is not None and asks_limits(resources):
@@ -138,13 +140,14 @@ class UnifiedDriver(Driver):
         return {"thawed": (file, "0"), "freeze": (file, "1"), "frozen": done, "own": (file, "1")}
 
     def freeze(self) -> None:
-        if not self._write(0, "cgroup.freeze", "1"):
-            return
         from time import sleep
 
         pause = _FIRST_PAUSE
         try:
             for _ in range(_FREEZE_TRIES):
+                # Again each time: `kill --all` freezes too, and thaws what it has frozen.
+                if not self._write(0, "cgroup.freeze", "1"):
+                    return
                 if "frozen 1" in self._read(0, "cgroup.events"):
                     return
                 sleep(pause)
@@ -270,3 +273,17 @@ class UnifiedDriver(Driver):
             raise tree.failure("read", "read", error, f"{mount}{inner}/{name}") from error
         finally:
             os.close(fd)
+
+
+def _refuse_leaf(needed: Collection[str]) -> NoReturn:
+    alone = next((name for name in _DOMAIN_ONLY if name in needed), "")
+    if alone:
+        raise PyruncError(
+            f"cgroup v2 has no {alone} limit for one process beside others",
+            hint="update the container's, or give this one cpus, cpuset or pids only",
+        )
+    raise PyruncError(
+        "cgroup v2 has no limits for one process while others of the container have a cgroup of "
+        "their own without limits",
+        hint="try again when those with a time-out have ended",
+    )

@@ -57,11 +57,11 @@ def send(members: Callable[[], list[int]], number: int) -> None:
 def _open(pids: list[int]) -> dict[int, int]:
     opened: dict[int, int] = {}
     try:
-        for pid in pids:
+        for pid in dict.fromkeys(pids):
             try:
                 opened[pid] = os.pidfd_open(pid)
             except OSError as error:
-                # ENOENT: a thread id, as a threaded cgroup lists them.
+                # ENOENT: a thread id, of a process that has ended meanwhile.
                 if error.errno not in (errno.ESRCH, errno.ENOENT, errno.EINVAL):
                     raise
     except BaseException:

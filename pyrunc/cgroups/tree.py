@@ -125,6 +125,16 @@ def open_below(mount: str, inner: str, made: list[str] | None = None) -> tuple[i
     return here, new
 
 
+def make_leaf(mount: str, inner: str, made: list[str]) -> tuple[int, bool]:
+    """As `open_below`, but only the last directory is made: the one above may be going."""
+    above, _, name = inner.rpartition("/")
+    here, _ = open_below(mount, above)
+    try:
+        return _step(here, name, f"{mount}{inner}", made)
+    finally:
+        os.close(here)
+
+
 def _step(here: int, name: str, path: str, made: list[str] | None) -> tuple[int, bool]:
     new = False
     if made is not None:
@@ -247,6 +257,7 @@ def pids(directory: int) -> list[int]:
         OSError: as open(2) and read(2) give it, except for cgroups that are gone.
     """
     found: list[int] = []
+    threaded = False
     for fd in walk(directory):
         try:
             text = read(fd, "cgroup.procs")
@@ -255,10 +266,23 @@ def pids(directory: int) -> list[int]:
                 continue
             if error.errno != errno.EOPNOTSUPP:
                 raise
-            # A threaded cgroup has no processes, only threads (cgroup-v2.rst).
-            text = read(fd, "cgroup.threads")
+            # A threaded cgroup has threads only (cgroup-v2.rst); their processes are on the list
+            # of the one above that is not threaded, if that is ours to read.
+            threaded = threaded or fd == directory
+            text = (
+                " ".join(map(_process_of, read(fd, "cgroup.threads").split())) if threaded else ""
+            )
         found += [int(line) for line in text.split() if line != "0"]
-    return found
+    return [*dict.fromkeys(found)]
+
+
+def _process_of(thread: str) -> str:
+    """The process of a thread; "0" for one that has ended."""
+    try:
+        with open(f"/proc/{thread}/status", encoding="ascii", errors="replace") as file:
+            return next((line.split()[1] for line in file if line.startswith("Tgid:")), "0")
+    except OSError:
+        return "0"
 
 
 def remove_below(directory: int) -> None:

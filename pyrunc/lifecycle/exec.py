@@ -12,7 +12,14 @@ import errno
 import os
 
 from pyrunc import cgroups
-from pyrunc.errors import ContainerNotRunning, KernelError, StartError, StateError, UsageError
+from pyrunc.errors import (
+    CgroupError,
+    ContainerNotRunning,
+    KernelError,
+    StartError,
+    StateError,
+    UsageError,
+)
 from pyrunc.host import facts as host_facts
 from pyrunc.lifecycle import launch, outside
 from pyrunc.lifecycle.status import PAUSED, STOPPED, is_alive, open_pidfd, status_of
@@ -153,7 +160,12 @@ class _Joining:
         if request.own_cgroup and self.driver.inner:
             from pyrunc.cgroups import below
 
-            self.leaf = load.with_document("limits", below.Leaf, self.driver, request.limits)
+            try:
+                self.leaf = load.with_document("limits", below.Leaf, self.driver, request.limits)
+            except CgroupError:
+                if not is_alive(state):  # and its cgroup has gone with it
+                    raise ContainerNotRunning(STOPPED_TEXT) from None
+                raise
             self.driver = self.leaf.driver
 
     @property
@@ -176,11 +188,10 @@ class _Joining:
             try:
                 child = self._start(self._own_cgroup)
             except KernelError as error:
-                if (error.syscall, error.errno) != ("clone3", errno.EBUSY):
+                another = self._another_cgroup(error)
+                if another is None:
                     raise
-                # The cgroup has handed its controllers down, and takes no process itself: where
-                # the container's own init has gone there is room.
-                child = self._start(self._cgroup_of_init)
+                child = self._start(another)
         finally:
             self.fds.close()
         try:
@@ -226,6 +237,19 @@ class _Joining:
         if spawned >= 0:
             self.fds.keep(spawned)
         return spawned, [self.fds.keep(fd) for fd in self.driver.join_fds()]
+
+    def _another_cgroup(self, error: KernelError) -> Callable[[], tuple[int, list[int]]] | None:
+        if error.syscall != "clone3":
+            return None
+        if self.leaf:
+            # Nowhere else: what is to hold it would not.
+            if error.errno != errno.EOPNOTSUPP:
+                return None
+            self.leaf.follow()
+            return self._own_cgroup
+        # The cgroup has handed its controllers down, and takes no process itself: where the
+        # container's own init has gone there is room.
+        return self._cgroup_of_init if error.errno == errno.EBUSY else None
 
     def _cgroup_of_init(self) -> tuple[int, list[int]]:
         from pyrunc.cgroups import below

@@ -27,7 +27,7 @@ BOOTS = 3
 # need for themselves.
 _DRIVEN = tuple(
     f"tests/integration/test_{name}.py"
-    for name in ("command_line", "events", "exec", "exec_library", "pause", "ps", "quick", "update")
+    for name in ("events", "exec_library", "exec_limits", "pause", "ps", "update")
 )
 SHARES = (
     ("tests/differential", "tests/contract", *_DRIVEN),

@@ -18,7 +18,7 @@ import image
 TOP = image.HERE.parent.parent
 WORK = TOP / "build" / "guest"
 COPY = WORK / "pyrunc"
-COMPILED = ("csrc", "setup.py", "pyproject.toml")
+COMPILED = ("csrc", "setup.py", "pyproject.toml", "tools/pack_modules.py", "pyrunc/boot.py")
 IN_TREE = """
 set -eu
 cd "$1"
@@ -37,7 +37,11 @@ python3 setup.py -q build_ext --inplace
 python3 setup.py -q build_native
 """
 # A file that does not compile is for the tests to tell.
-BYTECODE = "python3 -m compileall -qq pyrunc tests || :"
+BYTECODE = """
+version=$(python3 -c "import sysconfig; print(sysconfig.get_python_version())")
+python3 -B -X no_debug_ranges tools/pack_modules.py pyrunc pyrunc/modules-$version.bin || :
+python3 -m compileall -qq pyrunc tests || :
+"""
 
 
 def in_tree(tree: Path, commands: str) -> None:
@@ -96,6 +100,13 @@ def packed(place: Path) -> bytes:
             in_tree(place / "tree", NATIVE)
         notes.write_text(json.dumps({"names": names, "key": key}))
         in_tree(place / "tree", BYTECODE)
-        options = ["--sort=name", "--owner=0", "--group=0", "--exclude=./build/temp*"]
+        # Times to the nanosecond, by which packed modules are known to be current (pyrunc/boot.py).
+        options = [
+            "--format=posix",
+            "--sort=name",
+            "--owner=0",
+            "--group=0",
+            "--exclude=./build/temp*",
+        ]
         command = ["tar", "-c", *options, "-C", COPY, "."]
         return subprocess.run(command, check=True, capture_output=True).stdout

@@ -15,6 +15,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+import support
 
 import pyrunc
 
@@ -241,3 +242,39 @@ def test_private_memory_is_what_the_kernel_counts():
     with mmap.mmap(-1, 32 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as held:
         held.write(b"x" * len(held))
         assert private_kb(os.getpid()) >= before + (len(held) >> 10)
+
+
+def opened(program: Path, *arguments: str) -> list[str]:
+    """The files that a command has opened, by their names."""
+    trace = ["strace", "-f", "-qq", "-e", "trace=open,openat", "-o", "/dev/stderr"]
+    done = subprocess.run(
+        [*trace, str(program), *arguments], capture_output=True, text=True, check=True
+    )
+    found = re.findall(r'"([^"]*)"[^"]*\) = \d', done.stderr)
+    return [os.path.basename(name) for name in found if "/pyrunc/" in name]
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+def test_the_command_has_its_modules_from_one_file(tmp_path):
+    packed = f"modules-{sysconfig.get_python_version()}.bin"
+    names = opened(Path(support.PYRUNC), "--root", str(tmp_path), "list")
+    assert packed in names
+    assert [name for name in names if name.endswith((".py", ".pyc"))] == []
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+@pytest.mark.parametrize("size", [None, 0, 100, 30_000, 200_000])
+def test_a_damaged_file_of_modules(tmp_path, size):
+    """As a machine leaves it that stopped while a package was being installed."""
+    copy = tmp_path / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
+    shutil.copytree(TOP / "pyrunc", copy / "pyrunc", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "bin").mkdir()
+    program = shutil.copy(support.PYRUNC, tmp_path / "bin" / "pyrunc")
+    packed = copy / "pyrunc" / f"modules-{sysconfig.get_python_version()}.bin"
+    if size is None:
+        packed.unlink()
+    else:
+        os.truncate(packed, size)
+    (tmp_path / "r").mkdir()
+    names = opened(program, "--root", str(tmp_path / "r"), "list")
+    assert "main.py" in names

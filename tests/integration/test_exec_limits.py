@@ -13,6 +13,8 @@ import support
 
 import pyrunc
 from pyrunc import Limits, cgroups
+from pyrunc.cgroups import below
+from pyrunc.lifecycle import store
 
 V2 = support.needs_root() == "" and cgroups.detect().kind == "v2"
 FORKS = "i=0; while [ $i -lt 20 ]; do sleep 5 & i=$((i+1)); done 2>/dev/null; wait"
@@ -156,3 +158,80 @@ def test_without_a_cgroup(runtime, bundle):
             made.exec(["/bin/true"], limits=Limits(pids=5))
     finally:
         made.delete(force=True)
+
+
+def test_no_other_pids_than_its_own(container):
+    """A threaded cgroup lists threads, and the one above it all processes."""
+    container.exec(["/bin/true"], limits=Limits(pids=5))  # what is opened once is open now
+    gc.collect()
+    before = sorted(os.listdir("/proc/self/fd"))
+    process = container.popen(["/bin/sleep", "1000"], limits=Limits(pids=5))
+    assert sorted(container.processes()) == sorted([container.pid, process.pid])
+    process.kill()
+    process.wait()
+    process.close()
+    del process  # its pidfd
+    assert leaves(container) == []
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_one_with_a_time_out_beside_one_with_limits(container):
+    """Both ways round; on v2 who comes second may be refused, with the reason."""
+    first = container.popen(["/bin/sleep", "1000"], own_cgroup=True)
+    try:
+        done = container.exec(["/bin/true"], limits=Limits(pids=9))
+        assert done.code == 0
+    except pyrunc.PyruncError as error:
+        assert V2, error
+        assert "while others of the container have a cgroup of their own" in str(error)
+    first.kill()
+    first.wait()
+    first.close()
+    second = container.popen(["/bin/sleep", "1000"], limits=Limits(pids=9))
+    assert container.exec(["/bin/true"], timeout=60).code == 0
+    second.kill()
+    second.wait()
+    second.close()
+    assert leaves(container) == []
+
+
+def test_a_container_that_has_gone_does_not_come_back(runtime, container):
+    """Whoever is about to start a process must not make its cgroup anew."""
+    with store.open_entry(str(runtime.root), container.id) as entry:
+        driver = cgroups.from_dict(entry.state()["cgroup"])
+    container.delete(force=True)
+    with pytest.raises(pyrunc.CgroupError):
+        below.Leaf(driver)
+    assert support.cgroups_named(container.id) == []
+
+
+@pytest.mark.skipif(V2, reason="cgroup v1 only")
+def test_what_the_container_s_own_would_not_hold_on_v1(container):
+    """blkio throttles and network classes of v1 do not add up along the path."""
+    for asked, name in (
+        ({"blockIO": {"weight": 100}}, "blkio"),
+        ({"network": {"classID": 65537}}, "net_cls"),
+    ):
+        with pytest.raises(pyrunc.PyruncError, match=f"no {name} limit|{name} controller is not"):
+            container.exec(["/bin/true"], limits=asked)
+    with pytest.raises(pyrunc.UsageError, match="devices"):
+        container.exec(["/bin/true"], limits={"devices": []})
+    assert leaves(container) == []
+
+
+@pytest.mark.skipif(V2, reason="cgroup v1 only")
+def test_nothing_of_the_container_is_changed(container):
+    burst = cgroup_of(container.pid, "cpu") / "cpu.cfs_burst_us"
+    if not burst.exists():
+        pytest.skip("the kernel has no bursts")
+    container.update(Limits(cpus=0.5, cpu_burst=0.02))
+    container.exec(["/bin/true"], limits={"cpu": {"burst": 0}})
+    assert burst.read_text() == "20000\n"
+
+
+@pytest.mark.skipif(V2, reason="cgroup v1 only: v2 has no such limit")
+def test_out_of_memory(container):
+    script = "x=$(head -c 60000000 /dev/zero | tr '\\0' x); echo ${#x}"
+    done = container.exec(["/bin/sh", "-c", script], limits=Limits(memory_max=8 * MIB, swap_max=0))
+    assert done.exit.reason == "oom"
+    assert container.state["status"] == "running"

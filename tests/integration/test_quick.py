@@ -118,7 +118,7 @@ def test_who_is_busy_is_left_to_python(runtime, created, quick):
     """It waits for the lock, which the launcher does not."""
     directory = os.open(runtime.root / created, os.O_RDONLY)
     fcntl.flock(directory, fcntl.LOCK_EX)
-    waiting = threading.Timer(0.5, lambda: fcntl.flock(directory, fcntl.LOCK_UN))
+    waiting = threading.Timer(min(support.SLOW, 5), lambda: fcntl.flock(directory, fcntl.LOCK_UN))
     waiting.start()
     done, executed = quick("pause", created)
     assert (done.returncode, executed) == (0, 2)

@@ -97,6 +97,23 @@ def test_another_build_installed_meanwhile(package: Path, size: int) -> None:
     assert run(package, f"{other}import p.one as m;print(m.VALUE)") == "1"
 
 
+def test_code_of_another_build(package: Path) -> None:
+    """At the same place and of the same length: the mark before it tells."""
+    pack(package, package / "m.bin")
+    data = bytearray((package / "m.bin").read_bytes())
+    _, mark, index = marshal.loads(data[:HEADER])
+    at = index["p.one"][0]
+    assert data[at : at + len(mark)] == mark
+    data[at] ^= 1
+    (package / "m.bin").write_bytes(data)
+    assert loader_of(package, "p.one") == "SourceFileLoader 1"
+    assert loader_of(package, "p.below.two") == "Modules 2"
+    data[at] ^= 1
+    data[at + len(mark)] = 0  # no object that marshal knows
+    (package / "m.bin").write_bytes(data)
+    assert loader_of(package, "p.one") == "SourceFileLoader 1"
+
+
 def test_no_descriptor_stays_open(package: Path) -> None:
     pack(package, package / "m.bin", "--fixed")
     assert run(package, "import p, os;print(sorted(os.listdir('/proc/self/fd')))") == str(
@@ -108,6 +125,15 @@ def test_what_is_built_is_what_the_sources_say(tmp_path: Path) -> None:
     """Else a command would run Python's own, slower way; `make build` writes it."""
     built = TOP / "pyrunc" / f"modules-{sysconfig.get_python_version()}.bin"
     pack(TOP / "pyrunc", tmp_path / "m.bin")
-    assert built.read_bytes() == (tmp_path / "m.bin").read_bytes()
-    _, _, index = marshal.loads(built.read_bytes()[:HEADER])
-    assert "pyrunc.lifecycle.exec" in index
+    assert contents(built) == contents(tmp_path / "m.bin")
+    assert "pyrunc.lifecycle.exec" in contents(built)
+
+
+def contents(packed: Path) -> dict[str, object]:
+    """Names with code and stamps. Not bytes: how marshal writes depends on what else there is."""
+    data = packed.read_bytes()
+    boot, mark, index = marshal.loads(data[:HEADER])
+    found: dict[str, object] = {"": (boot, mark)}
+    for name, (offset, length, *stamp) in index.items():
+        found[name] = (marshal.loads(data[offset + len(mark) : offset + length]), stamp)
+    return found
