@@ -4,8 +4,8 @@
     python -X no_debug_ranges tools/pack_modules.py [--fixed] PACKAGE OUTPUT
 
 Without asserts, docstrings and columns of tracebacks, none of which the command shows. In a source
-tree a module that is changed afterwards is noticed by its time; --fixed is for an installed package,
-where nobody changes one.
+tree a module that is changed afterwards is noticed by its time; --fixed is for an installed
+package, where nobody changes one.
 """
 
 from __future__ import annotations
