@@ -141,6 +141,7 @@ class Container(Running):
         *,
         keep: bool = False,
         notify_socket: str = "",
+        warn: Callable[[str], None] = lambda _: None,
         **options: Any,
     ) -> tuple[int, builtins.list[str]]:
         """Create, start, attend to and delete a container in the foreground.
@@ -152,6 +153,7 @@ class Container(Running):
             bundle, container_id: as for `create`.
             keep: leave the stopped container, with its cgroup.
             notify_socket: as for `start`.
+            warn: called with each of the `warnings`, before it is started.
             options: as for `create`.
 
         Returns:
@@ -162,12 +164,13 @@ class Container(Running):
         """
         from pyrunc.attended import attended
 
-        return attended(
-            lambda **given: cls.create(bundle, container_id, **given),
-            options,
-            lambda container: container.start(notify_socket=notify_socket, attended=True),
-            keep=keep,
-        )
+        def begin(container: Container) -> None:
+            for warning in container.warnings:
+                warn(warning)
+            container.start(notify_socket=notify_socket, attended=True)
+
+        options |= {"bundle": bundle, "container_id": container_id}
+        return attended(cls.create, options, begin, keep=keep)
 
     @classmethod
     def restore(
@@ -212,12 +215,8 @@ class Container(Running):
         """As `run`, of an image: `restore` it, attend to it and delete it."""
         from pyrunc.attended import attended
 
-        return attended(
-            lambda **given: cls.restore(bundle, container_id, image_path, **given),
-            options,
-            lambda container: None,
-            keep=False,
-        )
+        options |= {"bundle": bundle, "container_id": container_id, "image_path": image_path}
+        return attended(cls.restore, options, lambda container: None, keep=False)
 
     @classmethod
     def load(cls, container_id: str, *, root: str | None = None) -> Container:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from time import monotonic
 
-from pyrunc.errors import UsageError
+from pyrunc.errors import UsageError, one_line
 from pyrunc.lifecycle import exec as joining
 from pyrunc.lifecycle import handover, joiner, store
 from pyrunc.lifecycle.handshake import NotReady
@@ -95,7 +95,8 @@ def popen(
     with store.open_entry(root, container_id) as entry:
         state = entry.state()
         joining.check_status(entry, state, ignore_paused)
-        spec = _spec(entry, state, args, process, changes)
+        warnings: list[str] = []
+        spec = _spec(entry, state, args, process, changes, warnings)
         assert spec.process is not None
         terminal = spec.process.terminal
         request = joining.Request(
@@ -119,6 +120,7 @@ def popen(
             streams.close()
             started.close()
         made.stdin, made.stdout, made.stderr = streams.ours
+        made.warnings = [one_line(text) for text in warnings]
         return made
 
 
@@ -128,17 +130,18 @@ def _spec(
     args: tuple[str, ...],
     process: dict[str, Any] | str | None,
     changes: dict[str, Any],
+    warnings: list[str],
 ) -> Spec:
     """The container's configuration with the process to run."""
     spec = joiner.of_container(entry)
     if process is None:
-        wanted = joiner.changed(state, spec, joiner.Changes(args, **changes))
+        wanted = joiner.changed(state, spec, joiner.Changes(args, **changes), warnings)
     elif args or changes:
         raise UsageError("a process object is whole: it cannot be given with arguments or changes")
     elif isinstance(process, str):
-        wanted = joiner.read_process(process)
+        wanted = joiner.read_process(process, warnings)
     else:
-        wanted = load.decode_process(process, "process")
+        wanted = load.decode_process(process, "process", warnings)
     joiner.complete(wanted, spec)
     return inside(spec, wanted)
 

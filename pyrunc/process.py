@@ -33,6 +33,7 @@ class Process:
         terminal: the master of its terminal if one was asked for, else None.
         timed_out: whether a time-out has ended it.
         left_behind: why its own cgroup could not be removed, or "".
+        warnings: what was found odd in what was asked for, and not done; a line each.
     """
 
     def __init__(self, args: tuple[str, ...], child: Child) -> None:
@@ -44,6 +45,7 @@ class Process:
         self.terminal: BinaryIO | None = None
         self.timed_out = False
         self.left_behind = ""
+        self.warnings: list[str] = []
         self._pidfd, child.pidfd = child.pidfd, -1
         self._leaf, child.leaf = child.leaf, None
         self._exit: Exit | None = None

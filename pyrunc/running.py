@@ -238,13 +238,20 @@ class Running:
         options |= {"input": input, "capture_output": capture_output, "timeout": timeout}
         return execute(self.root, self.id, tuple(args), check=check, **options)
 
-    def attend(self, args: Sequence[str] = (), **options: Any) -> int:
+    def attend(
+        self,
+        args: Sequence[str] = (),
+        *,
+        warn: Callable[[str], None] = lambda _: None,
+        **options: Any,
+    ) -> int:
         """Run a process in the foreground: with the caller's terminal, if it is to have one.
 
         For the main thread: the process's signals go to it until it ends.
 
         Args:
             args: the program and its arguments.
+            warn: called with each warning, once the process runs.
             options: as for `popen`, but for console_socket.
 
         Returns:
@@ -262,6 +269,8 @@ class Running:
         try:
             process = self.popen(args, **options)
             try:
+                for warning in process.warnings:
+                    warn(warning)
                 if process.terminal:
                     terminal = Terminal(os.dup(process.terminal.fileno()))
                 code = attend(process, signals, terminal).code

@@ -42,9 +42,10 @@ def run(line: Line, log: Log) -> int:
         args = tuple(line.arguments[1:])
         given |= _changes(line)
     if line.flag("detach"):
-        container.popen(args, detached=True, **given)
+        for warning in container.popen(args, detached=True, **given).warnings:
+            log.warning(warning)
         return 0
-    return container.attend(args, **given)
+    return container.attend(args, warn=log.warning, **given)
 
 
 def _changes(line: Line) -> dict[str, Any]:

@@ -24,13 +24,16 @@ def run(line: Line, log: Log) -> int:
         set_subreaper(True)
     if line.flag("detach"):
         container = Container.create(**given)
+        for warning in container.warnings:
+            log.warning(warning)
         try:
             container.start(notify_socket=manager)
         except BaseException:
             container.delete(force=True)
             raise
         return 0
-    code, warnings = Container.run(keep=line.flag("keep"), notify_socket=manager, **given)
+    given |= {"keep": line.flag("keep"), "notify_socket": manager, "warn": log.warning}
+    code, warnings = Container.run(**given)
     for warning in warnings:
         log.warning(warning)
     return code

@@ -84,8 +84,12 @@ def of_container(entry: Entry) -> Spec:
     return spec
 
 
-def read_process(path: str) -> Process:
+def read_process(path: str, warnings: list[str]) -> Process:
     """A process object from a file.
+
+    Args:
+        path: of the file.
+        warnings: collects what is odd but not wrong.
 
     Raises:
         KernelError: it cannot be read.
@@ -96,16 +100,17 @@ def read_process(path: str) -> Process:
             data = file.read(jsontext.MAX_BYTES + 1)
     except OSError as error:
         raise KernelError("open", "", error.errno or 0, path) from None
-    return load.decode_process(jsontext.loads(data, path), path)
+    return load.decode_process(jsontext.loads(data, path), path, warnings)
 
 
-def changed(state: dict[str, Any], spec: Spec, changes: Changes) -> Process:
+def changed(state: dict[str, Any], spec: Spec, changes: Changes, warnings: list[str]) -> Process:
     """The process of the bundle's config.json, as it is now, with changes.
 
     Args:
         state: of the container.
         spec: from `of_container`.
         changes: what is to be different.
+        warnings: collects what is odd but not wrong.
 
     Raises:
         PyruncError: config.json is gone.
@@ -127,7 +132,7 @@ def changed(state: dict[str, Any], spec: Spec, changes: Changes) -> Process:
     process.apparmorProfile = changes.apparmor_profile or process.apparmorProfile
     if changes.capabilities:
         process.capabilities = _more(process.capabilities, changes.capabilities)
-    load.with_document("exec", check_process, process, "", spec.warnings)
+    load.with_document("exec", check_process, process, "", warnings)
     return process
 
 

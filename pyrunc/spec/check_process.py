@@ -103,11 +103,11 @@ def _check_env(env: tuple[str, ...], base: str) -> None:
 
 
 def _check_capabilities(capabilities: Capabilities, base: str, warnings: list[str]) -> None:
-    for name in capabilities.FIELDS:
-        for index, capability in enumerate(getattr(capabilities, name)):
-            if capability not in _KNOWN_CAPABILITIES:
-                # A capability that cannot be granted is no failure: runtime.md, config.md.
-                warnings.append(f'{base}/{name}/{index}: unknown capability "{capability}" ignored')
+    given = (one for name in capabilities.FIELDS for one in getattr(capabilities, name))
+    for capability in dict.fromkeys(given):
+        if capability not in _KNOWN_CAPABILITIES:
+            # A capability that cannot be granted is no failure: runtime.md, config.md.
+            warnings.append(f'{base}: unknown capability "{capability}" ignored')
 
 
 def _check_rlimits(rlimits: tuple[Rlimit, ...], base: str) -> None:

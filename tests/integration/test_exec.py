@@ -502,3 +502,14 @@ def test_no_id_is_not_root(runtime, bundle, running, tmp_path, member):
     done = runtime.run(bundle.args("/bin/id"))
     assert (done.returncode, done.stdout) == (1, "")
     assert f"/process/user/{member}: must be from 0 to 4294967294" in done.stderr
+
+
+def test_what_is_odd_is_a_warning(runtime, bundle, running):
+    """As runc's: one line, and the process runs without it."""
+    done = runtime("exec", "--cap", "CAP_NOSUCH", running, "/bin/true")
+    assert done.stderr.count("level=warning") == 1
+    assert 'unknown capability \\"CAP_NOSUCH\\" ignored' in done.stderr
+    bundle.config["process"]["capabilities"]["permitted"].append("CAP_NOSUCH")
+    done = runtime("run", "-b", str(bundle.args("/bin/true").path), runtime.new_id())
+    assert done.stderr.count("level=warning") == 1
+    assert "CAP_NOSUCH" in done.stderr

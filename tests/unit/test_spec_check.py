@@ -178,8 +178,8 @@ def test_what_is_odd_but_allowed_is_a_warning() -> None:
         ("/mounts/0/destination", "proc"),
     )
     assert found == [
-        '/process/capabilities/bounding/1: unknown capability "CAP_FLY" ignored',
-        '/process/capabilities/ambient/0: unknown capability "cap_kill" ignored',
+        '/process/capabilities: unknown capability "CAP_FLY" ignored',
+        '/process/capabilities: unknown capability "cap_kill" ignored',
         '/mounts/0/destination: "proc" is relative, which is deprecated; it is taken relative to /',
     ]
 
