@@ -220,11 +220,12 @@ class _Start:
             master = os.fdopen(receive_master(self._receiver), "r+b", 0)
         if pidfd_socket is not None:
             handover.send_pidfd(pidfd_socket, child.pidfd, b"setns")
+        # Before the pid file, which a failure here would leave behind.
+        oom_kills = child.leaf.driver.oom_kills if child.leaf else None
+        before = oom_kills() if oom_kills else 0
         if pid_file is not None:
             # Last: who waits for it may signal the process at once.
             handover.write_pid_file(pid_file, child.pid)
-        oom_kills = child.leaf.driver.oom_kills if child.leaf else None
-        before = oom_kills() if oom_kills else 0
         try:
             child.go()
         except BaseException:

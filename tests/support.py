@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +162,16 @@ def in_time(ready: Callable[[], object], seconds: float = 20) -> None:
     while not ready():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.01)
+
+
+def at_once(work: Callable[[int], object], count: int) -> None:
+    """Call it with each number below `count`, all in threads of their own."""
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60 * SLOW)
+        assert not thread.is_alive(), "waited too long"
 
 
 def lacks_runc() -> str:

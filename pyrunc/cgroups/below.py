@@ -133,9 +133,12 @@ class Leaf:
             self.driver.close()
 
     def follow(self) -> None:
-        """Take processes also when the cgroup above has become the root of threaded ones."""
-        if self.driver.layout.kind == "v2":
-            self.driver.follow()  # type: ignore[union-attr]
+        """Take processes also when the cgroup above has become the root of threaded ones.
+
+        Raises:
+            PyruncError: it has limits that a threaded cgroup cannot have.
+        """
+        self.driver.use_threaded()
 
     def _kill(self) -> None:
         fd = self.driver._find(self._index)

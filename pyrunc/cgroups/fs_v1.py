@@ -94,6 +94,9 @@ class LegacyDriver(Driver):
             self._unmake(error)
             raise
 
+    def use_threaded(self) -> None:
+        """Nothing on v1, where any cgroup takes any process."""
+
     def _create_one(self, index: int) -> None:
         try:
             self._make(index)

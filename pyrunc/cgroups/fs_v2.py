@@ -63,7 +63,7 @@ class UnifiedDriver(Driver):
             if not self._new[0]:
                 self._refuse_frozen()
             self._hand_down()
-            self._use_threaded()
+            self.use_threaded()
         except BaseException as error:
             self._unmake(error)
             raise
@@ -81,15 +81,10 @@ class UnifiedDriver(Driver):
             refused = (errno.EBUSY, errno.EOPNOTSUPP)
             if needed and self._enable(above, sorted(needed)) in refused:
                 _refuse_leaf(needed)
-            self.follow()
+            self.use_threaded()
         except BaseException as error:
             self._unmake(error)
             raise
-
-    def follow(self) -> None:
-        """Become threaded if the cgroup above has become the root of threaded ones."""
-        self._domain_wanted = ""
-        self._use_threaded()
 
     def apply(self, resources: Resources | None) -> None:
         if resources is not None and asks_limits(resources):
@@ -207,7 +202,7 @@ class UnifiedDriver(Driver):
     def _joined_by_spawn(self) -> int:
         return 0
 
-    def _use_threaded(self) -> None:
+    def use_threaded(self) -> None:
         """Make the cgroup usable below a threaded one, if no limit forbids that."""
         kind = self._read(0, "cgroup.type")
         if kind in ("domain", ""):

@@ -131,7 +131,7 @@ class SystemdDriver(UnifiedDriver):
                 self.attach(pid)
             # systemd may have put a device program there: not a fresh cgroup.
             self._open(0)
-            self._use_threaded()
+            self.use_threaded()
             self._hand_down()
         except BaseException as error:
             self._give_back(error)

@@ -154,7 +154,7 @@ class _Joining:
             self.driver = below.below(self.driver, request.cgroup)
         self.killed = False
         self.leaf: Leaf | None = None
-        if request.limits and not self.driver.inner:
+        if request.limits is not None and not self.driver.inner:
             raise UsageError("limits: the container has no cgroup")
         # Without a cgroup there is none below it either.
         if request.own_cgroup and self.driver.inner:
@@ -245,6 +245,7 @@ class _Joining:
             # Nowhere else: what is to hold it would not.
             if error.errno != errno.EOPNOTSUPP:
                 return None
+            # One with limits, started meanwhile, has made the cgroup above a root of threaded ones.
             self.leaf.follow()
             return self._own_cgroup
         # The cgroup has handed its controllers down, and takes no process itself: where the

@@ -187,11 +187,7 @@ def test_a_hundred_at_once(container):
         done = container.exec(["/bin/echo", str(number)], capture_output=True)
         results.append(done.stdout)
 
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(100)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60 * support.SLOW)
+    support.at_once(one, 100)
     assert sorted(int(text) for text in results if text) == list(range(100))
     assert members(container) == [container.pid]
 

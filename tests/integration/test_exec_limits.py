@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gc
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -96,11 +95,7 @@ def test_several_at_once(container):
         done = container.exec(["/bin/true"], limits=Limits(pids=3 + number), timeout=60)
         codes.append(done.code)
 
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60 * support.SLOW)
+    support.at_once(one, 10)
     assert codes == [0] * 10
     assert leaves(container) == []
 
