@@ -89,7 +89,7 @@ class Driver(tree.Directories):
 
         Args:
             resources: linux.resources, None when absent.
-            user_namespace: the container has its own; the device filter may be missing then.
+            user_namespace: the container is in one; the device filter may be missing then.
 
         Raises:
             SpecError: a value is wrong for this cgroup version.

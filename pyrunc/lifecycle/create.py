@@ -121,7 +121,10 @@ class Creation:
         )
         self.resctrl: Group | None = None
         self.resources = spec.linux.resources if spec.linux else None
-        self.has_userns = any(
+        # Below a user namespace no device node can be made, and one that is bound in opens only
+        # with the rights that the caller has on the host. There the filter may be missing:
+        # bpf(2) is refused outside the first user namespace, where engines put a rootless us.
+        self.no_nodes = host_facts.in_user_namespace() or any(
             ns.type == "user" for ns in (spec.linux.namespaces if spec.linux else ())
         )
         if request.notify:
@@ -152,7 +155,7 @@ class Creation:
 
     def check(self) -> None:
         """Refuse limits that cannot be set, before anything is done."""
-        self.cgroup.check(self.resources, self.has_userns)
+        self.cgroup.check(self.resources, self.no_nodes)
         if self.spec.linux and self.spec.linux.intelRdt:
             from pyrunc.lifecycle import resctrl
 
@@ -271,7 +274,7 @@ class Creation:
         self.cgroup.apply(self.resources)
         self.cgroup.filter_devices(
             self.resources.devices if self.resources else (),
-            required=not self.has_userns,
+            required=not self.no_nodes,
             own_devices=[d.path for d in (self.spec.linux.devices if self.spec.linux else ())],
         )
         self._delegate()
