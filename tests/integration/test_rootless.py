@@ -259,7 +259,8 @@ def in_user_namespace(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as root of a new user namespace with these maps; `before` as root here."""
     process = subprocess.Popen(
-        [*(before or []), "unshare", "-U", "--keep-caps", "sh", "-c", 'echo ready; read go; exec "$@"', "sh",
+        [*(before or []), "unshare", "-U", "--keep-caps",
+         "sh", "-c", 'echo ready; read go; exec "$@"', "sh",
          "setpriv", "--reuid=0", "--regid=0", "--clear-groups", *command],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
