@@ -77,9 +77,9 @@ def unmake(made: list[str]) -> list[str]:
         path = made.pop()
         try:
             os.rmdir(path)
-        except FileNotFoundError:
-            continue
         except OSError as error:
+            if tree.is_gone(path):
+                continue
             left.append(f"left behind: {path}: {error.strerror}")
     return left
 
@@ -101,8 +101,8 @@ def _remove(path: str, below: bool) -> tuple[int, CgroupError | None]:
             if first:
                 raise first
         os.rmdir(path)
-    except FileNotFoundError:
-        return removed, None
     except OSError as error:
+        if tree.is_gone(path):
+            return removed, None
         return removed, tree.failure("remove cgroup", "rmdir", error, path)
     return removed, None

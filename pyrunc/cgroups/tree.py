@@ -91,6 +91,27 @@ def exchange(directory: int, name: str, value: str) -> str:
         os.close(fd)
 
 
+def is_gone(path: str) -> bool:
+    """Whether nothing is there. To be asked when a changing call has failed: on a read-only
+    filesystem rmdir(2) says EROFS also of what does not exist."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR)
+    return False
+
+
+def remove(path: str) -> bool:
+    """Remove one directory. Whether it is gone."""
+    # By path: nobody can make a symbolic link inside a cgroup filesystem, and most deletes
+    # consist of this one call a hierarchy.
+    try:
+        os.rmdir(path)
+        return True
+    except OSError:
+        return is_gone(path)
+
+
 def open_below(mount: str, inner: str, made: list[str] | None = None) -> tuple[int, bool]:
     """Open a directory below a cgroup mount, component by component.
 
@@ -187,7 +208,7 @@ class Directories:
         try:
             return self._open(index)
         except CgroupError as error:
-            if error.errno == errno.ENOENT:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 return -1
             raise
 

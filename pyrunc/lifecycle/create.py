@@ -390,7 +390,7 @@ class Creation:
             child.kill()
             child.close()
         try:
-            self.cgroup.destroy()
+            self.cgroup.undo()
             if self.resctrl:
                 self.resctrl.undo()
             entry.remove()
