@@ -13,7 +13,6 @@ controller: `state`, `kill` and `delete` need none.
 
 from __future__ import annotations
 
-import errno
 import os
 
 from pyrunc.cgroups import tree
