@@ -353,7 +353,8 @@ class Driver(tree.Directories):
         from pyrunc.cgroups import limits  # `exec`, `state` and `delete` have none
 
         directory, path = self._open(index), self.directories[index]
-        limits.write_all(limits.Target(directory, path, self.base, self._why), found)
+        target = limits.Target(directory, path, self.base, self._why, self.warnings)
+        limits.write_all(target, found)
 
     def _make(self, index: int) -> None:
         self._fds[index], self._new[index] = tree.open_below(

@@ -143,19 +143,19 @@ class Creation:
             "hooks": spec.raw.get("hooks") or {},
             "notify": request.notify,
             "keyring": request.keyring,
-            "stdio": [_name(fd) for fd in request.stdio],
+            "stdio": [launch.name_of(fd) for fd in request.stdio],
             "privatePid": any(
                 ns.type == "pid" and not ns.path
                 for ns in (spec.linux.namespaces if spec.linux else ())
             ),
         }
-
         if request.config:
             self.state["config"] = request.config
 
     def check(self) -> None:
         """Refuse limits that cannot be set, before anything is done."""
         self.cgroup.check(self.resources, self.no_nodes)
+        self.spec.warnings += self.cgroup.warnings
         if self.spec.linux and self.spec.linux.intelRdt:
             from pyrunc.lifecycle import resctrl
 
@@ -271,7 +271,9 @@ class Creation:
     def _limit(self, entry: Entry) -> None:
         # Now it is ours, with all that will run in it.
         entry.note(cgroup=self.cgroup.to_dict())
+        told = len(self.cgroup.warnings)
         self.cgroup.apply(self.resources)
+        self.spec.warnings += self.cgroup.warnings[told:]
         self.cgroup.filter_devices(
             self.resources.devices if self.resources else (),
             required=not self.no_nodes,
@@ -398,11 +400,3 @@ class Creation:
             if isinstance(error, PyruncError):
                 error.hint = f"cleaning up failed too: {second}; pyrunc delete --force"
         poststop(self.state)
-
-
-def _name(fd: int) -> str:
-    """What a descriptor is, for a checkpoint."""
-    try:
-        return os.readlink(f"/proc/self/fd/{fd}")
-    except OSError:
-        return ""
