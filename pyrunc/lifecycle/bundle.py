@@ -33,10 +33,11 @@ def read_spec(bundle: str, limits: Limits | None = None, config: str = "") -> Sp
     """
     name = config or CONFIG
     data = read_config(bundle, config)
-    raw = jsontext.loads(data, name)
+    warnings: list[str] = []
+    raw = jsontext.loads(data, name, warnings)
     if limits is not None and isinstance(raw, dict):
         limits.add_to(raw)
-    spec = load.from_json(raw, name)
+    spec = load.from_json(raw, name, warnings)
     spec.source = data
     return spec
 
