@@ -35,7 +35,7 @@ _REPLACED = (
 )
 
 # What stands in `type` where no filesystem is meant.
-_NO_FILESYSTEM = (None, "", "none", "bind", "rbind")
+_NO_FILESYSTEM = ("none", "bind", "rbind")
 
 ANYWHERE, PLAIN_DIRECTORY, LISTED_BELOW_PROC, PROCFS_ROOT = range(4)
 
@@ -179,7 +179,7 @@ def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step
 
 
 def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> list[Step]:
-    if mount.type in _NO_FILESYSTEM:
+    if not mount.type or mount.type in _NO_FILESYSTEM:
         raise SpecError(
             "a mount needs a filesystem's type, or the option bind",
             pointer=pointer + "/type",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # security.md 2.19.
 MAX_MOUNTS = 10_000
+_RECEIVER = "run.oci.seccomp.receiver"  # see load.decode
 # What nearly all bind mounts have; spelling.py knows the others.
 _BIND = frozenset(
     ("bind", "rbind", "ro", "rw", "nosuid", "nodev", "noexec", "relatime", "noatime", *PROPAGATIONS)
@@ -56,6 +57,12 @@ def check(spec: Spec) -> None:
     for key in spec.annotations:
         if not key:
             spec.warnings.append("/annotations: has a member with an empty name")
+    if _RECEIVER in spec.annotations:
+        seccomp = spec.linux and spec.linux.seccomp
+        if not (seccomp and seccomp.notifies):
+            spec.warnings.append(
+                f"/annotations/{_RECEIVER}: nothing is sent there, no rule has SCMP_ACT_NOTIFY"
+            )
     if spec.linux:
         # Here, not above: a document for the host's own namespaces has no `linux`.
         from pyrunc.spec.check_linux import check_linux

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     T = TypeVar("T", bound=Model)
     R = TypeVar("R")
 
+RECEIVER = "run.oci.seccomp.receiver"
+
 
 def parse(data: bytes, document: str = "config.json") -> Spec:
     """Parse and check one config.json.
@@ -85,6 +87,9 @@ def decode(raw: object, document: str = "config.json", warnings: list[str] | Non
     if linux and linux.seccomp and not (linux.seccomp.defaultAction or linux.seccomp.syscalls):
         # No action and no rules: runc takes this for no seccomp (spec-map 1.16).
         linux.seccomp = None
+    if linux and linux.seccomp and not linux.seccomp.listenerPath:
+        # crun's word for the same, older than listenerPath.
+        linux.seccomp.listenerPath = spec.annotations.get(RECEIVER)
     return spec
 
 
