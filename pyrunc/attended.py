@@ -48,19 +48,20 @@ def attended(
     ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
     # Before the container is begun, so that no signal is missed.
     signals = Signals()
-    streams: Terminal | Pipes = Pipes(options.get("stdio", (0, 1, 2)))
+    pipes = Pipes(options.get("stdio", (0, 1, 2)))
+    streams: Terminal | Pipes = pipes
     options = {
         **options, "console_socket": theirs.fileno(), "detached": False, "signals": signals,
-        "stdio": streams.stdio,
+        "stdio": pipes.stdio,
     }  # fmt: skip
     try:
         container = make(**options)
         try:
             if container.has_terminal:
-                streams.restore()
+                pipes.restore()
                 streams = Terminal(receive_master(ours))
             else:
-                streams.started()
+                pipes.started()
             begin(container)
             code = attend(container, signals, streams).code
         except BaseException:

@@ -266,8 +266,9 @@ class Running:
         if options.get("console_socket"):
             raise UsageError("cannot use console socket if runc will not detach or allocate tty")
         signals = Signals()
-        streams: Terminal | Pipes = Pipes()
-        stdin, stdout, stderr = streams.stdio
+        pipes = Pipes()
+        streams: Terminal | Pipes = pipes
+        stdin, stdout, stderr = pipes.stdio
         options |= {"stdin": stdin, "stdout": stdout, "stderr": stderr, "signals": signals}
         try:
             process = self.popen(args, **options)
@@ -275,10 +276,10 @@ class Running:
                 for warning in process.warnings:
                     warn(warning)
                 if process.terminal:
-                    streams.restore()
+                    pipes.restore()
                     streams = Terminal(os.dup(process.terminal.fileno()))
                 else:
-                    streams.started()
+                    pipes.started()
                 code = attend(process, signals, streams).code
             except BaseException:
                 process.kill()  # nobody attends to it

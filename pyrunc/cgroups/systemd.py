@@ -58,6 +58,7 @@ class SystemdDriver(UnifiedDriver):
         self._properties: list[Property] = []
         self._bus: Bus | None = None
         self._version = 0
+        self._asked = False  # for the unit, by this process
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "manager": "systemd", "unit": self.unit, "user": self.user}
@@ -150,6 +151,7 @@ class SystemdDriver(UnifiedDriver):
         self, properties: list[tuple[str, tuple[str, Any]]], look: Callable[[], None]
     ) -> None:
         arguments = (self.unit, "replace", properties, ())
+        self._asked = True
         try:
             result = self._job("StartTransientUnit", "ssa(sv)a(sa(sv))", *arguments, look=look)
         except BusError as error:
@@ -207,6 +209,11 @@ class SystemdDriver(UnifiedDriver):
     def join_fds(self) -> list[int]:
         # systemd moves the first process.
         return [] if self._properties else super().join_fds()
+
+    def undo(self) -> None:
+        # Before systemd is asked, what is there of that name is somebody else's.
+        if self._asked:
+            self.destroy()
 
     def destroy(self) -> None:
         # A creation that died between its request and the answer owns nothing, but its unit is

@@ -69,7 +69,10 @@ class Creation:
         )
         self.resctrl: Group | None = None
         self.resources = spec.linux.resources if spec.linux else None
-        self.has_userns = any(
+        # Below a user namespace no device node can be made, and one that is bound in opens only
+        # with the rights that the caller has on the host. There the filter may be missing:
+        # bpf(2) is refused outside the first user namespace, where engines put a rootless us.
+        self.no_nodes = host_facts.in_user_namespace() or any(
             ns.type == "user" for ns in (spec.linux.namespaces if spec.linux else ())
         )
         if request.notify:
@@ -88,19 +91,19 @@ class Creation:
             "hooks": spec.raw.get("hooks") or {},
             "notify": request.notify,
             "keyring": request.keyring,
-            "stdio": [_name(fd) for fd in request.stdio],
+            "stdio": [launch.name_of(fd) for fd in request.stdio],
             "privatePid": any(
                 ns.type == "pid" and not ns.path
                 for ns in (spec.linux.namespaces if spec.linux else ())
             ),
         }
-
         if request.config:
             self.state["config"] = request.config
 
     def check(self) -> None:
         """Refuse limits that cannot be set, before anything is done."""
-        self.cgroup.check(self.resources, self.has_userns)
+        self.cgroup.check(self.resources, self.no_nodes)
+        self.spec.warnings += self.cgroup.warnings
         if self.spec.linux and self.spec.linux.intelRdt:
             from pyrunc.lifecycle import resctrl
 
@@ -182,7 +185,7 @@ class Creation:
         inputs.refuse_labels(self.spec)
         return (
             inputs.open_namespaces(self.spec, plan, self.fds.keep),
-            inputs.idmapped_mounts(plan, launch.executable, self.fds.keep),
+            inputs.idmapped_mounts(plan, self.fds.keep),
         )
 
     def _with_entry(
@@ -216,10 +219,12 @@ class Creation:
     def _limit(self, entry: Entry) -> None:
         # Now it is ours, with all that will run in it.
         entry.note(cgroup=self.cgroup.to_dict())
+        told = len(self.cgroup.warnings)
         self.cgroup.apply(self.resources)
+        self.spec.warnings += self.cgroup.warnings[told:]
         self.cgroup.filter_devices(
             self.resources.devices if self.resources else (),
-            required=not self.has_userns,
+            required=not self.no_nodes,
             own_devices=[d.path for d in (self.spec.linux.devices if self.spec.linux else ())],
         )
         self._delegate()
@@ -339,7 +344,7 @@ class Creation:
             child.kill()
             child.close()
         try:
-            self.cgroup.destroy()
+            self.cgroup.undo()
             if self.resctrl:
                 self.resctrl.undo()
             entry.remove()
@@ -347,11 +352,3 @@ class Creation:
             if isinstance(error, PyruncError):
                 error.hint = f"cleaning up failed too: {second}; pyrunc delete --force"
         poststop(self.state)
-
-
-def _name(fd: int) -> str:
-    """What a descriptor is, for a checkpoint."""
-    try:
-        return os.readlink(f"/proc/self/fd/{fd}")
-    except OSError:
-        return ""

@@ -40,7 +40,7 @@ from pyrunc.plan.steps import Fork, Seccomp, SendDirectory, Sync
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pyrunc.cgroups.below import Leaf
     from pyrunc.lifecycle.signals import Signals

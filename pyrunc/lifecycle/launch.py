@@ -194,3 +194,11 @@ def program() -> bytes:
     if len(data) != size or not size:
         raise PyruncError(f"{_PATH} has changed while it was read", hint="is it being updated?")
     return data
+
+
+def name_of(fd: int) -> str:
+    """What a descriptor is, for a checkpoint."""
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return ""
