@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.exits import Exit
-    from pyrunc.lifecycle.create import Request
+    from pyrunc.lifecycle.request import Request
+    from pyrunc.lifecycle.signals import Signals
     from pyrunc.limits import Limits
     from pyrunc.spec.model import Spec
 
@@ -65,6 +66,7 @@ class Container(Running):
         limits: Limits | None = None,
         notify: bool = False,
         detached: bool = True,
+        signals: Signals | None = None,
         make: Callable[[Request, Spec], tuple[int, int]] | None = None,
     ) -> Container:
         """Create a container that waits for `start`.
@@ -85,7 +87,7 @@ class Container(Running):
             no_pivot: for hosts whose root is an initramfs; less safe (see SECURITY.md).
             limits: go before those of config.json.
             notify: give the program a socket for sd_notify(3), which `start` relays.
-            detached, make: for `run` and `restore`.
+            detached, signals, make: for `run`, `restore` and the command line.
 
         Raises:
             SpecError: config.json is wrong, or asks for what is not supported.
@@ -93,11 +95,11 @@ class Container(Running):
             PyruncError: anything else; nothing is left of the container.
         """
         from pyrunc.lifecycle import handover
-        from pyrunc.lifecycle.create import Request
+        from pyrunc.lifecycle.request import Request
 
         handover.check_preserved(preserve_fds)
         request = Request(
-            root=store.state_root(root), container_id=container_id, config=config,
+            root=store.state_root(root), container_id=container_id, config=config, signals=signals,
             bundle=handover.bundle_directory(bundle), stdio=stdio, preserve_fds=preserve_fds,
             environment=environment, keyring=new_keyring, no_pivot=no_pivot, notify=notify,
             cgroup_manager="systemd" if systemd_cgroup else "none" if no_cgroup else "fs",
@@ -225,8 +227,11 @@ class Container(Running):
         Raises:
             ContainerNotFound: there is none of that id.
         """
+        from pyrunc.lifecycle.status import open_pidfd
+
         container = cls(store.state_root(root), store.check_id(container_id))
-        container._read()
+        # Now, while it names the process for certain: who waits later is told of this one's end.
+        container._pidfd = open_pidfd(container._read())
         return container
 
     @classmethod
@@ -283,21 +288,22 @@ class Container(Running):
             saved = entry.state()
             return document(saved, status_of(entry, saved))
 
-    def start(self, *, notify_socket: str = "", attended: bool = False) -> None:
+    def start(self, *, notify_socket: str = "", **waiting: Any) -> None:
         """Let the program run; returns when it has been executed and poststart hooks are done.
 
         Args:
             notify_socket: of the manager that is to know when the program is ready, for a
                 container created with `notify`; this returns when it is, or has died.
+            waiting: for `run` and the command line, as `lifecycle.start.start` takes it.
 
         Raises:
             StateError: it is not in the state created.
-            HookError: a poststart hook failed; the program has been killed.
+            HookError: a poststart hook failed; the container is gone.
         """
         from pyrunc.lifecycle.start import start
 
         with store.open_entry(self.root, self.id) as entry:
-            start(entry, entry.state(), notify_socket, attended=attended)
+            start(entry, entry.state(), notify_socket, **waiting)
 
     def kill(self, signal: int = 15, *, everything: bool = False) -> None:
         """Send a signal to the container's first process.
@@ -339,7 +345,7 @@ class Container(Running):
             if self._exit is None:
                 raise
             return self._exit
-        if timeout is not None and not _readable(pidfd, timeout):
+        if timeout is not None and not ending.is_over(pidfd, timeout):
             raise TimeoutError(f"container {self.id} still runs")
         self._exit = ending.taken(self.root, self.id, pidfd, self._oom_killed)
         return self._exit
@@ -383,7 +389,9 @@ class Container(Running):
         """Take the exit status if it is ours to take, so that no zombie stays."""
         if self._pidfd < 0:
             return
-        if self._exit is None and self._pid and _readable(self._pidfd, 0):
+        from pyrunc.lifecycle import ending
+
+        if self._exit is None and self._pid and ending.is_over(self._pidfd, 0):
             self.wait()
         os.close(self._pidfd)
         self._pidfd = -1
@@ -398,11 +406,3 @@ class Container(Running):
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
-
-
-def _readable(fd: int, timeout: float | None) -> bool:
-    import select
-
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(None if timeout is None else timeout * 1000))

@@ -17,9 +17,11 @@ from pyrunc.spec import load
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
+    from collections.abc import Sequence
     from typing import Any, BinaryIO
 
     from pyrunc.lifecycle.handshake import Child
+    from pyrunc.lifecycle.signals import Signals
     from pyrunc.lifecycle.store import Entry
     from pyrunc.limits import Limits
     from pyrunc.spec.model import Spec
@@ -72,7 +74,7 @@ class _Streams:
 def popen(
     root: str,
     container_id: str,
-    args: tuple[str, ...],
+    args: Sequence[str],
     *,
     process: dict[str, Any] | str | None = None,
     stdin: Stream = None,
@@ -88,6 +90,7 @@ def popen(
     ignore_paused: bool = False,
     detached: bool = False,
     deadline: float | None = None,
+    signals: Signals | None = None,
     **changes: Any,
 ) -> Process:
     """As `Container.popen`, which see."""
@@ -96,7 +99,7 @@ def popen(
         state = entry.state()
         joining.check_status(entry, state, ignore_paused)
         warnings: list[str] = []
-        spec = _spec(entry, state, args, process, changes, warnings)
+        spec = _spec(entry, state, words(args), process, changes, warnings)
         assert spec.process is not None
         terminal = spec.process.terminal
         request = joining.Request(
@@ -106,6 +109,7 @@ def popen(
             limits=None if limits is None else _resources(limits),
             ignore_paused=ignore_paused,
             deadline=deadline,
+            signals=signals,
         )
         streams = _Streams(stdin, stdout, stderr)
         request.stdio = (streams.theirs[0], streams.theirs[1], streams.theirs[2])
@@ -122,6 +126,17 @@ def popen(
         made.stdin, made.stdout, made.stderr = streams.ours
         made.warnings = [one_line(text) for text in warnings]
         return made
+
+
+def words(args: Sequence[str]) -> tuple[str, ...]:
+    """The program and its arguments, as a tuple.
+
+    Raises:
+        TypeError: a string, whose letters would be taken for arguments; no shell splits it here.
+    """
+    if isinstance(args, (str, bytes)):
+        raise TypeError(f"args: a sequence of words, not a string: {args.split()!r}?")
+    return tuple(args)
 
 
 def _spec(
@@ -242,7 +257,7 @@ class _Start:
 def execute(
     root: str,
     container_id: str,
-    args: tuple[str, ...],
+    args: Sequence[str],
     *,
     input: bytes | None,
     capture_output: bool,
@@ -261,7 +276,7 @@ def execute(
     try:
         process = popen(root, container_id, args, **options)
     except NotReady:
-        raise ExecTimeout(args, timeout or 0.0, None, None) from None
+        raise ExecTimeout(words(args), timeout or 0.0, None, None) from None
     try:
         left = None if timeout is None else max(0.0, deadline - monotonic())
         output, errors = process.communicate(input, left)

@@ -176,7 +176,7 @@ class Running:
                 or pyrunc.PIPE, pyrunc.DEVNULL, pyrunc.STDOUT;
                 terminal: give it one; without a console_socket the process's `terminal` is
                 its master;
-                env (``NAME=value``, added), cwd, uid, gid, groups, capabilities,
+                env (``NAME=value``, or a dict; added), cwd, uid, gid, groups, capabilities,
                 no_new_privileges, selinux_label, apparmor_profile: what differs from the
                 container's own process (`pyrunc.lifecycle.joiner.Changes`);
                 process: instead of all those the whole process object, as a dict or the path
@@ -203,7 +203,7 @@ class Running:
         """
         from pyrunc.popen import popen
 
-        return popen(self.root, self.id, tuple(args), **options)
+        return popen(self.root, self.id, args, **options)
 
     def exec(
         self,
@@ -236,7 +236,7 @@ class Running:
         from pyrunc.popen import execute
 
         options |= {"input": input, "capture_output": capture_output, "timeout": timeout}
-        return execute(self.root, self.id, tuple(args), check=check, **options)
+        return execute(self.root, self.id, args, check=check, **options)
 
     def attend(
         self,
@@ -260,27 +260,33 @@ class Running:
         Raises:
             PyruncError: as `popen`.
         """
-        from pyrunc.lifecycle.foreground import Signals, Terminal, attend
+        from pyrunc.lifecycle.foreground import Pipes, Terminal, attend
+        from pyrunc.lifecycle.signals import Signals
 
         if options.get("console_socket"):
             raise UsageError("cannot use console socket if runc will not detach or allocate tty")
-        terminal = None
         signals = Signals()
+        pipes = Pipes()
+        streams: Terminal | Pipes = pipes
+        stdin, stdout, stderr = pipes.stdio
+        options |= {"stdin": stdin, "stdout": stdout, "stderr": stderr, "signals": signals}
         try:
             process = self.popen(args, **options)
             try:
                 for warning in process.warnings:
                     warn(warning)
                 if process.terminal:
-                    terminal = Terminal(os.dup(process.terminal.fileno()))
-                code = attend(process, signals, terminal).code
+                    pipes.restore()
+                    streams = Terminal(os.dup(process.terminal.fileno()))
+                else:
+                    pipes.started()
+                code = attend(process, signals, streams).code
             except BaseException:
                 process.kill()  # nobody attends to it
                 process.wait()
                 raise
         finally:
-            if terminal:
-                terminal.restore()
+            streams.restore()
             signals.restore()
         assert code is not None  # it was our child
         return code

@@ -105,7 +105,7 @@ class Driver(tree.Directories):
         """
         raise NotImplementedError
 
-    def create_around(self, pid: int) -> None:
+    def create_around(self, pid: int, look: Callable[[], None]) -> None:
         """Make the cgroup with a waiting process in it, where `needs_process` says so.
 
         Args:

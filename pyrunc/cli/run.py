@@ -10,30 +10,39 @@ from pyrunc.container import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pyrunc.cli.log import Log
     from pyrunc.cli.parse import Line
 
 
 def run(line: Line, log: Log) -> int:
     """Create and start a container; without --detach wait for it, and delete it."""
-    given = arguments(line)
+    given = arguments(line, log)
     manager = os.environ.get("NOTIFY_SOCKET", "")
     if not line.flag("no-subreaper"):
         from pyrunc.kernel.process import set_subreaper
 
         set_subreaper(True)
     if line.flag("detach"):
-        container = Container.create(**given)
-        for warning in container.warnings:
-            log.warning(warning)
-        try:
-            container.start(notify_socket=manager)
-        except BaseException:
-            container.delete(force=True)
-            raise
+        _detached(given, manager, log)
         return 0
     given |= {"keep": line.flag("keep"), "notify_socket": manager, "warn": log.warning}
     code, warnings = Container.run(**given)
     for warning in warnings:
         log.warning(warning)
     return code
+
+
+def _detached(given: dict[str, Any], manager: str, log: Log) -> None:
+    from pyrunc.lifecycle.signals import ENDING, Signals
+
+    with Signals(ENDING) as signals:
+        container = Container.create(**given, signals=signals)
+        for warning in container.warnings:
+            log.warning(warning)
+        try:
+            container.start(notify_socket=manager, signals=signals)
+        except BaseException:
+            container.delete(force=True)
+            raise

@@ -15,7 +15,7 @@ from pyrunc.errors import PyruncError
 from pyrunc.host import facts as host_facts
 from pyrunc.lifecycle import hooks, launch, outside, quick, store
 from pyrunc.lifecycle.bundle import kept_resources, root_directory
-from pyrunc.lifecycle.status import process_stat, timestamp
+from pyrunc.lifecycle.status import boot_id, process_stat, timestamp
 from pyrunc.plan import compile as compiler
 from pyrunc.plan import wire
 from pyrunc.plan.context import Options
@@ -26,65 +26,13 @@ if TYPE_CHECKING:
 
     from pyrunc.cgroups.driver import Driver
     from pyrunc.lifecycle.handshake import Child
+    from pyrunc.lifecycle.request import Request
     from pyrunc.lifecycle.resctrl import Group
     from pyrunc.lifecycle.store import Entry
     from pyrunc.plan.context import Plan
     from pyrunc.spec.model import Spec
 
 STATE_VERSION = 1
-
-
-class Request:
-    """What the caller of `create` wants beside the bundle.
-
-    Args:
-        root: the state root, absolute.
-        container_id: the new container's id.
-        bundle: absolute path of the bundle.
-        config: path of the file that is read instead of its config.json, or "".
-        stdio: descriptors for 0, 1, 2.
-        console_socket: connected socket that gets the terminal's master, or -1.
-        preserve_fds: how many descriptors from 3 on the container keeps.
-        environment: variables to add (LISTEN_FDS).
-        keyring: join a session keyring.
-        no_pivot: chroot(2) in the place of pivot_root(2).
-        cgroup_manager: "fs", "systemd" or "none".
-        notify: give the program a socket for sd_notify(3).
-    """
-
-    __slots__ = (
-        "bundle", "cgroup_manager", "config", "console_socket", "container_id", "environment",
-        "keyring", "no_pivot", "notify", "preserve_fds", "root", "stdio",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        *,
-        root: str,
-        container_id: str,
-        bundle: str,
-        stdio: tuple[int, int, int] = (0, 1, 2),
-        console_socket: int = -1,
-        preserve_fds: int = 0,
-        environment: tuple[str, ...] = (),
-        keyring: bool = True,
-        no_pivot: bool = False,
-        cgroup_manager: str = "fs",
-        notify: bool = False,
-        config: str = "",
-    ) -> None:
-        self.root = root
-        self.container_id = store.check_id(container_id)
-        self.bundle = bundle
-        self.stdio = stdio
-        self.console_socket = console_socket
-        self.preserve_fds = preserve_fds
-        self.environment = environment
-        self.keyring = keyring
-        self.no_pivot = no_pivot
-        self.cgroup_manager = cgroup_manager
-        self.notify = notify
-        self.config = os.path.abspath(config) if config else ""
 
 
 def create(request: Request, spec: Spec) -> tuple[int, int]:
@@ -237,7 +185,7 @@ class Creation:
         inputs.refuse_labels(self.spec)
         return (
             inputs.open_namespaces(self.spec, plan, self.fds.keep),
-            inputs.idmapped_mounts(plan, launch.program(), self.fds.keep),
+            inputs.idmapped_mounts(plan, self.fds.keep),
         )
 
     def _with_entry(
@@ -294,7 +242,8 @@ class Creation:
     def join(self, entry: Entry, pid: int) -> None:
         """The process waits, with nothing done yet."""
         if self.cgroup.needs_process:
-            self.cgroup.create_around(pid)
+            signals = self.request.signals
+            self.cgroup.create_around(pid, signals.check if signals else lambda: None)
             self._limit(entry)
         if self.resctrl:
             self.resctrl.join(pid)
@@ -321,6 +270,7 @@ class Creation:
             },
             free=[*joined, *joins, *mounts],
             hook_output=reader,
+            signals=self.request.signals,
         )
 
     def _hook_pipe(self) -> tuple[int, int]:
@@ -358,8 +308,9 @@ class Creation:
         wanted = self.spec.hooks
         assert wanted is not None
         document = hooks.oci_state(self.state, "creating", pid)
-        hooks.run_hooks("prestart", wanted.prestart, document)
-        hooks.run_hooks("createRuntime", wanted.createRuntime, document)
+        signals = self.request.signals
+        hooks.run_hooks("prestart", wanted.prestart, document, signals)
+        hooks.run_hooks("createRuntime", wanted.createRuntime, document, signals)
 
     def _commit(self, entry: Entry, child: Child) -> None:
         """Save the state: from here on the container exists and can be started."""
@@ -375,6 +326,7 @@ class Creation:
         self.state |= {
             "pid": pid,
             "startTime": found[1],
+            "boot": boot_id(),
             "created": timestamp(time.time_ns()),
             "cgroup": self.cgroup.to_dict(),
         }

@@ -8,7 +8,7 @@ import time
 from _signal import pidfd_send_signal
 
 from pyrunc import cgroups
-from pyrunc.errors import ContainerNotFound, HookError, PyruncError, StateError
+from pyrunc.errors import ContainerNotFound, ForeignContainer, HookError, PyruncError, StateError
 from pyrunc.lifecycle import store
 from pyrunc.lifecycle.status import CREATED, STOPPED, open_pidfd, status_of
 
@@ -54,18 +54,28 @@ def delete(root: str, container_id: str, *, force: bool = False) -> list[str]:
             if force:
                 return warnings
             raise
+        except ForeignContainer:
+            raise  # it lives on, and its runtime must find it
         except PyruncError:
             if not force:
                 raise
             return _sweep(entry, force)
-        return _delete(entry, state, force)
+        return delete_locked(entry, state, force=force)
 
 
-def _delete(entry: Entry, state: dict[str, Any], force: bool) -> list[str]:
+def delete_locked(entry: Entry, state: dict[str, Any], *, force: bool) -> list[str]:
+    """As `delete`, by who has the lock of the container.
+
+    Args:
+        entry: its directory, locked.
+        state: its state.
+        force: as in `delete`.
+    """
     status = status_of(entry, state)
     if status not in (STOPPED, CREATED) and not force:
         raise StateError(
-            f"cannot delete container {entry.container_id} that is not stopped: {status}"
+            f"cannot delete container {entry.container_id} that is not stopped: {status}",
+            hint="kill it first, or use --force",
         )
     cgroup = cgroups.from_dict(state["cgroup"])
     if status != STOPPED:

@@ -29,15 +29,17 @@ from pyrunc.spec import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from pyrunc.cgroups.below import Leaf
     from pyrunc.cgroups.driver import Driver
     from pyrunc.lifecycle.handshake import Child
+    from pyrunc.lifecycle.signals import Signals
     from pyrunc.lifecycle.store import Entry
     from pyrunc.plan.context import Plan
     from pyrunc.spec.model import Process, Spec
+    from pyrunc.spec.model_linux import Namespace
     from pyrunc.spec.model_resources import Resources
 
 _SIGKILL, _SIGSYS = 9, 31
@@ -59,11 +61,12 @@ class Request:
         limits: of that cgroup.
         ignore_paused: join a paused container too; the process runs when it is resumed.
         deadline: of time.monotonic(), for getting ready; None for a generous one.
+        signals: those that end the start, if anybody catches them.
     """
 
     __slots__ = (
         "cgroup", "console_socket", "deadline", "ignore_paused", "limits", "own_cgroup",
-        "preserve_fds", "stdio",
+        "preserve_fds", "signals", "stdio",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +80,7 @@ class Request:
         limits: Resources | None = None,
         ignore_paused: bool = False,
         deadline: float | None = None,
+        signals: Signals | None = None,
     ) -> None:
         self.stdio = stdio
         self.console_socket = console_socket
@@ -86,6 +90,7 @@ class Request:
         self.limits = limits
         self.ignore_paused = ignore_paused
         self.deadline = deadline
+        self.signals = signals
 
 
 def check_status(entry: Entry, state: dict[str, Any], ignore_paused: bool) -> str:
@@ -147,12 +152,15 @@ class _Joining:
         # Moved from outside where it must not begin in the cgroup.
         self.waits = paused or bool(affinity and affinity.initial)
         self.fds = launch.Descriptors()
+        self.deadline = self._deadline()
         self.driver: Driver = cgroups.from_dict(state["cgroup"])
         if request.cgroup:
             from pyrunc.cgroups import below
 
             self.driver = below.below(self.driver, request.cgroup)
         self.killed = False
+        # Its second stage only is put into the cgroup, which has no room for two processes.
+        self.late = False
         self.leaf: Leaf | None = None
         if request.limits is not None and not self.driver.inner:
             raise UsageError("limits: the container has no cgroup")
@@ -185,13 +193,16 @@ class _Joining:
 
     def _run(self) -> Child:
         try:
-            try:
-                child = self._start(self._own_cgroup)
-            except KernelError as error:
-                another = self._another_cgroup(error)
-                if another is None:
-                    raise
-                child = self._start(another)
+            return self._served(self._own_cgroup)
+        except KernelError as error:
+            another = self._another_cgroup(error)
+            if another is None:
+                raise
+        return self._served(another)
+
+    def _served(self, cgroup: Callable[[], tuple[int, list[int]]]) -> Child:
+        try:
+            child = self._start(cgroup)
         finally:
             self.fds.close()
         try:
@@ -213,7 +224,7 @@ class _Joining:
             raise ContainerNotRunning(STOPPED_TEXT)
         self.fds.keep(target)
         # A frozen cgroup stops what is started in it at once, and us with it until it executes.
-        spawned, joins = (-1, []) if self.waits else cgroup()
+        spawned, joins = (-1, []) if self.waits or self.late else cgroup()
         plan = self._compile(len(joins))
         named = {wire.CONSOLE: self.request.console_socket}
         if self.process.apparmorProfile or self.process.selinuxLabel:
@@ -230,6 +241,8 @@ class _Joining:
             named=named,
             # At the end the init, once a join: each join closes its copy.
             free=[*joins, target, target],
+            signals=self.request.signals,
+            deadline=self.deadline,
         )
 
     def _own_cgroup(self) -> tuple[int, list[int]]:
@@ -239,6 +252,16 @@ class _Joining:
         return spawned, [self.fds.keep(fd) for fd in self.driver.join_fds()]
 
     def _another_cgroup(self, error: KernelError) -> Callable[[], tuple[int, list[int]]] | None:
+        if error.errno == errno.EAGAIN and error.syscall == "clone3":
+            # pids.max has no room for both stages. The first one stays outside, and the second
+            # is moved in: a move is not counted against the limit.
+            forks = any(ns.type in ("pid", "time") for ns in self._namespaces())
+            self.late = forks and not self.waits
+            return self._own_cgroup if self.late else None
+        if isinstance(error, CgroupError):
+            # Of a container that has moved its processes and removed its own cgroup.
+            gone = error.errno == errno.ENOENT and self.driver.layout.kind == "v2"
+            return self._cgroup_of_init if gone and not self.leaf else None
         if error.syscall != "clone3":
             return None
         if self.leaf:
@@ -256,7 +279,12 @@ class _Joining:
         from pyrunc.cgroups import below
 
         spawned = self.fds.keep(below.of_process(self.driver.layout, self.state["pid"]))
+        if self.driver.layout.kind == "v2":
+            return spawned, []
         return spawned, [self.fds.keep(fd) for fd in self.driver.join_fds()]
+
+    def _namespaces(self) -> Sequence[Namespace]:
+        return self.spec.linux.namespaces if self.spec.linux else ()
 
     def _compile(self, joins: int) -> Plan:
         seccomp, flags = None, 0
@@ -280,14 +308,17 @@ class _Joining:
         return joining.compile_joining(self.spec, host_facts.probe(self.driver.layout), options)
 
     def _serve(self, child: Child) -> None:
+        answers = {
+            "cgroup": lambda: self.driver.attach(child.pid),
+            "limits": lambda: outside.set_limits(self.process, child.pid),
+        }
+        if self.late:
+            answers["forked"] = answers["cgroup"]
         child.until_parked(
-            {
-                "cgroup": lambda: self.driver.attach(child.pid),
-                "limits": lambda: outside.set_limits(self.process, child.pid),
-            },
+            answers,
             lambda: self._why_dead(child),
             lambda fd: self._listener(child.pid, fd),
-            self._deadline(),
+            self.deadline,
         )
         if "resctrl" in self.state:
             from pyrunc.lifecycle.resctrl import Group
