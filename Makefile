@@ -24,6 +24,7 @@ $(VENV)/.built: $(VENV)/.packages setup.py pyproject.toml $(C) csrc/build_core.p
 	@$(BIN)/python setup.py -q build_ext --inplace
 	@$(BIN)/python setup.py -q build_native
 	@cp build/launcher/pyrunc $(BIN)/pyrunc
+	@mkdir -p $(VENV)/share/pyrunc && cp build/launcher/source $(VENV)/share/pyrunc/source
 	@$(BIN)/python -m compileall -q pyrunc
 	@touch $@
 
