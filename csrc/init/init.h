@@ -83,6 +83,7 @@ STEP(loopback_up);
 STEP(propagation);
 STEP(open_tree);
 STEP(attach_root);
+STEP(private_parent);
 STEP(open_procfs);
 STEP(make_filesystem);
 STEP(mount_attributes);

@@ -36,6 +36,7 @@ static const step_function functions[PR_OP_COUNT] = {
     ENTRY(propagation, PROPAGATION),
     ENTRY(open_tree, OPEN_TREE),
     ENTRY(attach_root, ATTACH_ROOT),
+    ENTRY(private_parent, PRIVATE_PARENT),
     ENTRY(open_procfs, OPEN_PROCFS),
     ENTRY(make_filesystem, MAKE_FILESYSTEM),
     ENTRY(mount_attributes, MOUNT_ATTRIBUTES),

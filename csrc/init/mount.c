@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
@@ -68,10 +69,31 @@ STEP(open_tree)
     return 0;
 }
 
+/* Up from the path to the first place where a mount is: EINVAL says that there is none. */
+STEP(private_parent)
+{
+    struct mount_attr attr = {.propagation = MS_PRIVATE};
+    char path[PATH_MAX];
+    size_t length = strlen(TEXT(s, path));
+    if (length >= sizeof path)
+        return fail_with(PR_CALL_MOUNT_SETATTR, ENAMETOOLONG, 0);
+    memcpy(path, TEXT(s, path), length + 1);
+    for (;;) {
+        const char *place = path[0] ? path : "/";
+        if (place[1] == 0 && !s->root)
+            return 0;
+        if (syscall(SYS_mount_setattr, AT_FDCWD, place, 0, &attr, sizeof attr) == 0)
+            return 0;
+        if (errno != EINVAL || place[1] == 0)
+            return fail(PR_CALL_MOUNT_SETATTR);
+        *strrchr(path, '/') = 0;
+    }
+}
+
 STEP(attach_root)
 {
     const char *places[] = {TEXT(s, path), "/"};
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < (s->elsewhere ? 2 : 1); i++)
         if (syscall(SYS_move_mount, reg(PR_REG_ROOT), "", AT_FDCWD, places[i],
                     MOVE_MOUNT_F_EMPTY_PATH) == 0)
             return 0;

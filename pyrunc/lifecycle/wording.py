@@ -28,6 +28,7 @@ _VERBS: dict[str, tuple[str, str]] = {
     "propagation": ("set mount propagation", ""),
     "open_tree": ("open mount source", "path"),
     "attach_root": ("attach the root filesystem", ""),
+    "private_parent": ("make private the mount below", "path"),
     "make_filesystem": ("make filesystem", "fstype"),
     "mount_attributes": ("set mount attributes", ""),
     "attach": ("mount on", "target"),

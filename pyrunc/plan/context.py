@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pyrunc.kernel import constants as k
 from pyrunc.plan import namespaces, wire
 
 TYPE_CHECKING = False
@@ -137,8 +136,6 @@ class Context:
         self.early = facts.privileged and (self.has_namespace("user") or self.joins("mount"))
         self._sources = self.mount_register + 1
         self.registers = self._sources + (len(self.mounts) if self.early else 0) + 1
-        wanted = spec.linux.rootfsPropagation if spec.linux else None
-        self.propagation = k.MS_PRIVATE if wanted in ("private", "rprivate") else k.MS_SLAVE
         self.read_only_later: list[tuple[int, str]] = []
         # Where procfs and sysfs are mounted, and by which register.
         self.anchors: dict[str, int] = {}

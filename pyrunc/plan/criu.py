@@ -81,7 +81,7 @@ def _own_root(rootfs: str, mount_points: tuple[tuple[str, bool], ...]) -> list[S
         steps.OpenTree(result=wire.ROOT, path=rootfs, recursive=1, pointer="/root/path"),
         # A slave as the container's root is: CRIU gives it the same master again.
         steps.Propagation(mount=wire.ROOT, whole=0, flag=k.MS_SLAVE, recursive=1),
-        steps.AttachRoot(path=rootfs, pointer="/root/path"),
+        steps.AttachRoot(path=rootfs, elsewhere=0, pointer="/root/path"),
     ]
     for path, directory in mount_points:
         if directory:

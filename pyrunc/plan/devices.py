@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pyrunc.kernel import constants as k
-from pyrunc.plan import steps
+from pyrunc.plan import propagation, steps
 from pyrunc.plan.mount_options import clean
 from pyrunc.plan.mounts import ANYWHERE
 
@@ -74,6 +74,7 @@ def _node(
         register = ctx.mount_register
         return [
             steps.OpenTree(result=register, path=path, recursive=0, pointer=pointer),
+            *propagation.not_the_hosts(ctx, register, pointer),
             steps.Attach(mount=register, target=path, rule=ANYWHERE, pointer=pointer),
         ]
     return [

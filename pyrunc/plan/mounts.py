@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pyrunc.errors import SpecError
 from pyrunc.kernel import constants as k
-from pyrunc.plan import steps
+from pyrunc.plan import propagation, steps
 from pyrunc.plan.cgroup_mounts import compile_cgroup
 from pyrunc.plan.mount_options import ATTRIBUTE_OPTIONS, clean, parse_options
 from pyrunc.spec.fields import decode_object
@@ -147,7 +147,7 @@ def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step
     if elsewhere:
         # Cloned in the host's namespace the tree is a peer of the host's mounts, and what is
         # mounted below it later would appear there.
-        made.append(_detach(ctx, register, pointer))
+        made += propagation.cloned(ctx, register, pointer)
     if options.set or options.clear:
         # mount(2) replaces all flags but the access time; the fallback keeps what a user
         # namespace has locked, unless the option to clear it was given.
@@ -241,12 +241,6 @@ def _remount(destination: str, options: Options, pointer: str) -> list[Step]:
     if options.propagation:
         raise SpecError("a remount cannot change propagation", pointer=pointer + "/options")
     return made
-
-
-def _detach(ctx: Context, register: int, pointer: str) -> Step:
-    return steps.Propagation(
-        mount=register, whole=0, flag=ctx.propagation, recursive=1, pointer=pointer
-    )
 
 
 def _recursive(register: int, options: Options, pointer: str) -> list[Step]:

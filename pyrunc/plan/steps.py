@@ -75,7 +75,7 @@ class NewSession(Step):
 
 
 class SessionKeyring(Step):
-    """Join a session keyring of our own, so that the caller's keys are not in reach."""
+    """Join a session keyring of our own: the caller's keys are not in reach."""
 
     name: String
     permissions: Number
@@ -107,10 +107,18 @@ class AttachRoot(Step):
     """Attach the root filesystem's tree at its own path, from where `Pivot` makes it the root.
 
     There hooks find it. Where the path is out of reach (mode 0700 under a user namespace, a
-    joined mount namespace) it goes on top of "/": no mount is shared by now (pivot_root(2)).
+    joined mount namespace) `elsewhere` lets it go on top of "/", which is not shared then.
     """
 
     path: String
+    elsewhere: Number
+
+
+class PrivateParent(Step):
+    """Make the mount that a host path lies on private; "/" only if `root` says so."""
+
+    path: String
+    root: Number
 
 
 class OpenProcfs(Step):
@@ -271,8 +279,6 @@ class NoNewPrivileges(Step):
 
 
 class Seccomp(Step):
-    """Load a compiled filter."""
-
     program: Bytes
     flags: Number
     listener: Number  # 0 none; 1 tell the parent its descriptor's number; 2 send it
@@ -317,34 +323,24 @@ class AmbientCapabilities(Step):
 
 
 class Scheduler(Step):
-    """sched_setattr(2) with a struct sched_attr."""
-
-    attributes: Bytes
+    attributes: Bytes  # struct sched_attr
 
 
 class Affinity(Step):
-    """sched_setaffinity(2): the processors of this process, as a bit mask."""
-
-    processors: Bytes
+    processors: Bytes  # a bit mask
 
 
 class IoPriority(Step):
-    """ioprio_set(2) on this process."""
-
-    value: Number
+    value: Number  # as ioprio_set(2) has it
 
 
 class Personality(Step):
-    """personality(2)."""
-
     domain: Number
 
 
 class MemoryPolicy(Step):
-    """set_mempolicy(2); no nodes is an empty mask."""
-
     mode: Number
-    nodes: Bytes
+    nodes: Bytes  # none is an empty mask
 
 
 class Label(Step):
