@@ -98,9 +98,12 @@ STEP(symlink)
     int parent = reach_parent(TEXT(s, path), &name);
     if (parent < 0)
         return fail(PR_CALL_OPENAT2);
-    if (s->replace && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        !S_ISDIR(st.st_mode) && unlinkat(parent, name, 0) < 0)
+    if (s->replace && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (errno != ENOENT)
+            done = fail(PR_CALL_STAT);
+    } else if (s->replace && !S_ISDIR(st.st_mode) && unlinkat(parent, name, 0) < 0) {
         done = fail(PR_CALL_UNLINK);
+    }
     if (done == 0 && symlinkat(TEXT(s, target), parent, name) < 0 && errno != EEXIST)
         done = fail(PR_CALL_SYMLINK);
     close(parent);
@@ -112,7 +115,10 @@ STEP(null_stdio)
 {
     (void)s;
     int null = -1;
+    struct stat st;
     for (int fd = 0; fd <= 2; fd++) {
+        if (fstat(fd, &st) < 0 && errno != EBADF)
+            return fail(PR_CALL_STAT);
         if (!is_device(fd, S_IFCHR, 1, 3))
             continue;
         if (null < 0) {

@@ -31,6 +31,7 @@ struct init {
     struct plan plan;
     int *registers;
     uint32_t index; /* of the running step */
+    int last_capability;
     struct pr_message report;
     char **environment;
     char **arguments;
@@ -60,9 +61,17 @@ int open_in(int base, const char *path, uint64_t flags, uint64_t resolve);
 int open_in_root(const char *path, uint64_t flags, uint64_t resolve);
 int open_parent(const char *path, const char **name);
 int reach(const char *path, int directory, mode_t mode);
+int is_root(int fd);
 int same_file(int a, int b);
 int is_device(int fd, mode_t kind, unsigned major, unsigned minor);
-uint64_t fs_magic(int fd);
+int is_on(int fd, uint64_t magic);
+
+/* mount.c */
+struct mount_attr;
+int set_attributes(int mount, struct mount_attr *attr, int recursive);
+int clone_tree(int fd, int recursive);
+int move_onto(int mount, int target);
+int configure(int context, const char *option, int index);
 
 /* hook.c, exec.c: used by each other */
 void reset_signals(void);

@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -146,6 +148,17 @@ static int prepare(void)
     return 0;
 }
 
+/* The last one that this kernel knows, asked before any filter of the container's could lie. */
+static int last_capability(void)
+{
+    int cap = CAP_LAST_CAP;
+    while (cap > 0 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) < 0)
+        cap--;
+    while (cap < 63 && prctl(PR_CAPBSET_READ, cap + 1, 0, 0, 0) >= 0)
+        cap++;
+    return cap > 0 ? cap : 63; /* where it cannot be asked none may be passed over */
+}
+
 static int load(int plan_fd)
 {
     struct stat st;
@@ -162,6 +175,7 @@ static int load(int plan_fd)
     for (; step; step = plan_next(&init.plan, step))
         if (!known(step->op))
             return -1;
+    init.last_capability = last_capability();
     return prepare();
 }
 

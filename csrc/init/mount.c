@@ -29,19 +29,19 @@
 #define MS_SLAVE (1 << 19)
 #endif
 
-static int set_attributes(int mount, struct mount_attr *attr, int recursive)
+int set_attributes(int mount, struct mount_attr *attr, int recursive)
 {
     unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
     return (int)syscall(SYS_mount_setattr, mount, "", flags, attr, sizeof *attr);
 }
 
-static int clone_tree(int fd, int recursive)
+int clone_tree(int fd, int recursive)
 {
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
     return (int)syscall(SYS_open_tree, fd, "", flags | (recursive ? AT_RECURSIVE : 0));
 }
 
-static int move_onto(int mount, int target)
+int move_onto(int mount, int target)
 {
     unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     return (int)syscall(SYS_move_mount, mount, "", target, "", flags);
@@ -100,7 +100,7 @@ STEP(attach_root)
     return fail(PR_CALL_MOVE_MOUNT);
 }
 
-static int configure(int context, const char *option, int index)
+int configure(int context, const char *option, int index)
 {
     char key[128];
     const char *equals = strchr(option, '=');
@@ -126,11 +126,11 @@ static int configure_mode(int context, const char *path)
     struct stat st;
     int fd = open_in_root(path, O_PATH | O_DIRECTORY, 0);
     if (fd < 0)
-        return 0;
-    int known = fstat(fd, &st) == 0;
+        return errno == ENOENT ? 0 : fail_with(PR_CALL_OPENAT2, errno, -1);
+    int done = fstat(fd, &st) < 0 ? fail_with(PR_CALL_STAT, errno, -1) : 0;
     close(fd);
-    if (!known)
-        return 0;
+    if (done < 0)
+        return -1;
     snprintf(mode, sizeof mode, "mode=%04o", st.st_mode & 07777);
     return configure(context, mode, -1);
 }
@@ -233,13 +233,17 @@ static int open_plain_directory(const char *path)
 static int check_target(int mount, int target, uint64_t rule)
 {
     struct stat st;
-    if (same_file(target, reg(PR_REG_ROOT)))
-        return refuse(PR_WHY_ON_ROOTFS, 0);
+    int on_root = same_file(target, reg(PR_REG_ROOT));
+    if (on_root)
+        return on_root < 0 ? fail(PR_CALL_STAT) : refuse(PR_WHY_ON_ROOTFS, 0);
     if (rule == PROCFS_ROOT) {
-        if (fs_magic(mount) != PROC_SUPER_MAGIC || fstat(mount, &st) < 0 || st.st_ino != 1)
+        if (is_on(mount, PROC_SUPER_MAGIC) != 1 || fstat(mount, &st) < 0 || st.st_ino != 1)
             return refuse(PR_WHY_NOT_PROCFS, 0);
-    } else if (rule != LISTED_BELOW_PROC && fs_magic(target) == PROC_SUPER_MAGIC) {
-        if (rule == ANYWHERE || fstat(target, &st) < 0 || st.st_ino != 1)
+    } else if (rule != LISTED_BELOW_PROC) {
+        int below = is_on(target, PROC_SUPER_MAGIC);
+        if (below < 0)
+            return fail(PR_CALL_STATFS);
+        if (below && (rule == ANYWHERE || fstat(target, &st) < 0 || st.st_ino != 1))
             return refuse(PR_WHY_INSIDE_PROC, 0);
     }
     return 0;
@@ -299,101 +303,8 @@ STEP(pivot)
         return fail(PR_CALL_CHDIR);
     set_reg(PR_REG_OLD_ROOT, -1);
     int now = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (now < 0 || !same_file(now, reg(PR_REG_ROOT)))
+    if (now < 0 || same_file(now, reg(PR_REG_ROOT)) != 1)
         return refuse(PR_WHY_ON_ROOTFS, 0);
     set_reg(PR_REG_ROOT, now);
     return 0;
-}
-
-STEP(read_only_path)
-{
-    struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
-    int done = 0;
-    int target = open_in(reg(s->base), TEXT(s, path), O_PATH, 0);
-    if (target < 0) /* only the absence of the path itself is no error (security R7) */
-        return errno == ENOENT || errno == ENOTDIR ? 0 : fail(PR_CALL_OPENAT2);
-    int tree = clone_tree(target, 1);
-    if (tree < 0)
-        done = fail(PR_CALL_OPEN_TREE);
-    else if (set_attributes(tree, &attr, 0) < 0)
-        done = fail(PR_CALL_MOUNT_SETATTR);
-    else if (move_onto(tree, target) < 0)
-        done = fail(PR_CALL_MOVE_MOUNT);
-    if (tree >= 0)
-        close(tree);
-    close(target);
-    return done;
-}
-
-/* All masked directories share the superblock of one empty tmpfs. The first gets the mount itself
- * and the others clones of it: before Linux 6.15 only what is attached can be cloned. */
-static int empty_directory(void)
-{
-    static int tmpfs = -1;
-    if (tmpfs >= 0) {
-        /* Where the root is shared the first is by now, and its clones would be its peers. */
-        struct mount_attr private = {.propagation = MS_PRIVATE};
-        int tree = clone_tree(tmpfs, 0);
-        if (tree < 0)
-            return fail(PR_CALL_OPEN_TREE);
-        return set_attributes(tree, &private, 0) < 0 ? fail(PR_CALL_MOUNT_SETATTR) : tree;
-    }
-    int context = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
-    if (context < 0)
-        return fail(PR_CALL_FSOPEN);
-    if (configure(context, "nr_blocks=1", 0) < 0 || configure(context, "nr_inodes=1", 1) < 0 ||
-        configure(context, "source=tmpfs", 2) < 0 || configure(context, "ro", 3) < 0)
-        return -1;
-    if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-        return fail(PR_CALL_FSCONFIG);
-    tmpfs = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY);
-    close(context);
-    if (tmpfs < 0)
-        return fail(PR_CALL_FSMOUNT);
-    int same = fcntl(tmpfs, F_DUPFD_CLOEXEC, 0);
-    return same < 0 ? fail(PR_CALL_DUP2) : same;
-}
-
-/* The container's own /dev/null, which the image may have replaced (CVE-2025-31133): whatever it
- * is, it must be the null device, and the descriptor that was checked is the one that is used. */
-static int null_device(void)
-{
-    int fd = open_in_root("/dev/null", O_PATH | O_NOFOLLOW, 0);
-    if (fd < 0)
-        return refuse(PR_WHY_NOT_NULL, errno);
-    if (!is_device(fd, S_IFCHR, 1, 3)) {
-        close(fd);
-        return refuse(PR_WHY_NOT_NULL, 0);
-    }
-    int tree = clone_tree(fd, 0);
-    close(fd);
-    return tree < 0 ? fail(PR_CALL_OPEN_TREE) : tree;
-}
-
-STEP(mask_path)
-{
-    struct stat st;
-    int target = open_in(reg(s->base), TEXT(s, path), O_PATH, 0);
-    if (target < 0)
-        return errno == ENOENT || errno == ENOTDIR ? 0 : fail(PR_CALL_OPENAT2);
-    if (fstat(target, &st) < 0) {
-        close(target);
-        return fail(PR_CALL_STAT);
-    }
-    int cover = S_ISDIR(st.st_mode) ? empty_directory() : null_device();
-    if (cover < 0) {
-        close(target);
-        return -1;
-    }
-    int done = move_onto(cover, target) < 0 ? fail(PR_CALL_MOVE_MOUNT) : 0;
-    close(target);
-    if (done == 0) { /* what is there now must be the cover, not what a race left beneath */
-        target = open_in(reg(s->base), TEXT(s, path), O_PATH, 0);
-        if (target < 0 || !same_file(target, cover))
-            done = refuse(PR_WHY_NOT_NULL, 0);
-        if (target >= 0)
-            close(target);
-    }
-    close(cover);
-    return done;
 }

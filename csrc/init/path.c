@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <linux/stat.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -151,11 +152,24 @@ int reach(const char *path, int directory, mode_t mode)
     return open_in_root(work, O_PATH, 0);
 }
 
+/* By the mount as well: a bind mount of the root at another place is not the root. -1 where the
+ * kernel does not say. */
+int is_root(int fd)
+{
+    struct statx a, b;
+    unsigned wanted = STATX_MNT_ID | STATX_INO;
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, wanted, &a) < 0 ||
+        syscall(SYS_statx, reg(PR_REG_ROOT), "", AT_EMPTY_PATH, wanted, &b) < 0)
+        return -1;
+    return a.stx_mnt_id == b.stx_mnt_id && a.stx_ino == b.stx_ino;
+}
+
+/* 1, 0, or -1 where the kernel does not say: never "another file". */
 int same_file(int a, int b)
 {
     struct stat sa, sb;
     if (fstat(a, &sa) < 0 || fstat(b, &sb) < 0)
-        return 0;
+        return -1;
     return sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
@@ -168,8 +182,9 @@ int is_device(int fd, mode_t kind, unsigned major, unsigned minor)
     return st.st_rdev == makedev(major, minor);
 }
 
-uint64_t fs_magic(int fd)
+/* Whether it is on a filesystem of that kind; -1 where the kernel does not say. */
+int is_on(int fd, uint64_t magic)
 {
     struct statfs fs;
-    return fstatfs(fd, &fs) < 0 ? 0 : (uint64_t)fs.f_type;
+    return fstatfs(fd, &fs) < 0 ? -1 : (uint64_t)fs.f_type == magic;
 }

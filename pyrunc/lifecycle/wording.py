@@ -68,7 +68,7 @@ _REASONS = {
     "not_a_directory": "must be mounted on ordinary directory",
     "inside_proc": "cannot be mounted because it is inside /proc",
     "not_procfs": "cannot be mounted because it is not of type proc",
-    "on_rootfs": "a mount cannot cover the root filesystem",
+    "on_rootfs": "a mount cannot cover the root filesystem: no path would lead to it",
     "wrong_device": "a file stands there that is not this device",
     "not_null": "the container's /dev/null is not the null device",
     "not_devpts": "/dev/pts/ptmx is not that of a devpts",

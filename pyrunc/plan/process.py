@@ -161,8 +161,6 @@ def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
     made += [
         # As the runtime's user first: root may enter a directory that the user cannot.
         _chdir(process, final=0),
-        # While CAP_SETPCAP is held: dropping it first would make the rest impossible.
-        *_bounding(process.capabilities),
         # Before setuid, while there is the right to give files away.
         steps.ChownStdio(uid=process.user.uid, pointer="/process/user/uid"),
         _ids(ctx, process),
@@ -222,6 +220,9 @@ def _as_runtime(ctx: Context, process: Process) -> list[Step]:
     if process.selinuxLabel and not ctx.options.inside:
         # After all that this label could be refused, before the filter.
         made.append(_label("exec", None, process.selinuxLabel, "/process/selinuxLabel"))
+    # While CAP_SETPCAP is held, and before a filter could answer in the kernel's place. The
+    # rights of this process itself stay what they are.
+    made += _bounding(process.capabilities)
     if program is not None and not process.noNewPrivileges:
         # Without no_new_privs the filter needs CAP_SYS_ADMIN, so before capabilities go.
         made.append(_seccomp(ctx, program))

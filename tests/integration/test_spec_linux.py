@@ -286,3 +286,24 @@ def test_propagation_of_the_root(runtime, bundle, wanted, shown):
     [line] = [line.split() for line in text.splitlines() if line.split()[4] == "/"]
     optional = line[6 : line.index("-")]
     assert any(word.startswith(shown) for word in optional) if shown else not optional
+
+
+@pytest.mark.parametrize("path", ["/", "/.", "//", "/link"])
+def test_a_read_only_path_that_is_the_root_itself(runtime, bundle, path):
+    """No look-up crosses what is mounted on top of "/": the root's own mount is changed."""
+    bundle.config["root"]["readonly"] = False
+    bundle.config["linux"]["readonlyPaths"] = [path]
+    (bundle.rootfs / "link").symlink_to("/")
+    text = said(runtime, bundle, "touch /new 2>&1; touch /dev/shm/new && echo inside")
+    assert "Read-only file system" in text
+    assert "inside" in text
+    assert not (bundle.rootfs / "new").exists()
+
+
+@pytest.mark.parametrize("path", ["/", "/link"])
+def test_the_root_itself_cannot_be_masked(runtime, bundle, path):
+    bundle.config["linux"]["maskedPaths"] = [path]
+    (bundle.rootfs / "link").symlink_to("/")
+    text = refused(runtime, bundle)
+    assert "a mount cannot cover the root filesystem" in text
+    assert "/linux/maskedPaths/0" in text
