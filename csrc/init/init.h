@@ -72,6 +72,9 @@ int set_attributes(int mount, struct mount_attr *attr, int recursive);
 int clone_tree(int fd, int recursive);
 int move_onto(int mount, int target);
 int configure(int context, const char *option, int index);
+int new_filesystem(const char *fstype, const char *source, const char *mode_of, char **options,
+                   unsigned attributes);
+int may_cover(int target);
 
 /* hook.c, exec.c: used by each other */
 void reset_signals(void);
@@ -95,6 +98,7 @@ STEP(attach_root);
 STEP(private_parent);
 STEP(open_procfs);
 STEP(make_filesystem);
+STEP(long_filesystem);
 STEP(mount_attributes);
 STEP(attach);
 STEP(make_directory);

@@ -41,6 +41,7 @@ static const step_function functions[PR_OP_COUNT] = {
     ENTRY(private_parent, PRIVATE_PARENT),
     ENTRY(open_procfs, OPEN_PROCFS),
     ENTRY(make_filesystem, MAKE_FILESYSTEM),
+    ENTRY(long_filesystem, LONG_FILESYSTEM),
     ENTRY(mount_attributes, MOUNT_ATTRIBUTES),
     ENTRY(attach, ATTACH),
     ENTRY(make_directory, MAKE_DIRECTORY),

@@ -135,14 +135,12 @@ static int configure_mode(int context, const char *path)
     return configure(context, mode, -1);
 }
 
-static int configure_all(int context, const struct pr_make_filesystem *s)
+static int configure_all(int context, const char *source, const char *mode_of, char **options)
 {
-    const char *source = TEXT(s, source), *mode_of = TEXT(s, mode_of);
     if (source && syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "source", source, 0) < 0)
         return fail_with(PR_CALL_FSCONFIG, errno, -1);
     if (mode_of && configure_mode(context, mode_of) < 0)
         return -1;
-    char **options = strings(s, s->options);
     for (int i = 0; options[i]; i++)
         if (configure(context, options[i], i) < 0)
             return -1;
@@ -151,21 +149,31 @@ static int configure_all(int context, const struct pr_make_filesystem *s)
     return 0;
 }
 
-STEP(make_filesystem)
+/* A descriptor of the detached mount, or -1. */
+int new_filesystem(const char *fstype, const char *source, const char *mode_of, char **options,
+                   unsigned attributes)
 {
-    int context = (int)syscall(SYS_fsopen, TEXT(s, fstype), FSOPEN_CLOEXEC);
+    int context = (int)syscall(SYS_fsopen, fstype, FSOPEN_CLOEXEC);
     if (context < 0)
         return fail(PR_CALL_FSOPEN);
-    int done = configure_all(context, s);
-    if (done == 0) {
-        long mount = syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, (unsigned)s->attributes);
+    int mount = configure_all(context, source, mode_of, options);
+    if (mount == 0) {
+        mount = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
         if (mount < 0)
-            done = fail(PR_CALL_FSMOUNT);
-        else
-            set_reg(s->result, (int)mount);
+            fail(PR_CALL_FSMOUNT);
     }
     close(context);
-    return done;
+    return mount;
+}
+
+STEP(make_filesystem)
+{
+    int mount = new_filesystem(TEXT(s, fstype), TEXT(s, source), TEXT(s, mode_of),
+                               strings(s, s->options), (unsigned)s->attributes);
+    if (mount < 0)
+        return -1;
+    set_reg(s->result, mount);
+    return 0;
 }
 
 STEP(open_procfs)
@@ -247,6 +255,11 @@ static int check_target(int mount, int target, uint64_t rule)
             return refuse(PR_WHY_INSIDE_PROC, 0);
     }
     return 0;
+}
+
+int may_cover(int target)
+{
+    return check_target(-1, target, ANYWHERE);
 }
 
 STEP(attach)

@@ -110,6 +110,7 @@ enum pr_call {
     PR_CALL_SET_MEMPOLICY = 53,
     PR_CALL_CHROOT = 54,
     PR_CALL_SCHED_SETAFFINITY = 55,
+    PR_CALL_MOUNT = 56,
 };
 
 enum pr_reason {
@@ -132,65 +133,115 @@ enum pr_reason {
 
 enum pr_op {
     PR_OP_NONE = 0,
-    PR_OP_PARENT_DEATH = 1,
-    PR_OP_DUMPABLE = 2,
-    PR_OP_SYNC = 3,
-    PR_OP_JOIN_CGROUPS = 4,
-    PR_OP_JOIN_NAMESPACE = 5,
-    PR_OP_UNSHARE = 6,
-    PR_OP_FORK = 7,
-    PR_OP_BECOME_ROOT = 8,
-    PR_OP_NEW_SESSION = 9,
-    PR_OP_SESSION_KEYRING = 10,
-    PR_OP_LOOPBACK_UP = 11,
-    PR_OP_PROPAGATION = 12,
-    PR_OP_OPEN_TREE = 13,
-    PR_OP_ATTACH_ROOT = 14,
-    PR_OP_PRIVATE_PARENT = 15,
-    PR_OP_OPEN_PROCFS = 16,
-    PR_OP_MAKE_FILESYSTEM = 17,
-    PR_OP_MOUNT_ATTRIBUTES = 18,
-    PR_OP_ATTACH = 19,
-    PR_OP_MAKE_DIRECTORY = 20,
-    PR_OP_MAKE_FILE = 21,
-    PR_OP_MAKE_NODE = 22,
-    PR_OP_SYMLINK = 23,
-    PR_OP_PIVOT = 24,
-    PR_OP_OPEN_ROOT = 25,
-    PR_OP_CHANGE_ROOT = 26,
-    PR_OP_NULL_STDIO = 27,
-    PR_OP_CONSOLE = 28,
-    PR_OP_READ_ONLY_PATH = 29,
-    PR_OP_COPY_UP = 30,
-    PR_OP_REMOUNT = 31,
-    PR_OP_MASK_PATH = 32,
-    PR_OP_HOSTNAME = 33,
-    PR_OP_DOMAINNAME = 34,
-    PR_OP_SYSCTL = 35,
-    PR_OP_UMASK = 36,
-    PR_OP_NO_NEW_PRIVILEGES = 37,
-    PR_OP_SECCOMP = 38,
-    PR_OP_DROP_BOUNDING = 39,
-    PR_OP_CHOWN_STDIO = 40,
-    PR_OP_CHANGE_DIRECTORY = 41,
-    PR_OP_SET_IDS = 42,
-    PR_OP_SET_CAPABILITIES = 43,
-    PR_OP_AMBIENT_CAPABILITIES = 44,
-    PR_OP_SCHEDULER = 45,
-    PR_OP_AFFINITY = 46,
-    PR_OP_IO_PRIORITY = 47,
-    PR_OP_PERSONALITY = 48,
-    PR_OP_MEMORY_POLICY = 49,
-    PR_OP_LABEL = 50,
-    PR_OP_ENVIRONMENT = 51,
-    PR_OP_FIND_PROGRAM = 52,
-    PR_OP_RUN_HOOK = 53,
-    PR_OP_SEND_DIRECTORY = 54,
-    PR_OP_INHERIT_DESCRIPTORS = 55,
-    PR_OP_CLOSE_DESCRIPTORS = 56,
-    PR_OP_WAIT_START = 57,
-    PR_OP_EXECUTE = 58,
-    PR_OP_COUNT = 59,
+    PR_OP_ENVIRONMENT = 1,
+    PR_OP_FIND_PROGRAM = 2,
+    PR_OP_RUN_HOOK = 3,
+    PR_OP_SEND_DIRECTORY = 4,
+    PR_OP_INHERIT_DESCRIPTORS = 5,
+    PR_OP_CLOSE_DESCRIPTORS = 6,
+    PR_OP_WAIT_START = 7,
+    PR_OP_EXECUTE = 8,
+    PR_OP_PARENT_DEATH = 9,
+    PR_OP_DUMPABLE = 10,
+    PR_OP_SYNC = 11,
+    PR_OP_JOIN_CGROUPS = 12,
+    PR_OP_JOIN_NAMESPACE = 13,
+    PR_OP_UNSHARE = 14,
+    PR_OP_FORK = 15,
+    PR_OP_BECOME_ROOT = 16,
+    PR_OP_NEW_SESSION = 17,
+    PR_OP_SESSION_KEYRING = 18,
+    PR_OP_LOOPBACK_UP = 19,
+    PR_OP_PROPAGATION = 20,
+    PR_OP_OPEN_TREE = 21,
+    PR_OP_ATTACH_ROOT = 22,
+    PR_OP_PRIVATE_PARENT = 23,
+    PR_OP_OPEN_PROCFS = 24,
+    PR_OP_MAKE_FILESYSTEM = 25,
+    PR_OP_LONG_FILESYSTEM = 26,
+    PR_OP_MOUNT_ATTRIBUTES = 27,
+    PR_OP_ATTACH = 28,
+    PR_OP_MAKE_DIRECTORY = 29,
+    PR_OP_MAKE_FILE = 30,
+    PR_OP_MAKE_NODE = 31,
+    PR_OP_SYMLINK = 32,
+    PR_OP_PIVOT = 33,
+    PR_OP_OPEN_ROOT = 34,
+    PR_OP_CHANGE_ROOT = 35,
+    PR_OP_NULL_STDIO = 36,
+    PR_OP_CONSOLE = 37,
+    PR_OP_READ_ONLY_PATH = 38,
+    PR_OP_COPY_UP = 39,
+    PR_OP_REMOUNT = 40,
+    PR_OP_MASK_PATH = 41,
+    PR_OP_HOSTNAME = 42,
+    PR_OP_DOMAINNAME = 43,
+    PR_OP_SYSCTL = 44,
+    PR_OP_UMASK = 45,
+    PR_OP_NO_NEW_PRIVILEGES = 46,
+    PR_OP_SECCOMP = 47,
+    PR_OP_DROP_BOUNDING = 48,
+    PR_OP_CHOWN_STDIO = 49,
+    PR_OP_CHANGE_DIRECTORY = 50,
+    PR_OP_SET_IDS = 51,
+    PR_OP_SET_CAPABILITIES = 52,
+    PR_OP_AMBIENT_CAPABILITIES = 53,
+    PR_OP_SCHEDULER = 54,
+    PR_OP_AFFINITY = 55,
+    PR_OP_IO_PRIORITY = 56,
+    PR_OP_PERSONALITY = 57,
+    PR_OP_MEMORY_POLICY = 58,
+    PR_OP_LABEL = 59,
+    PR_OP_COUNT = 60,
+};
+
+struct pr_environment {
+    struct pr_step step;
+    struct pr_span variables;
+    uint64_t home_of;
+    uint64_t find_home;
+};
+
+struct pr_find_program {
+    struct pr_step step;
+    struct pr_span args;
+    struct pr_span path;
+};
+
+struct pr_run_hook {
+    struct pr_step step;
+    struct pr_span path;
+    struct pr_span args;
+    struct pr_span env;
+    uint64_t inherit;
+    uint64_t timeout;
+    struct pr_span state_before;
+    struct pr_span state_after;
+    struct pr_span name;
+    uint64_t index;
+};
+
+struct pr_send_directory {
+    struct pr_step step;
+    struct pr_span path;
+};
+
+struct pr_inherit_descriptors {
+    struct pr_step step;
+    uint64_t first;
+    uint64_t count;
+};
+
+struct pr_close_descriptors {
+    struct pr_step step;
+};
+
+struct pr_wait_start {
+    struct pr_step step;
+};
+
+struct pr_execute {
+    struct pr_step step;
 };
 
 struct pr_parent_death {
@@ -289,6 +340,18 @@ struct pr_make_filesystem {
     struct pr_span options;
     uint64_t attributes;
     struct pr_span mode_of;
+};
+
+struct pr_long_filesystem {
+    struct pr_step step;
+    uint64_t result;
+    struct pr_span fstype;
+    struct pr_span source;
+    struct pr_span options;
+    struct pr_span data;
+    uint64_t flags;
+    uint64_t attributes;
+    struct pr_span target;
 };
 
 struct pr_mount_attributes {
@@ -491,57 +554,16 @@ struct pr_label {
     struct pr_span value;
 };
 
-struct pr_environment {
-    struct pr_step step;
-    struct pr_span variables;
-    uint64_t home_of;
-    uint64_t find_home;
-};
-
-struct pr_find_program {
-    struct pr_step step;
-    struct pr_span args;
-    struct pr_span path;
-};
-
-struct pr_run_hook {
-    struct pr_step step;
-    struct pr_span path;
-    struct pr_span args;
-    struct pr_span env;
-    uint64_t inherit;
-    uint64_t timeout;
-    struct pr_span state_before;
-    struct pr_span state_after;
-    struct pr_span name;
-    uint64_t index;
-};
-
-struct pr_send_directory {
-    struct pr_step step;
-    struct pr_span path;
-};
-
-struct pr_inherit_descriptors {
-    struct pr_step step;
-    uint64_t first;
-    uint64_t count;
-};
-
-struct pr_close_descriptors {
-    struct pr_step step;
-};
-
-struct pr_wait_start {
-    struct pr_step step;
-};
-
-struct pr_execute {
-    struct pr_step step;
-};
-
 /* The kinds of each operation's arguments; see wire.py. */
 static const char *const pr_shapes[PR_OP_COUNT] = {
+    [PR_OP_ENVIRONMENT] = "luu",
+    [PR_OP_FIND_PROGRAM] = "ls",
+    [PR_OP_RUN_HOOK] = "slluusssu",
+    [PR_OP_SEND_DIRECTORY] = "s",
+    [PR_OP_INHERIT_DESCRIPTORS] = "ru",
+    [PR_OP_CLOSE_DESCRIPTORS] = "",
+    [PR_OP_WAIT_START] = "",
+    [PR_OP_EXECUTE] = "",
     [PR_OP_PARENT_DEATH] = "u",
     [PR_OP_DUMPABLE] = "u",
     [PR_OP_SYNC] = "u",
@@ -559,6 +581,7 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_PRIVATE_PARENT] = "su",
     [PR_OP_OPEN_PROCFS] = "r",
     [PR_OP_MAKE_FILESYSTEM] = "rsoluo",
+    [PR_OP_LONG_FILESYSTEM] = "rsslouus",
     [PR_OP_MOUNT_ATTRIBUTES] = "ruuuu",
     [PR_OP_ATTACH] = "rsu",
     [PR_OP_MAKE_DIRECTORY] = "su",
@@ -592,14 +615,6 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_PERSONALITY] = "u",
     [PR_OP_MEMORY_POLICY] = "ub",
     [PR_OP_LABEL] = "sos",
-    [PR_OP_ENVIRONMENT] = "luu",
-    [PR_OP_FIND_PROGRAM] = "ls",
-    [PR_OP_RUN_HOOK] = "slluusssu",
-    [PR_OP_SEND_DIRECTORY] = "s",
-    [PR_OP_INHERIT_DESCRIPTORS] = "ru",
-    [PR_OP_CLOSE_DESCRIPTORS] = "",
-    [PR_OP_WAIT_START] = "",
-    [PR_OP_EXECUTE] = "",
 };
 
 /* clang-format on */

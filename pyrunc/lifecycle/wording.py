@@ -30,6 +30,7 @@ _VERBS: dict[str, tuple[str, str]] = {
     "attach_root": ("attach the root filesystem", ""),
     "private_parent": ("make private the mount below", "path"),
     "make_filesystem": ("make filesystem", "fstype"),
+    "long_filesystem": ("make filesystem", "fstype"),
     "mount_attributes": ("set mount attributes", ""),
     "attach": ("mount on", "target"),
     "make_directory": ("make directory", "path"),
@@ -96,7 +97,7 @@ def exception_for(report: Report, step: Step, hook_output: bytes) -> PyruncError
     if report.reason != "none":
         text = _REASONS.get(report.reason, report.reason)
         return _start_error(f'{verb} "{thing}": {text}' if thing else f"{verb}: {text}", step)
-    if isinstance(step, steps.MakeFilesystem) and report.call == "fsconfig":
+    if isinstance(step, steps.MakeFilesystem | steps.LongFilesystem) and report.call == "fsconfig":
         option = _option(step, report.value)
         thing = f"{thing} with the option {option}" if option else thing
     error = StartError(verb, report.call, report.errno, thing, pointer=step.pointer)
@@ -115,7 +116,7 @@ def _start_error(message: str, step: Step) -> StartError:
     return error
 
 
-def _option(step: steps.MakeFilesystem, index: int) -> str:
+def _option(step: steps.MakeFilesystem | steps.LongFilesystem, index: int) -> str:
     return f'"{step.options[index]}"' if 0 <= index < len(step.options) else ""
 
 

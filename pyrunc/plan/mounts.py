@@ -34,6 +34,9 @@ _REPLACED = (
     | k.MOUNT_ATTR_NOSYMFOLLOW
 )
 
+# In characters, each of which may be four bytes.
+_SURELY_SHORT = 63
+
 ANYWHERE, PLAIN_DIRECTORY, LISTED_BELOW_PROC, PROCFS_ROOT = range(4)
 
 
@@ -83,6 +86,15 @@ def adapted(ctx: Context, mount: Mount) -> Mount:
     options = ["rbind", *kept, *(["rro"] if "ro" in kept else [])]
     return decode_object(
         type(mount), {"destination": mount.destination, "source": path, "options": options}
+    )
+
+
+def has_long_values(mount: Mount) -> bool:
+    """Whether fsconfig(2), which takes 255 bytes, may refuse its source or an option."""
+    return bool(mount.type) and (
+        max(map(len, (mount.source or "", *mount.options))) > _SURELY_SHORT
+        and "bind" not in mount.options
+        and "rbind" not in mount.options
     )
 
 
@@ -197,18 +209,21 @@ def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> l
     label = ctx.spec.linux.mountLabel if ctx.spec.linux else None
     if label and mount.type not in _UNLABELED:
         data.append(f"context={label}")
-    made: list[Step] = [
-        steps.MakeFilesystem(
-            result=register,
-            fstype=mount.type,
-            source=mount.source or mount.type,
-            options=tuple(data),
-            attributes=attributes,
-            # Without `mode=` a tmpfs takes the mode of what it covers, as with runc.
-            mode_of=destination if mount.type == "tmpfs" and not options.copy_up else None,
-            pointer=pointer,
-        )
-    ]
+    make = steps.MakeFilesystem(
+        result=register,
+        fstype=mount.type,
+        source=mount.source or mount.type,
+        options=tuple(data),
+        attributes=attributes,
+        # Without `mode=` a tmpfs takes the mode of what it covers, as with runc.
+        mode_of=destination if mount.type == "tmpfs" and not options.copy_up else None,
+        pointer=pointer,
+    )
+    made: list[Step] = [make]
+    if has_long_values(mount):
+        from pyrunc.plan import long_options
+
+        made = [long_options.compile_long(make, destination)]
     if options.copy_up:
         if mount.type != "tmpfs":
             raise SpecError("tmpcopyup is an option of tmpfs", pointer=pointer + "/options")

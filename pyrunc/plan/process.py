@@ -7,6 +7,7 @@ from _struct import pack
 
 from pyrunc.errors import SpecError
 from pyrunc.plan import namespaces, steps, wire
+from pyrunc.plan.mounts import has_long_values
 from pyrunc.spec.model import Capabilities
 from pyrunc.spec.names import CAPABILITIES
 
@@ -28,7 +29,12 @@ def needs_procfs(ctx: Context) -> bool:
     """Whether a step writes below /proc once the container's mounts may cover it."""
     process = ctx.spec.process
     labels = process and (process.apparmorProfile or process.selinuxLabel)
-    return bool(labels or ctx.options.no_pivot or (ctx.spec.linux and ctx.spec.linux.sysctl))
+    return bool(
+        labels
+        or ctx.options.no_pivot
+        or (ctx.spec.linux and ctx.spec.linux.sysctl)
+        or any(map(has_long_values, ctx.mounts))
+    )
 
 
 def joined_keyring(ctx: Context) -> list[Step]:

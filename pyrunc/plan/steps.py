@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every step that a plan can hold: its name, its arguments, what it does.
+"""Every step that a plan can hold: its name, its arguments, what it does (and `steps_program`).
 
 A step is data. How it is carried out is one small function in `csrc/init/`, under the same name.
 The order of the classes is the numbering of the wire format.
@@ -8,12 +8,25 @@ The order of the classes is the numbering of the wire format.
 from __future__ import annotations
 
 from pyrunc.plan.step import ALL, Step
+from pyrunc.plan.steps_program import (
+    CloseDescriptors,
+    Environment,
+    Execute,
+    FindProgram,
+    InheritDescriptors,
+    RunHook,
+    SendDirectory,
+    WaitStart,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.plan.step import Bytes, Number, OptionalString, Register, String, Strings
 
-__all__ = ["ALL", "Step"]
+__all__ = [
+    "ALL", "CloseDescriptors", "Environment", "Execute", "FindProgram", "InheritDescriptors",
+    "RunHook", "SendDirectory", "Step", "WaitStart",
+]  # fmt: skip
 
 
 # --- the process and its namespaces -------------------------------------------------------
@@ -136,6 +149,19 @@ class MakeFilesystem(Step):
     options: Strings
     attributes: Number
     mode_of: OptionalString
+
+
+class LongFilesystem(Step):
+    """As MakeFilesystem by `options`, or else by mount(2) of `data`, at `target` for a moment."""
+
+    result: Register
+    fstype: String
+    source: String
+    options: Strings
+    data: OptionalString
+    flags: Number
+    attributes: Number
+    target: String
 
 
 class MountAttributes(Step):
@@ -349,58 +375,3 @@ class Label(Step):
     file: String
     older: OptionalString
     value: String
-
-
-# --- the program --------------------------------------------------------------------------
-class Environment(Step):
-    """The program's environment; HOME from the container's passwd where it is not given."""
-
-    variables: Strings
-    home_of: Number
-    find_home: Number
-
-
-class FindProgram(Step):
-    """Look args[0] up in the container's PATH, as execvp does; remember the file."""
-
-    args: Strings
-    path: String
-
-
-class RunHook(Step):
-    """Run a hook in this process's namespaces and wait for it."""
-
-    path: String
-    args: Strings
-    env: Strings
-    inherit: Number
-    timeout: Number
-    state_before: String
-    state_after: String
-    name: String
-    index: Number
-
-
-class SendDirectory(Step):
-    """Send the parent a directory of this mount namespace, open."""
-
-    path: String
-
-
-class InheritDescriptors(Step):
-    """Let the program have these registers, at the numbers where they are."""
-
-    first: Register
-    count: Number
-
-
-class CloseDescriptors(Step):
-    """Close all but stdio, the preserved ones, the sync socket and the start fifo."""
-
-
-class WaitStart(Step):
-    """Block until `start` writes a byte into the fifo."""
-
-
-class Execute(Step):
-    """execve the program that FindProgram found."""

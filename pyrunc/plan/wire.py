@@ -58,7 +58,7 @@ CALLS = (
     "pivot_root", "poll", "prctl", "read", "recvmsg", "seccomp", "sendmsg", "setdomainname",
     "setgroups", "sethostname", "setns", "setresgid", "setresuid", "setsid", "socket", "stat",
     "statfs", "symlink", "umount", "unlink", "unshare", "waitid", "write", "mmap", "sched_setattr",
-    "ioprio_set", "personality", "set_mempolicy", "chroot", "sched_setaffinity",
+    "ioprio_set", "personality", "set_mempolicy", "chroot", "sched_setaffinity", "mount",
 )  # fmt: skip
 
 # Why pyrunc-init refused something that no system call refused. Worded in `wording.py`.

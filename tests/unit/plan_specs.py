@@ -203,6 +203,10 @@ def _unusual_mounts() -> Case:
          "uidMappings": maps, "gidMappings": maps},
         {"destination": "/u", "type": "tmpfs", "options": ["tmpcopyup", "defaults", "nosuid"]},
         {"destination": "/", "options": ["remount", "bind", "nodev", "relatime"]},
+        {"destination": "/o", "type": "overlay", "source": "overlay",
+         "options": ["ro", "lazytime", "lowerdir=" + ":".join(f"{HOST}/{n:040}" for n in range(7))]},
+        {"destination": "/p", "type": "overlay", "source": "overlay",
+         "options": ["lowerdir=/a", f"upperdir={HOST}/{0:0300}", "workdir=/w"]},
     ]  # fmt: skip
     return Case(made)
 
@@ -324,7 +328,7 @@ filesystems = st.builds(
     paths,
     st.sampled_from(["tmpfs", "proc", "sysfs", "mqueue", "cgroup", "overlay"]),
     flags,
-    st.lists(words, max_size=4),
+    st.lists(words | st.just("l" * 300), max_size=4),
 )
 capabilities = st.fixed_dictionaries(
     {},
@@ -401,7 +405,9 @@ def random_cases(draw: st.DrawFn) -> Case:
     if host in ("unprivileged", "no-groups"):
         made["process"]["user"].pop("additionalGids", None)
     if draw(st.booleans()):
-        linux["rootfsPropagation"] = draw(st.sampled_from(["shared", "rprivate", "unbindable"]))
+        linux["rootfsPropagation"] = draw(
+            st.sampled_from(["shared", "rshared", "slave", "private", "rprivate", "unbindable"])
+        )
     if "uts" in kinds:
         made |= {"hostname": draw(words), "domainname": draw(words)}
     if "network" in kinds:
