@@ -29,6 +29,8 @@
 #define MS_SLAVE (1 << 19)
 #endif
 
+enum { PROC_ROOT_INODE = 1 };
+
 int set_attributes(int mount, struct mount_attr *attr, int recursive)
 {
     unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
@@ -176,20 +178,41 @@ STEP(make_filesystem)
     return 0;
 }
 
+/* Without a pid namespace of its own a user namespace may mount no procfs. The host's own is the
+ * same one, and what a step opens in there may cross no other mount. */
+static int hosts_procfs(void)
+{
+    struct stat st;
+    int fd = open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return fail(PR_CALL_OPEN);
+    if (is_on(fd, PROC_SUPER_MAGIC) == 1 && fstat(fd, &st) == 0 && st.st_ino == PROC_ROOT_INODE)
+        return fd;
+    close(fd);
+    return refuse(PR_WHY_NOT_PROCFS, 0);
+}
+
 STEP(open_procfs)
 {
     int context = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
     if (context < 0)
         return fail(PR_CALL_FSOPEN);
     long mount = -1;
+    enum pr_call failed = PR_CALL_FSMOUNT;
     if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
         mount = syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
                         MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    else
+        failed = PR_CALL_FSCONFIG;
     if (mount < 0)
-        fail(PR_CALL_FSMOUNT);
+        fail(failed);
     close(context);
+    if (mount < 0 && init.report.err == EPERM && s->hosts)
+        mount = hosts_procfs();
+    if (mount < 0)
+        return -1;
     set_reg(s->result, (int)mount);
-    return mount < 0 ? -1 : 0;
+    return 0;
 }
 
 /* In a user namespace the flags of a mount from outside are locked: what may not be cleared is
@@ -245,13 +268,14 @@ static int check_target(int mount, int target, uint64_t rule)
     if (on_root)
         return on_root < 0 ? fail(PR_CALL_STAT) : refuse(PR_WHY_ON_ROOTFS, 0);
     if (rule == PROCFS_ROOT) {
-        if (is_on(mount, PROC_SUPER_MAGIC) != 1 || fstat(mount, &st) < 0 || st.st_ino != 1)
+        if (is_on(mount, PROC_SUPER_MAGIC) != 1 || fstat(mount, &st) < 0 ||
+            st.st_ino != PROC_ROOT_INODE)
             return refuse(PR_WHY_NOT_PROCFS, 0);
     } else if (rule != LISTED_BELOW_PROC) {
         int below = is_on(target, PROC_SUPER_MAGIC);
         if (below < 0)
             return fail(PR_CALL_STATFS);
-        if (below && (rule == ANYWHERE || fstat(target, &st) < 0 || st.st_ino != 1))
+        if (below && (rule == ANYWHERE || fstat(target, &st) < 0 || st.st_ino != PROC_ROOT_INODE))
             return refuse(PR_WHY_INSIDE_PROC, 0);
     }
     return 0;

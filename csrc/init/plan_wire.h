@@ -330,6 +330,7 @@ struct pr_private_parent {
 struct pr_open_procfs {
     struct pr_step step;
     uint64_t result;
+    uint64_t hosts;
 };
 
 struct pr_make_filesystem {
@@ -579,7 +580,7 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_OPEN_TREE] = "rsu",
     [PR_OP_ATTACH_ROOT] = "su",
     [PR_OP_PRIVATE_PARENT] = "su",
-    [PR_OP_OPEN_PROCFS] = "r",
+    [PR_OP_OPEN_PROCFS] = "ru",
     [PR_OP_MAKE_FILESYSTEM] = "rsoluo",
     [PR_OP_LONG_FILESYSTEM] = "rsslouus",
     [PR_OP_MOUNT_ATTRIBUTES] = "ruuuu",

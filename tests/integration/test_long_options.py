@@ -48,7 +48,9 @@ NAMES = "ls /m | wc -l"
 @pytest.mark.parametrize(("count", "length"), [(5, 100), (40, 110), (2, 250)])
 def test_layers(runtime, bundle, top, count, length):
     overlay(bundle, "ro", "lowerdir=" + ":".join(layers(top, count, length)))
-    text = said(runtime, bundle, NAMES + "; grep ' /m ' /proc/self/mountinfo; touch /m/x 2>&1; true")
+    text = said(
+        runtime, bundle, NAMES + "; grep ' /m ' /proc/self/mountinfo; touch /m/x 2>&1; true"
+    )
     assert text.startswith(f"{count}\n")
     assert " /m ro" in text
     assert "Read-only" in text

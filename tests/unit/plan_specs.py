@@ -204,7 +204,7 @@ def _unusual_mounts() -> Case:
         {"destination": "/u", "type": "tmpfs", "options": ["tmpcopyup", "defaults", "nosuid"]},
         {"destination": "/", "options": ["remount", "bind", "nodev", "relatime"]},
         {"destination": "/o", "type": "overlay", "source": "overlay",
-         "options": ["ro", "lazytime", "lowerdir=" + ":".join(f"{HOST}/{n:040}" for n in range(7))]},
+         "options": ["ro", "lazytime", "lowerdir=" + ":".join([f"{HOST}/{0:040}"] * 7)]},
         {"destination": "/p", "type": "overlay", "source": "overlay",
          "options": ["lowerdir=/a", f"upperdir={HOST}/{0:0300}", "workdir=/w"]},
     ]  # fmt: skip
