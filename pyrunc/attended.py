@@ -37,30 +37,38 @@ def attended(
     from _socket import AF_UNIX, SOCK_STREAM, socketpair
 
     from pyrunc.lifecycle import handover
-    from pyrunc.lifecycle.foreground import Signals, Terminal, attend, receive_master
+    from pyrunc.lifecycle.foreground import Pipes, Terminal, attend, receive_master
+    from pyrunc.lifecycle.signals import Signals
 
     # Before anything of ours is opened: it could take the number of one that is missing,
     # and be passed on in its stead.
     handover.check_preserved(options.get("preserve_fds", 0))
     if options.get("console_socket"):
         raise UsageError("cannot use console socket if runc will not detach or allocate tty")
-    terminal = None
     ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
-    options = {**options, "console_socket": theirs.fileno(), "detached": False}
+    # Before the container is begun, so that no signal is missed.
     signals = Signals()
+    pipes = Pipes(options.get("stdio", (0, 1, 2)))
+    streams: Terminal | Pipes = pipes
+    options = {
+        **options, "console_socket": theirs.fileno(), "detached": False, "signals": signals,
+        "stdio": pipes.stdio,
+    }  # fmt: skip
     try:
         container = make(**options)
         try:
             if container.has_terminal:
-                terminal = Terminal(receive_master(ours))
+                pipes.restore()
+                streams = Terminal(receive_master(ours))
+            else:
+                pipes.started()
             begin(container)
-            code = attend(container, signals, terminal).code
+            code = attend(container, signals, streams).code
         except BaseException:
             container.delete(force=True)
             raise
     finally:
-        if terminal:
-            terminal.restore()
+        streams.restore()
         signals.restore()
         ours.close()
         theirs.close()

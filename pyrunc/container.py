@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.exits import Exit
-    from pyrunc.lifecycle.create import Request
+    from pyrunc.lifecycle.request import Request
+    from pyrunc.lifecycle.signals import Signals
     from pyrunc.limits import Limits
     from pyrunc.spec.model import Spec
 
@@ -65,6 +66,7 @@ class Container(Running):
         limits: Limits | None = None,
         notify: bool = False,
         detached: bool = True,
+        signals: Signals | None = None,
         make: Callable[[Request, Spec], tuple[int, int]] | None = None,
     ) -> Container:
         """Create a container that waits for `start`.
@@ -85,7 +87,7 @@ class Container(Running):
             no_pivot: for hosts whose root is an initramfs; less safe (see SECURITY.md).
             limits: go before those of config.json.
             notify: give the program a socket for sd_notify(3), which `start` relays.
-            detached, make: for `run` and `restore`.
+            detached, signals, make: for `run`, `restore` and the command line.
 
         Raises:
             SpecError: config.json is wrong, or asks for what is not supported.
@@ -93,13 +95,14 @@ class Container(Running):
             PyruncError: anything else; nothing is left of the container.
         """
         from pyrunc.lifecycle import handover
-        from pyrunc.lifecycle.create import Request
+        from pyrunc.lifecycle.request import Request
 
         handover.check_preserved(preserve_fds)
         request = Request(
             root=store.state_root(root), container_id=container_id, config=config,
             bundle=handover.bundle_directory(bundle), stdio=stdio, preserve_fds=preserve_fds,
             environment=environment, keyring=new_keyring, no_pivot=no_pivot, notify=notify,
+            signals=signals,
             cgroup_manager="systemd" if systemd_cgroup else "none" if no_cgroup else "fs",
         )  # fmt: skip
         container = cls._create(request, console_socket, detached, limits, make)
@@ -283,21 +286,28 @@ class Container(Running):
             saved = entry.state()
             return document(saved, status_of(entry, saved))
 
-    def start(self, *, notify_socket: str = "", attended: bool = False) -> None:
+    def start(
+        self,
+        *,
+        notify_socket: str = "",
+        attended: bool = False,
+        signals: Signals | None = None,
+    ) -> None:
         """Let the program run; returns when it has been executed and poststart hooks are done.
 
         Args:
             notify_socket: of the manager that is to know when the program is ready, for a
                 container created with `notify`; this returns when it is, or has died.
+            attended, signals: for `run` and the command line.
 
         Raises:
             StateError: it is not in the state created.
-            HookError: a poststart hook failed; the program has been killed.
+            HookError: a poststart hook failed; the container is gone.
         """
         from pyrunc.lifecycle.start import start
 
         with store.open_entry(self.root, self.id) as entry:
-            start(entry, entry.state(), notify_socket, attended=attended)
+            start(entry, entry.state(), notify_socket, attended=attended, signals=signals)
 
     def kill(self, signal: int = 15, *, everything: bool = False) -> None:
         """Send a signal to the container's first process.

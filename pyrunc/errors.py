@@ -8,11 +8,13 @@
     ├── StateError                   the container is not in a state that allows this
     │   ├── ContainerExists
     │   ├── ContainerNotFound
-    │   └── ContainerNotRunning
+    │   ├── ContainerNotRunning
+    │   └── ForeignContainer
     ├── KernelError                  a system call failed: (step, syscall, errno, object)
     │   ├── StartError               ... inside the container, before its program ran
     │   └── CgroupError              ... on a cgroup file
-    └── HookError                    a hook failed or ran out of time
+    ├── HookError                    a hook failed or ran out of time
+    └── Interrupted                  a signal asked the command to end
 
 An exception keeps its parts (what failed, where in config.json, the errno) to the end;
 `str()` is the one line a user reads. Nothing in pyrunc parses that line again.
@@ -131,6 +133,19 @@ class ContainerNotRunning(StateError):
         super().__init__(message)
 
 
+class ForeignContainer(StateError):
+    """What lies in the state root under that id is another runtime's container."""
+
+    code = "foreign"
+
+    def __init__(self, container_id: str) -> None:
+        super().__init__(
+            f"container {container_id} is runc's, not pyrunc's",
+            hint="use runc for it, or another --root for pyrunc",
+        )
+        self.args = (container_id,)
+
+
 class KernelError(PyruncError):
     """A system call failed.
 
@@ -237,6 +252,22 @@ class HookError(PyruncError):
             f"error running {name} hook #{index}: {reason}", pointer=f"/hooks/{name}/{index}"
         )
         self.args = (name, index, reason)
+
+
+class Interrupted(PyruncError):
+    """A signal asked this process to end; what had been done is undone.
+
+    Args:
+        signal: its number.
+    """
+
+    code = "interrupted"
+
+    def __init__(self, signal: int) -> None:
+        self.signal = signal
+        self.exit_code = 128 + signal
+        super().__init__(f"interrupted by signal {signal}")
+        self.args = (signal,)
 
 
 # (step, syscall, errno) -> what the user can do. "" matches any step or call. One table, so

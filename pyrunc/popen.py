@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from pyrunc.lifecycle.handshake import Child
+    from pyrunc.lifecycle.signals import Signals
     from pyrunc.lifecycle.store import Entry
     from pyrunc.limits import Limits
     from pyrunc.spec.model import Spec
@@ -88,6 +89,7 @@ def popen(
     ignore_paused: bool = False,
     detached: bool = False,
     deadline: float | None = None,
+    signals: Signals | None = None,
     **changes: Any,
 ) -> Process:
     """As `Container.popen`, which see."""
@@ -106,6 +108,7 @@ def popen(
             limits=None if limits is None else _resources(limits),
             ignore_paused=ignore_paused,
             deadline=deadline,
+            signals=signals,
         )
         streams = _Streams(stdin, stdout, stderr)
         request.stdio = (streams.theirs[0], streams.theirs[1], streams.theirs[2])

@@ -260,27 +260,33 @@ class Running:
         Raises:
             PyruncError: as `popen`.
         """
-        from pyrunc.lifecycle.foreground import Signals, Terminal, attend
+        from pyrunc.lifecycle.foreground import Pipes, Terminal, attend
+        from pyrunc.lifecycle.signals import Signals
 
         if options.get("console_socket"):
             raise UsageError("cannot use console socket if runc will not detach or allocate tty")
-        terminal = None
         signals = Signals()
+        pipes = Pipes()
+        streams: Terminal | Pipes = pipes
+        stdin, stdout, stderr = pipes.stdio
+        options |= {"stdin": stdin, "stdout": stdout, "stderr": stderr, "signals": signals}
         try:
             process = self.popen(args, **options)
             try:
                 for warning in process.warnings:
                     warn(warning)
                 if process.terminal:
-                    terminal = Terminal(os.dup(process.terminal.fileno()))
-                code = attend(process, signals, terminal).code
+                    pipes.restore()
+                    streams = Terminal(os.dup(process.terminal.fileno()))
+                else:
+                    pipes.started()
+                code = attend(process, signals, streams).code
             except BaseException:
                 process.kill()  # nobody attends to it
                 process.wait()
                 raise
         finally:
-            if terminal:
-                terminal.restore()
+            streams.restore()
             signals.restore()
         assert code is not None  # it was our child
         return code

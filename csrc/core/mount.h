@@ -2,3 +2,4 @@
  * or 0, or -errno. */
 int pyrunc_open_tree(const char *path, int recursive);
 int pyrunc_map_ids(int mount, int user_namespace, int recursive);
+int pyrunc_open_sealed(const char *directory, const char *name, const char **failed);

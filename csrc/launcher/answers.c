@@ -86,6 +86,18 @@ static int number(const struct container *c, const char *name, unsigned long lon
     return end == text + length ? 0 : -1;
 }
 
+static int is_this_boot(const struct container *c)
+{
+    char now[64];
+    size_t length;
+    const char *then = value(c, "boot", &length);
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, now, sizeof now);
+    if (fd >= 0)
+        close(fd);
+    return then && n > (ssize_t)length && length > 0 && !memcmp(then, now, length);
+}
+
 /* Ours alone, and written for the state.json that is there: an older or edited one is Python's. */
 static int fits(const struct container *c)
 {
@@ -100,6 +112,9 @@ static int fits(const struct container *c)
         return 0;
     if (fstatat(c->directory, "state.json", &st, AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
+    /* On a disk it outlives a reboot, and the pid in it then may be anybody's. */
+    if (!is_this_boot(c))
+        return 0;
     return st.st_ino == inode && (unsigned long long)st.st_mtim.tv_sec == seconds &&
            (unsigned long long)st.st_mtim.tv_nsec == nanoseconds;
 }
@@ -110,6 +125,9 @@ int open_container(struct container *c, const char *root, const char *id)
     struct stat st;
     int n = snprintf(path, sizeof path, "%s/%s", root, id);
     if (n < 0 || n >= (int)sizeof path)
+        return -1;
+    /* Whose state root is believed is Python's to say, in roots.py; this is the usual one. */
+    if (stat(root, &st) < 0 || st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
         return -1;
     c->directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (c->directory < 0 || fstat(c->directory, &st) < 0 || st.st_uid != geteuid() ||

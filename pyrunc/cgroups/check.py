@@ -38,6 +38,9 @@ def values(resources: Resources, v2: bool, base: str) -> list[str]:
         from pyrunc.cgroups import cpu
 
         cpu.check(resources.cpu, base, v2)
+    if resources.pids and resources.pids.limit == 0:
+        # config-linux.md 1.3.0 and runc 1.4 say so; podman's API means "unlimited" by it.
+        warnings.append(f"{base}/pids/limit: 0 lets nothing fork, -1 is unlimited")
     if resources.blockIO:
         from pyrunc.cgroups import io
 

@@ -13,7 +13,6 @@ controller: `state`, `kill` and `delete` need none.
 
 from __future__ import annotations
 
-import errno
 import os
 
 from pyrunc.cgroups import tree
@@ -89,7 +88,7 @@ class Driver(tree.Directories):
 
         Args:
             resources: linux.resources, None when absent.
-            user_namespace: the container has its own; the device filter may be missing then.
+            user_namespace: the container is in one; the device filter may be missing then.
 
         Raises:
             SpecError: a value is wrong for this cgroup version.
@@ -106,7 +105,7 @@ class Driver(tree.Directories):
         """
         raise NotImplementedError
 
-    def create_around(self, pid: int) -> None:
+    def create_around(self, pid: int, look: Callable[[], None]) -> None:
         """Make the cgroup with a waiting process in it, where `needs_process` says so.
 
         Args:
@@ -233,8 +232,6 @@ class Driver(tree.Directories):
         """Index of the hierarchy that clone3 can join, -1 for none."""
         raise NotImplementedError
 
-    # What is the same in all of them.
-
     def pids(self) -> list[int]:
         """The processes in the cgroup and below it; none when it is gone.
 
@@ -330,11 +327,22 @@ class Driver(tree.Directories):
             CgroupError: it cannot be removed, after some 5 s of trying.
         """
         self.close()
-        left = [d for d in reversed(self.directories) if not _removed(d)]
+        left = [d for d in reversed(self.directories) if not tree.remove(d)]
         if left:
             from pyrunc.cgroups import removal  # most go at the first try
 
             removal.remove(left, self._kill_again if self.owned else None)
+
+    def undo(self) -> None:
+        """As `destroy`, of what `create` has made just now; what was there before stays."""
+        if self.owned and all(self._new):
+            self.destroy()
+        elif self.owned:
+            from pyrunc.cgroups import removal
+
+            made = [d for d, new in zip(self.directories, self._new, strict=True) if new]
+            # Not killed for nothing: clone3 into a cgroup that once was fails (Linux 6.14 on).
+            removal.remove(made[::-1], self._kill_again if self.populated() else lambda: None)
 
     def _kill_again(self) -> None:
         self.kill()
@@ -345,7 +353,8 @@ class Driver(tree.Directories):
         from pyrunc.cgroups import limits  # `exec`, `state` and `delete` have none
 
         directory, path = self._open(index), self.directories[index]
-        limits.write_all(limits.Target(directory, path, self.base, self._why), found)
+        target = limits.Target(directory, path, self.base, self._why, self.warnings)
+        limits.write_all(target, found)
 
     def _make(self, index: int) -> None:
         self._fds[index], self._new[index] = tree.open_below(
@@ -398,13 +407,3 @@ def asks_limits(resources: Resources) -> bool:
     r = resources
     one = r.memory or r.cpu or r.pids or r.blockIO or r.network
     return bool(one or r.hugepageLimits or r.rdma or r.unified)
-
-
-def _removed(path: str) -> bool:
-    # By path: nobody can make a symbolic link inside a cgroup filesystem, and most deletes
-    # consist of this one call a hierarchy.
-    try:
-        os.rmdir(path)
-        return True
-    except OSError as error:
-        return error.errno == errno.ENOENT

@@ -247,12 +247,20 @@ class LegacyDriver(Driver):
             raise tree.failure("kill", "pidfd_send_signal", error, path) from error
         finally:
             # A frozen process of v1 dies only when it is thawed, whoever froze it.
-            self._thaw_if_frozen()
+            self._thaw_all()
 
-    def _thaw_if_frozen(self) -> None:
+    def _thaw_all(self) -> None:
+        """Also those below, each of which may be frozen by itself."""
         freezer = self._index.get("freezer", -1)
-        if freezer >= 0 and self._read(freezer, "freezer.state") not in ("THAWED", ""):
-            self.thaw()
+        fd = self._find(freezer) if freezer >= 0 else -1
+        for one in tree.walk(fd) if fd >= 0 else ():
+            try:
+                if tree.read(one, "freezer.state") != "THAWED":
+                    tree.write(one, "freezer.state", "THAWED")
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENODEV):
+                    path = self.directories[freezer]
+                    raise tree.failure("thaw all of", "write", error, path) from error
 
     def oom_kills(self) -> int:
         index = self._index.get("memory", -1)

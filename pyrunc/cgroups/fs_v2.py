@@ -28,14 +28,19 @@ if TYPE_CHECKING:
 _FREEZE_TRIES = 1000
 _FREEZE_PAUSE = 0.01
 _FIRST_PAUSE = 0.0002
-# Controllers that cannot limit single threads (cgroup-v2.rst, "Threads").
+# Controllers that cannot limit single threads (cgroup-v2.rst, "Threads"), and those that can.
 _DOMAIN_ONLY = ("memory", "io", "hugetlb", "rdma", "misc")
+_THREADED = ("cpu", "cpuset", "pids")
+_IN_THE_WAY = (
+    "it has processes of its own; move them to a cgroup below it, or choose another cgroupsPath"
+)
 
 
 class UnifiedDriver(Driver):
     """A container's cgroup on a host with cgroup v2 only."""
 
     _domain_wanted = ""
+    _threaded_wanted: tuple[str, ...] = ()
 
     def check(self, resources: Resources | None, user_namespace: bool) -> None:
         if resources is None:
@@ -55,6 +60,7 @@ class UnifiedDriver(Driver):
             hint = f"see {mount}/cgroup.controllers"
             check.available(needed, self._root_controllers(), mount, hint)
             self._domain_wanted = next((n for n in _DOMAIN_ONLY if n in needed), "")
+            self._threaded_wanted = tuple(n for n in _THREADED if n in needed)
 
     def create(self) -> None:
         try:
@@ -233,11 +239,14 @@ class UnifiedDriver(Driver):
         above = ""
         for name in self.inner[0].split("/")[1:]:
             missing = sorted(wanted - set(self._words(above, "cgroup.subtree_control")))
-            # Where there are processes beside the container, one by one would work for some of
-            # them, and turn that cgroup into a threaded one: it is not ours to change.
-            if missing and self._enable(above, missing) != errno.EBUSY:
-                for one in missing:
-                    self._enable(above, [one])
+            number = self._enable(above, missing) if missing else 0
+            # Where there are processes beside the container, as at the root of a container that
+            # runs containers, some work one by one and make that cgroup, which is not ours, the
+            # root of a threaded subtree. So only what a limit needs, and only if it is of use.
+            busy = number in (errno.EBUSY, errno.EOPNOTSUPP)
+            alone = () if self._domain_wanted else self._threaded_wanted
+            for one in (m for m in missing if number and (not busy or m in alone)):
+                self._enable(above, [one])
             above += "/" + name
 
     def _enable(self, inner: str, names: list[str]) -> int:
@@ -248,8 +257,7 @@ class UnifiedDriver(Driver):
             tree.write(fd, "cgroup.subtree_control", " ".join("+" + n for n in names))
         except OSError as error:
             number = error.errno or errno.EIO
-            busy = number == errno.EBUSY
-            reason = "it has processes of its own" if busy else errno_text(number)
+            reason = _IN_THE_WAY if number == errno.EBUSY else errno_text(number)
             for name in names:
                 self._why[name] = f"{mount}{inner} does not hand it down: {reason}"
             return number

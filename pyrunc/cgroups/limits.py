@@ -87,17 +87,24 @@ class Target:
         path: its path, for messages.
         base: JSON pointer of the resources object, for messages.
         why: controller to the reason why it is not enabled there, where that is known.
+        warnings: what is in force in another form than it was asked for is appended here.
     """
 
-    __slots__ = ("base", "directory", "path", "why")
+    __slots__ = ("base", "directory", "path", "warnings", "why")
 
     def __init__(
-        self, directory: int, path: str, base: str = RESOURCES, why: dict[str, str] | None = None
+        self,
+        directory: int,
+        path: str,
+        base: str = RESOURCES,
+        why: dict[str, str] | None = None,
+        warnings: list[str] | None = None,
     ) -> None:
         self.directory = directory
         self.path = path
         self.base = base
         self.why = why or {}
+        self.warnings = [] if warnings is None else warnings
 
 
 def write_all(target: Target, limits: Sequence[Limit]) -> None:
@@ -138,7 +145,12 @@ def _write(target: Target, limit: Limit, may_defer: bool) -> bool:
         if error.errno == errno.EINVAL and may_defer:
             return False
         raise _refused(target, limit, error) from error
-    if not same(limit.compare, limit.value, got, limit.unit):
+    if limit.compare == LIST and expand(limit.value) is None:
+        # The kernel has taken it, and knows more forms than we do.
+        target.warnings.append(
+            f"{target.base}{limit.pointer}: the kernel makes {got or 'nothing'} of {limit.value}"
+        )
+    elif not same(limit.compare, limit.value, got, limit.unit):
         raise _not_kept(target, limit, got)
     return True
 
@@ -258,21 +270,42 @@ def size(text: str) -> int:
 
 # Far more than a kernel can have; a range with more in it is not what was written.
 _MOST_NUMBERS = 1 << 16
+_POSSIBLE = "/sys/devices/system/cpu/possible"
 
 
-def expand(text: str) -> set[int] | None:
-    """The numbers in a list like "0-2,4", None when it is not one."""
+def expand(text: str, last: int = -1) -> set[int] | None:
+    """The numbers in a list like "0-2,4", None when it is not one.
+
+    The grammar is that of bitmap_parselist() in the kernel's lib/bitmap-str.c: "N" is the last
+    number there can be, "all" is "0-N", and "0-7:2/4" are the first two of each four.
+
+    Args:
+        text: the list.
+        last: what "N" is; -1 asks the host for its last processor.
+    """
     numbers: set[int] = set()
-    for part in text.replace("\n", ",").split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first and not dash:
-            continue
-        try:
-            low = int(first)
-            high = int(last) if dash else low
-        except ValueError:
+    for part in text.replace(",", " ").split():
+        if last < 0 and ("N" in part or part[:3].lower() == "all"):
+            last = _last_processor()
+        if part[:3].lower() == "all":
+            part = "0-N" + part[3:]
+        region, colon, pattern = part.partition(":")
+        first, dash, end = region.partition("-")
+        used, slash, group = pattern.partition("/")
+        if colon and not (dash and slash):
             return None
-        if not 0 <= low <= high < _MOST_NUMBERS:
+        words = (first, end if dash else first, used if colon else "1", group if colon else "1")
+        found = [last if w == "N" else int(w) if w.isascii() and w.isdigit() else -1 for w in words]
+        low, high, taken, of = found
+        if min(found) < 0 or not low <= high < _MOST_NUMBERS or not 0 <= taken <= of or not of:
             return None
-        numbers.update(range(low, high + 1))
+        numbers.update(n for n in range(low, high + 1) if (n - low) % of < taken)
     return numbers
+
+
+def _last_processor() -> int:
+    try:
+        with open(_POSSIBLE, encoding="ascii") as file:
+            return max(expand(file.read()) or {-1})
+    except OSError:
+        return -1

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # security.md section 2.11: removal is tried for at least 5 s before it is an error.
 OWNED_SECONDS = 5.0
+# As long as each round removes some of them: a container may have made tens of thousands.
+MOST_SECONDS = 120.0
 # Without ownership there is nobody to kill; a process of ours that got there dies by itself.
 UNOWNED_SECONDS = 0.5
 _FIRST_PAUSE = 0.0005
@@ -38,17 +40,21 @@ def remove(directories: list[str], kill: Callable[[], None] | None) -> None:
     Raises:
         CgroupError: of the last one that stays.
     """
-    end = time.monotonic() + (UNOWNED_SECONDS if kill is None else OWNED_SECONDS)
+    seconds = UNOWNED_SECONDS if kill is None else OWNED_SECONDS
+    last_end = time.monotonic() + MOST_SECONDS
+    end = time.monotonic() + seconds
     pause = _FIRST_PAUSE
     while True:
         if kill is not None:
             # Again each time: a process may fork between the signal and its arrival.
             kill()
-        failures = {path: _remove(path, kill is not None) for path in directories}
-        directories = [path for path, error in failures.items() if error]
-        last = next((error for error in failures.values() if error), None)
+        found = {path: _remove(path, kill is not None) for path in directories}
+        directories = [path for path, (_, error) in found.items() if error]
+        last = next((error for _, error in found.values() if error), None)
         if last is None:
             return
+        if any(removed for removed, _ in found.values()):
+            end = min(time.monotonic() + seconds, last_end)
         if time.monotonic() > end:
             break
         time.sleep(pause)
@@ -71,25 +77,32 @@ def unmake(made: list[str]) -> list[str]:
         path = made.pop()
         try:
             os.rmdir(path)
-        except FileNotFoundError:
-            continue
         except OSError as error:
+            if tree.is_gone(path):
+                continue
             left.append(f"left behind: {path}: {error.strerror}")
     return left
 
 
-def _remove(path: str, below: bool) -> CgroupError | None:
-    """Remove one directory, with those below it if asked to. The failure, or None."""
+def _remove(path: str, below: bool) -> tuple[int, CgroupError | None]:
+    """Remove one directory, with those below it if asked to.
+
+    Returns:
+        How many below it were removed, and why it stays, if it does.
+    """
+    removed = 0
     try:
         if below:
             fd = os.open(path, tree.DIRECTORY)
             try:
-                tree.remove_below(fd)
+                removed, first = tree.remove_below(fd)
             finally:
                 os.close(fd)
+            if first:
+                raise first
         os.rmdir(path)
-    except FileNotFoundError:
-        return None
     except OSError as error:
-        return tree.failure("remove cgroup", "rmdir", error, path)
-    return None
+        if tree.is_gone(path):
+            return removed, None
+        return removed, tree.failure("remove cgroup", "rmdir", error, path)
+    return removed, None

@@ -58,6 +58,7 @@ class SystemdDriver(UnifiedDriver):
         self._properties: list[Property] = []
         self._bus: Bus | None = None
         self._version = 0
+        self._asked = False  # for the unit, by this process
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "manager": "systemd", "unit": self.unit, "user": self.user}
@@ -108,11 +109,12 @@ class SystemdDriver(UnifiedDriver):
         found += [(f"{kind}Accounting", "b", True) for kind in kinds]
         return [*found, ("DefaultDependencies", "b", False)]
 
-    def create_around(self, pid: int) -> None:
+    def create_around(self, pid: int, look: Callable[[], None]) -> None:
         """Have the unit made, with a process in it.
 
         Args:
             pid: the process, which waits meanwhile.
+            look: called now and then meanwhile; what it raises ends the wait.
 
         Raises:
             BusError: systemd refuses or does not answer.
@@ -124,7 +126,7 @@ class SystemdDriver(UnifiedDriver):
         if not self.unit.endswith(".slice"):
             properties["PIDs"] = ("au", [pid])
         try:
-            self._start(list(properties.items()))
+            self._start(list(properties.items()), look)
             # From here on the unit is ours, and so is what runs in its cgroup.
             self.owned = True
             if self.unit.endswith(".slice"):
@@ -145,16 +147,19 @@ class SystemdDriver(UnifiedDriver):
         self._refuse_frozen()
         super().close()
 
-    def _start(self, properties: list[tuple[str, tuple[str, Any]]]) -> None:
+    def _start(
+        self, properties: list[tuple[str, tuple[str, Any]]], look: Callable[[], None]
+    ) -> None:
         arguments = (self.unit, "replace", properties, ())
+        self._asked = True
         try:
-            result = self._job("StartTransientUnit", "ssa(sv)a(sa(sv))", *arguments)
+            result = self._job("StartTransientUnit", "ssa(sv)a(sa(sv))", *arguments, look=look)
         except BusError as error:
             if error.name != _EXISTS:
                 raise
             # The unit of an earlier container that failed; it is only a name by now.
             self._reset_failed()
-            result = self._job("StartTransientUnit", "ssa(sv)a(sa(sv))", *arguments)
+            result = self._job("StartTransientUnit", "ssa(sv)a(sa(sv))", *arguments, look=look)
         if result != "done":
             self._reset_failed()
             raise BusError(f"systemd: start {self.unit}", f"its job ended as {result}")
@@ -205,6 +210,11 @@ class SystemdDriver(UnifiedDriver):
         # systemd moves the first process.
         return [] if self._properties else super().join_fds()
 
+    def undo(self) -> None:
+        # Before systemd is asked, what is there of that name is somebody else's.
+        if self._asked:
+            self.destroy()
+
     def destroy(self) -> None:
         # A creation that died between its request and the answer owns nothing, but its unit is
         # there, and stays: what systemd waits for is that processes leave, and none was in it.
@@ -234,8 +244,11 @@ class SystemdDriver(UnifiedDriver):
             if error.name != _NO_UNIT:
                 raise
 
-    def _job(self, member: str, signature: str, *values: Any) -> str:
-        return self._connect().job(member, signature, *values, seconds=_JOB_SECONDS)
+    def _job(
+        self, member: str, signature: str, *values: Any, look: Callable[[], None] = lambda: None
+    ) -> str:
+        job = self._connect().job
+        return job(member, signature, *values, seconds=_JOB_SECONDS, look=look)
 
     def _connect(self) -> Bus:
         if self._bus is None:

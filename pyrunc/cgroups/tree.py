@@ -91,6 +91,27 @@ def exchange(directory: int, name: str, value: str) -> str:
         os.close(fd)
 
 
+def is_gone(path: str) -> bool:
+    """Whether nothing is there. To be asked when a changing call has failed: on a read-only
+    filesystem rmdir(2) says EROFS also of what does not exist."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR)
+    return False
+
+
+def remove(path: str) -> bool:
+    """Remove one directory. Whether it is gone."""
+    # By path: nobody can make a symbolic link inside a cgroup filesystem, and most deletes
+    # consist of this one call a hierarchy.
+    try:
+        os.rmdir(path)
+        return True
+    except OSError:
+        return is_gone(path)
+
+
 def open_below(mount: str, inner: str, made: list[str] | None = None) -> tuple[int, bool]:
     """Open a directory below a cgroup mount, component by component.
 
@@ -187,7 +208,7 @@ class Directories:
         try:
             return self._open(index)
         except CgroupError as error:
-            if error.errno == errno.ENOENT:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 return -1
             raise
 
@@ -221,12 +242,55 @@ class Directories:
 
 
 def children(directory: int) -> list[str]:
-    """The names of the sub-cgroups of a cgroup."""
+    """The names of the sub-cgroups of a cgroup; none when it is gone."""
     # A cgroup's link count is 2 plus its sub-cgroups: this spares reading some 40 entries.
     if os.fstat(directory).st_nlink == 2:
         return []
-    with os.scandir(directory) as entries:
-        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    try:
+        with os.scandir(directory) as entries:
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+
+
+class _Below:
+    """A way down and up below a cgroup, with one descriptor at a time and no recursion.
+
+    A container decides how deep its cgroups are. Going up by ".." is safe: no cgroup can be moved
+    to another parent (v1 renames within one only).
+    """
+
+    def __init__(self, directory: int) -> None:
+        self.top = self.here = directory
+        self.names: list[str] = []  # from the top to here
+        self.left = [children(directory)]  # not visited yet, at each level
+
+    def down(self, name: str) -> bool:
+        """Go to a child; False if it is gone."""
+        try:
+            child = os.open(name, DIRECTORY, dir_fd=self.here)
+        except FileNotFoundError:
+            return False
+        self._move(child)
+        self.names.append(name)
+        self.left.append(children(child))
+        return True
+
+    def up(self) -> str:
+        """Go to the parent; the name of the child that was left."""
+        above = self.top if len(self.names) == 1 else os.open("..", DIRECTORY, dir_fd=self.here)
+        self._move(above)
+        self.left.pop()
+        return self.names.pop()
+
+    def _move(self, to: int) -> None:
+        self.close()
+        self.here = to
+
+    def close(self) -> None:
+        if self.here != self.top:
+            os.close(self.here)
+            self.here = self.top
 
 
 def walk(directory: int) -> Iterator[int]:
@@ -236,15 +300,17 @@ def walk(directory: int) -> Iterator[int]:
     What disappears meanwhile is skipped.
     """
     yield directory
-    for name in children(directory):
-        try:
-            child = os.open(name, DIRECTORY, dir_fd=directory)
-        except FileNotFoundError:
-            continue
-        try:
-            yield from walk(child)
-        finally:
-            os.close(child)
+    place = _Below(directory)
+    try:
+        while place.names or place.left[0]:
+            if not place.left[-1]:
+                place.up()
+            elif place.down(place.left[-1].pop()):
+                yield place.here
+    except FileNotFoundError:
+        return  # what is above has gone meanwhile, with all below it
+    finally:
+        place.close()
 
 
 def pids(directory: int) -> list[int]:
@@ -285,22 +351,42 @@ def _process_of(thread: str) -> str:
         return "0"
 
 
-def remove_below(directory: int) -> None:
+def remove_below(directory: int) -> tuple[int, OSError | None]:
     """Remove the cgroups below one, deepest first. What is gone is fine.
 
-    Raises:
-        OSError: of the first one that stays, usually EBUSY.
+    Returns:
+        How many were removed, and why the first one stays that does, usually EBUSY: all others
+        have been tried.
     """
-    for name in children(directory):
-        try:
-            child = os.open(name, DIRECTORY, dir_fd=directory)
-        except FileNotFoundError:
-            continue
-        try:
-            remove_below(child)
-        finally:
-            os.close(child)
-        try:
-            os.rmdir(name, dir_fd=directory)
-        except FileNotFoundError:
-            continue
+    place = _Below(directory)
+    removed = 0
+    first: OSError | None = None
+    try:
+        while place.names or place.left[0]:
+            if place.left[-1]:
+                name = place.left[-1].pop()
+                # Most have none below them: then this one call is enough.
+                if _rmdir(place.here, name) is None:
+                    removed += 1
+                else:
+                    place.down(name)
+                continue
+            name = place.up()
+            error = _rmdir(place.here, name)
+            removed += error is None
+            first = first or error
+    except FileNotFoundError:
+        pass  # what is above has gone meanwhile, with all below it
+    finally:
+        place.close()
+    return removed, first
+
+
+def _rmdir(directory: int, name: str) -> OSError | None:
+    try:
+        os.rmdir(name, dir_fd=directory)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error
+    return None

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 def run(line: Line, log: Log) -> int:
     """Create a container; prints nothing, since 0 to 2 are the container's own."""
-    container = Container.create(**arguments(line))
+    from pyrunc.lifecycle.signals import ENDING, Signals
+
+    given = arguments(line)
+    with Signals(ENDING) as signals:
+        container = Container.create(**given, signals=signals)
     if log.verbose:  # otherwise nothing may be printed: 1 and 2 are the container's
         log.debug(f"created {container.id}: pid {container.pid}")
         for warning in container.warnings:

@@ -42,7 +42,11 @@ def run(line: Line, log: Log) -> int:
         args = tuple(line.arguments[1:])
         given |= _changes(line)
     if line.flag("detach"):
-        for warning in container.popen(args, detached=True, **given).warnings:
+        from pyrunc.lifecycle.signals import ENDING, Signals
+
+        with Signals(ENDING) as signals:
+            process = container.popen(args, detached=True, signals=signals, **given)
+        for warning in process.warnings:
             log.warning(warning)
         return 0
     return container.attend(args, warn=log.warning, **given)

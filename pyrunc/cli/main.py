@@ -8,7 +8,7 @@ import sys
 
 from pyrunc.cli.log import DEBUG, WARNING, Log
 from pyrunc.cli.parse import TRUE, Line, WrongCount, parse
-from pyrunc.errors import PyruncError, UsageError, errno_text
+from pyrunc.errors import Interrupted, PyruncError, UsageError, errno_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def run(argv: list[str]) -> int:
     except PyruncError as error:
         log.error(_prefix(line.command, error.stage) + str(error))
         # No exit code of a process: whoever runs one must see that it did not begin.
-        return _NOT_BEGUN if line.command == "exec" else error.exit_code
+        if line.command == "exec" and not isinstance(error, Interrupted):
+            return _NOT_BEGUN
+        return error.exit_code
     except OSError as error:
         thing = f" {error.filename}" if error.filename else ""
         log.error(f"{_prefix(line.command)}{errno_text(error.errno or 0)}{thing}")

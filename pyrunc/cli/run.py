@@ -10,6 +10,8 @@ from pyrunc.container import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pyrunc.cli.log import Log
     from pyrunc.cli.parse import Line
 
@@ -23,17 +25,24 @@ def run(line: Line, log: Log) -> int:
 
         set_subreaper(True)
     if line.flag("detach"):
-        container = Container.create(**given)
-        for warning in container.warnings:
-            log.warning(warning)
-        try:
-            container.start(notify_socket=manager)
-        except BaseException:
-            container.delete(force=True)
-            raise
+        _detached(given, manager, log)
         return 0
     given |= {"keep": line.flag("keep"), "notify_socket": manager, "warn": log.warning}
     code, warnings = Container.run(**given)
     for warning in warnings:
         log.warning(warning)
     return code
+
+
+def _detached(given: dict[str, Any], manager: str, log: Log) -> None:
+    from pyrunc.lifecycle.signals import ENDING, Signals
+
+    with Signals(ENDING) as signals:
+        container = Container.create(**given, signals=signals)
+        for warning in container.warnings:
+            log.warning(warning)
+        try:
+            container.start(notify_socket=manager, signals=signals)
+        except BaseException:
+            container.delete(force=True)
+            raise

@@ -14,7 +14,7 @@ from pyrunc.errors import BusError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 try:
@@ -32,6 +32,7 @@ _DBUS = "org.freedesktop.DBus"
 _PRIVATE = "/run/systemd/private"
 _NUMBERS = {"b": "int *", "i": "int32_t *", "u": "uint32_t *", "x": "int64_t *", "t": "uint64_t *"}
 _CALL_MICROSECONDS = 30_000_000
+_LOOK_SECONDS = 0.2
 
 
 class Bus:
@@ -141,7 +142,14 @@ class Bus:
         reply = self._call(SERVICE, MANAGER_PATH, MANAGER, member, signature, values)
         lib.sd_bus_message_unref(reply)
 
-    def job(self, member: str, signature: str, *values: Any, seconds: float) -> str:
+    def job(
+        self,
+        member: str,
+        signature: str,
+        *values: Any,
+        seconds: float,
+        look: Callable[[], None] = lambda: None,
+    ) -> str:
         """Call a method of the manager that starts a job, and wait for the job's end.
 
         Args:
@@ -149,6 +157,7 @@ class Bus:
             signature: of its arguments.
             values: its arguments.
             seconds: how long to wait.
+            look: called now and then meanwhile; what it raises ends the wait, not the job.
 
         Returns:
             The job's result, "done" if all is well.
@@ -163,7 +172,7 @@ class Bus:
             path = _read_text(reply, b"o")
         finally:
             lib.sd_bus_message_unref(reply)
-        return self._await_job(path, seconds)
+        return self._await_job(path, seconds, look)
 
     def _subscribe(self) -> None:
         rule = f"type='signal',interface='{MANAGER}',member='JobRemoved'"
@@ -171,7 +180,8 @@ class Bus:
         lib.sd_bus_message_unref(reply)
         self.manager("Subscribe", "")
 
-    def _await_job(self, path: str, seconds: float) -> str:
+    def _await_job(self, path: str, seconds: float, look: Callable[[], None]) -> str:
+        from errno import EINTR
         from time import monotonic
 
         end = monotonic() + seconds
@@ -191,7 +201,11 @@ class Bus:
             left = end - monotonic()
             if left <= 0:
                 raise BusError("wait for a job", f"no answer from systemd in {seconds:g} s")
-            _check(lib.sd_bus_wait(self._bus, int(left * 1e6)), "wait for a job")
+            look()
+            # Not for long: a signal that comes before the wait does not end it.
+            waited = lib.sd_bus_wait(self._bus, int(min(left, _LOOK_SECONDS) * 1e6))
+            if waited != -EINTR:
+                _check(waited, "wait for a job")
 
     def _call(  # the five parts of an address, and the arguments
         self, service: str, path: str, interface: str, member: str, signature: str, values: Any

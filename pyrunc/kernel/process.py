@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_LONGEST_MS = (1 << 31) - 1
+
+
 def _check(result: int, step: str, call: str, thing: str = "") -> int:
     if result < 0:
         raise KernelError(step, call, -result, thing)
@@ -37,6 +40,28 @@ def sealed_memfd(name: str, data: bytes, *, executable: bool = False) -> int:
     return _check(fd, "make a sealed memfd", "memfd_create", name)
 
 
+def open_sealed(directory: str, name: str) -> int:
+    """A program opened so that nobody who comes by its descriptor can write to its file
+    (CVE-2019-5736): through a read-only overlay of its directory that is attached nowhere, or a
+    read-only clone of the mount. For hosts where no memory file may be executed
+    (vm.memfd_noexec=2) or be as long (RLIMIT_FSIZE).
+
+    Args:
+        directory: where it is, absolute.
+        name: of the program.
+
+    Returns:
+        A descriptor, close-on-exec.
+
+    Raises:
+        KernelError: a call failed; EPERM without CAP_SYS_ADMIN.
+    """
+    failed = ffi.new("const char **")
+    fd: int = lib.pyrunc_open_sealed(os.fsencode(directory), os.fsencode(name), failed)
+    call = ffi.string(failed[0]).decode() if fd < 0 else ""
+    return _check(fd, "open a sealed copy of", call, f"{directory}/{name}")
+
+
 def spawn(
     *,
     exe: int,
@@ -45,8 +70,11 @@ def spawn(
     stdio: tuple[int, int, int],
     first_fd: int,
     fds: list[int],
+    interrupt: int = -1,
+    timeout: float | None = None,
 ) -> tuple[int, int]:
-    """Start pyrunc-init: clone3(2), into a cgroup if asked, and execveat(2), vfork-like.
+    """Start pyrunc-init: clone3(2), into a cgroup if asked, and execveat(2), without a copy of
+    this process's page tables.
 
     Args:
         exe: descriptor of the sealed program.
@@ -55,12 +83,14 @@ def spawn(
         stdio: what becomes 0, 1 and 2.
         first_fd: where `fds` go, one after the other; 3 to first_fd - 1 are kept.
         fds: descriptors to pass; -1 leaves the place closed.
+        interrupt: a descriptor; once it is readable the process is not waited for, or -1.
+        timeout: seconds; a frozen cgroup lets nothing that is started in it go on.
 
     Returns:
         The pid, and a pidfd that is close-on-exec.
 
     Raises:
-        KernelError: with the system call that failed.
+        KernelError: with the system call that failed; EINTR and ETIMEDOUT for the last two.
     """
     array = ffi.new("int[]", fds)
     request = ffi.new("struct pyrunc_spawn *")
@@ -71,6 +101,8 @@ def spawn(
     request.fds = array
     request.fd_count = len(fds)
     request.first_fd = first_fd
+    request.interrupt_fd = interrupt
+    request.timeout_ms = -1 if timeout is None else max(0, min(int(timeout * 1000), _LONGEST_MS))
     pid: int = lib.pyrunc_spawn(request)
     if pid < 0:
         call = ffi.string(request.failed_call).decode()

@@ -15,7 +15,7 @@ from pyrunc.errors import PyruncError
 from pyrunc.host import facts as host_facts
 from pyrunc.lifecycle import hooks, launch, outside, quick, store
 from pyrunc.lifecycle.bundle import kept_resources, root_directory
-from pyrunc.lifecycle.status import process_stat, timestamp
+from pyrunc.lifecycle.status import boot_id, process_stat, timestamp
 from pyrunc.plan import compile as compiler
 from pyrunc.plan import wire
 from pyrunc.plan.context import Options
@@ -26,65 +26,13 @@ if TYPE_CHECKING:
 
     from pyrunc.cgroups.driver import Driver
     from pyrunc.lifecycle.handshake import Child
+    from pyrunc.lifecycle.request import Request
     from pyrunc.lifecycle.resctrl import Group
     from pyrunc.lifecycle.store import Entry
     from pyrunc.plan.context import Plan
     from pyrunc.spec.model import Spec
 
 STATE_VERSION = 1
-
-
-class Request:
-    """What the caller of `create` wants beside the bundle.
-
-    Args:
-        root: the state root, absolute.
-        container_id: the new container's id.
-        bundle: absolute path of the bundle.
-        config: path of the file that is read instead of its config.json, or "".
-        stdio: descriptors for 0, 1, 2.
-        console_socket: connected socket that gets the terminal's master, or -1.
-        preserve_fds: how many descriptors from 3 on the container keeps.
-        environment: variables to add (LISTEN_FDS).
-        keyring: join a session keyring.
-        no_pivot: chroot(2) in the place of pivot_root(2).
-        cgroup_manager: "fs", "systemd" or "none".
-        notify: give the program a socket for sd_notify(3).
-    """
-
-    __slots__ = (
-        "bundle", "cgroup_manager", "config", "console_socket", "container_id", "environment",
-        "keyring", "no_pivot", "notify", "preserve_fds", "root", "stdio",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        *,
-        root: str,
-        container_id: str,
-        bundle: str,
-        stdio: tuple[int, int, int] = (0, 1, 2),
-        console_socket: int = -1,
-        preserve_fds: int = 0,
-        environment: tuple[str, ...] = (),
-        keyring: bool = True,
-        no_pivot: bool = False,
-        cgroup_manager: str = "fs",
-        notify: bool = False,
-        config: str = "",
-    ) -> None:
-        self.root = root
-        self.container_id = store.check_id(container_id)
-        self.bundle = bundle
-        self.stdio = stdio
-        self.console_socket = console_socket
-        self.preserve_fds = preserve_fds
-        self.environment = environment
-        self.keyring = keyring
-        self.no_pivot = no_pivot
-        self.cgroup_manager = cgroup_manager
-        self.notify = notify
-        self.config = os.path.abspath(config) if config else ""
 
 
 def create(request: Request, spec: Spec) -> tuple[int, int]:
@@ -121,7 +69,10 @@ class Creation:
         )
         self.resctrl: Group | None = None
         self.resources = spec.linux.resources if spec.linux else None
-        self.has_userns = any(
+        # Below a user namespace no device node can be made, and one that is bound in opens only
+        # with the rights that the caller has on the host. There the filter may be missing:
+        # bpf(2) is refused outside the first user namespace, where engines put a rootless us.
+        self.no_nodes = host_facts.in_user_namespace() or any(
             ns.type == "user" for ns in (spec.linux.namespaces if spec.linux else ())
         )
         if request.notify:
@@ -140,19 +91,19 @@ class Creation:
             "hooks": spec.raw.get("hooks") or {},
             "notify": request.notify,
             "keyring": request.keyring,
-            "stdio": [_name(fd) for fd in request.stdio],
+            "stdio": [launch.name_of(fd) for fd in request.stdio],
             "privatePid": any(
                 ns.type == "pid" and not ns.path
                 for ns in (spec.linux.namespaces if spec.linux else ())
             ),
         }
-
         if request.config:
             self.state["config"] = request.config
 
     def check(self) -> None:
         """Refuse limits that cannot be set, before anything is done."""
-        self.cgroup.check(self.resources, self.has_userns)
+        self.cgroup.check(self.resources, self.no_nodes)
+        self.spec.warnings += self.cgroup.warnings
         if self.spec.linux and self.spec.linux.intelRdt:
             from pyrunc.lifecycle import resctrl
 
@@ -234,7 +185,7 @@ class Creation:
         inputs.refuse_labels(self.spec)
         return (
             inputs.open_namespaces(self.spec, plan, self.fds.keep),
-            inputs.idmapped_mounts(plan, launch.program(), self.fds.keep),
+            inputs.idmapped_mounts(plan, self.fds.keep),
         )
 
     def _with_entry(
@@ -268,10 +219,12 @@ class Creation:
     def _limit(self, entry: Entry) -> None:
         # Now it is ours, with all that will run in it.
         entry.note(cgroup=self.cgroup.to_dict())
+        told = len(self.cgroup.warnings)
         self.cgroup.apply(self.resources)
+        self.spec.warnings += self.cgroup.warnings[told:]
         self.cgroup.filter_devices(
             self.resources.devices if self.resources else (),
-            required=not self.has_userns,
+            required=not self.no_nodes,
             own_devices=[d.path for d in (self.spec.linux.devices if self.spec.linux else ())],
         )
         self._delegate()
@@ -289,7 +242,8 @@ class Creation:
     def join(self, entry: Entry, pid: int) -> None:
         """The process waits, with nothing done yet."""
         if self.cgroup.needs_process:
-            self.cgroup.create_around(pid)
+            signals = self.request.signals
+            self.cgroup.create_around(pid, signals.check if signals else lambda: None)
             self._limit(entry)
         if self.resctrl:
             self.resctrl.join(pid)
@@ -316,6 +270,7 @@ class Creation:
             },
             free=[*joined, *joins, *mounts],
             hook_output=reader,
+            signals=self.request.signals,
         )
 
     def _hook_pipe(self) -> tuple[int, int]:
@@ -353,8 +308,9 @@ class Creation:
         wanted = self.spec.hooks
         assert wanted is not None
         document = hooks.oci_state(self.state, "creating", pid)
-        hooks.run_hooks("prestart", wanted.prestart, document)
-        hooks.run_hooks("createRuntime", wanted.createRuntime, document)
+        signals = self.request.signals
+        hooks.run_hooks("prestart", wanted.prestart, document, signals)
+        hooks.run_hooks("createRuntime", wanted.createRuntime, document, signals)
 
     def _commit(self, entry: Entry, child: Child) -> None:
         """Save the state: from here on the container exists and can be started."""
@@ -370,6 +326,7 @@ class Creation:
         self.state |= {
             "pid": pid,
             "startTime": found[1],
+            "boot": boot_id(),
             "created": timestamp(time.time_ns()),
             "cgroup": self.cgroup.to_dict(),
         }
@@ -387,7 +344,7 @@ class Creation:
             child.kill()
             child.close()
         try:
-            self.cgroup.destroy()
+            self.cgroup.undo()
             if self.resctrl:
                 self.resctrl.undo()
             entry.remove()
@@ -395,11 +352,3 @@ class Creation:
             if isinstance(error, PyruncError):
                 error.hint = f"cleaning up failed too: {second}; pyrunc delete --force"
         poststop(self.state)
-
-
-def _name(fd: int) -> str:
-    """What a descriptor is, for a checkpoint."""
-    try:
-        return os.readlink(f"/proc/self/fd/{fd}")
-    except OSError:
-        return ""

@@ -8,7 +8,7 @@ import time
 from _signal import pidfd_send_signal
 
 from pyrunc import cgroups
-from pyrunc.errors import ContainerNotFound, HookError, PyruncError, StateError
+from pyrunc.errors import ContainerNotFound, ForeignContainer, HookError, PyruncError, StateError
 from pyrunc.lifecycle import store
 from pyrunc.lifecycle.status import CREATED, STOPPED, open_pidfd, status_of
 
@@ -50,19 +50,27 @@ def delete(root: str, container_id: str, *, force: bool = False) -> list[str]:
         try:
             state = entry.state()
         except ContainerNotFound:
-            _sweep(entry)
+            warnings = _sweep(entry, force)
             if force:
-                return []
+                return warnings
             raise
+        except ForeignContainer:
+            raise  # it lives on, and its runtime must find it
         except PyruncError:
             if not force:
                 raise
-            _sweep(entry)
-            return []
-        return _delete(entry, state, force)
+            return _sweep(entry, force)
+        return delete_locked(entry, state, force=force)
 
 
-def _delete(entry: Entry, state: dict[str, Any], force: bool) -> list[str]:
+def delete_locked(entry: Entry, state: dict[str, Any], *, force: bool) -> list[str]:
+    """As `delete`, by who has the lock of the container.
+
+    Args:
+        entry: its directory, locked.
+        state: its state.
+        force: as in `delete`.
+    """
     status = status_of(entry, state)
     if status not in (STOPPED, CREATED) and not force:
         raise StateError(
@@ -71,10 +79,36 @@ def _delete(entry: Entry, state: dict[str, Any], force: bool) -> list[str]:
     cgroup = cgroups.from_dict(state["cgroup"])
     if status != STOPPED:
         _kill(state, cgroup)
-    cgroup.destroy()
-    _remove_resctrl(state)
+    warnings = _clear(cgroup, state, force)
     entry.remove()
-    return poststop(state)
+    return warnings + poststop(state)
+
+
+def _clear(cgroup: Driver | None, noted: dict[str, Any], force: bool) -> list[str]:
+    """Remove the groups of a container that is dead.
+
+    Returns:
+        With force, what cannot be removed though nothing lives in it: it must not hold up the id
+        for ever (a read-only cgroup mount, an answer that will never be another).
+
+    Raises:
+        PyruncError: a group cannot be removed.
+    """
+    warnings = []
+    try:
+        if cgroup:
+            cgroup.destroy()
+    except PyruncError as error:
+        if not force or not cgroup or cgroup.populated():
+            raise
+        warnings.append(f"left behind: {error}")
+    try:
+        _remove_resctrl(noted)
+    except PyruncError as error:
+        if not force:
+            raise
+        warnings.append(f"left behind: {error}")
+    return warnings
 
 
 def _kill(state: dict[str, Any], cgroup: Driver) -> None:
@@ -84,7 +118,8 @@ def _kill(state: dict[str, Any], cgroup: Driver) -> None:
         return
     try:
         pidfd_send_signal(pidfd, _SIGKILL)
-        cgroup.thaw()
+        if cgroup.frozen():  # look first: a read-only mount refuses any write
+            cgroup.thaw()
         deadline = time.monotonic() + _DEATH_SECONDS
         while not _exited(pidfd, deadline):
             if time.monotonic() > deadline:
@@ -103,13 +138,13 @@ def _exited(pidfd: int, deadline: float) -> bool:
     return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
 
 
-def _sweep(entry: Entry) -> None:
+def _sweep(entry: Entry, force: bool) -> list[str]:
     """Remove what a creation that never ended has left: its journal says what it may be."""
     effects = entry.journal()
-    if "cgroup" in effects:
-        cgroups.from_dict(effects["cgroup"]).destroy()
-    _remove_resctrl(effects)
+    cgroup = cgroups.from_dict(effects["cgroup"]) if "cgroup" in effects else None
+    warnings = _clear(cgroup, effects, force)
     entry.remove()
+    return warnings
 
 
 def _remove_resctrl(noted: dict[str, Any]) -> None:

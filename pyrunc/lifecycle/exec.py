@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pyrunc.cgroups.below import Leaf
     from pyrunc.cgroups.driver import Driver
     from pyrunc.lifecycle.handshake import Child
+    from pyrunc.lifecycle.signals import Signals
     from pyrunc.lifecycle.store import Entry
     from pyrunc.plan.context import Plan
     from pyrunc.spec.model import Process, Spec
@@ -59,11 +60,12 @@ class Request:
         limits: of that cgroup.
         ignore_paused: join a paused container too; the process runs when it is resumed.
         deadline: of time.monotonic(), for getting ready; None for a generous one.
+        signals: those that end the start, if anybody catches them.
     """
 
     __slots__ = (
         "cgroup", "console_socket", "deadline", "ignore_paused", "limits", "own_cgroup",
-        "preserve_fds", "stdio",
+        "preserve_fds", "signals", "stdio",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +79,7 @@ class Request:
         limits: Resources | None = None,
         ignore_paused: bool = False,
         deadline: float | None = None,
+        signals: Signals | None = None,
     ) -> None:
         self.stdio = stdio
         self.console_socket = console_socket
@@ -86,6 +89,7 @@ class Request:
         self.limits = limits
         self.ignore_paused = ignore_paused
         self.deadline = deadline
+        self.signals = signals
 
 
 def check_status(entry: Entry, state: dict[str, Any], ignore_paused: bool) -> str:
@@ -147,6 +151,7 @@ class _Joining:
         # Moved from outside where it must not begin in the cgroup.
         self.waits = paused or bool(affinity and affinity.initial)
         self.fds = launch.Descriptors()
+        self.deadline = self._deadline()
         self.driver: Driver = cgroups.from_dict(state["cgroup"])
         if request.cgroup:
             from pyrunc.cgroups import below
@@ -230,6 +235,8 @@ class _Joining:
             named=named,
             # At the end the init, once a join: each join closes its copy.
             free=[*joins, target, target],
+            signals=self.request.signals,
+            deadline=self.deadline,
         )
 
     def _own_cgroup(self) -> tuple[int, list[int]]:
@@ -287,7 +294,7 @@ class _Joining:
             },
             lambda: self._why_dead(child),
             lambda fd: self._listener(child.pid, fd),
-            self._deadline(),
+            self.deadline,
         )
         if "resctrl" in self.state:
             from pyrunc.lifecycle.resctrl import Group

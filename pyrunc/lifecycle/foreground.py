@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attends to a container in the foreground: its terminal, the caller's signals, its end.
+"""Attends to a container in the foreground: its streams, the caller's signals, its end.
 
 For the main thread of a process that does nothing else, as the command line's is: signal
 handlers and the terminal's mode are the process's own. They are put back at the end.
@@ -11,7 +11,7 @@ import _signal
 import os
 import select
 
-from pyrunc.errors import PyruncError
+from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import process as kernel
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from pyrunc.exits import Exit
+    from pyrunc.lifecycle.signals import Signals
 
     class Attended(Protocol):
         """A child of this process: a container's first process, or a further one."""
@@ -29,41 +30,119 @@ if TYPE_CHECKING:
 
 _NOT_FORWARDED = frozenset((_signal.SIGCHLD, _signal.SIGWINCH, _signal.SIGURG))
 _CHUNK = 65536
+_LITTLE = 1024
+# A terminal answers a background job's read with EIO, a program may not read its input: so often
+# is asked whether that has changed.
+_ASK_AGAIN_MS = 200
 
 
-class Signals:
-    """The caller's signals, as something to poll: installed before the container starts, so
-    that none is missed."""
+class Copy:
+    """Bytes that are copied from one descriptor to another, until the first one ends.
 
-    def __init__(self) -> None:
-        self.reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._writer = writer
-        self._before: dict[int, Any] = {}
-        _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in range(1, _signal.NSIG):
-            try:
-                self._before[number] = _signal.signal(number, _noted)
-            except (OSError, ValueError):
-                continue  # SIGKILL, SIGSTOP, and those that libc keeps for itself
+    Args:
+        source, target: where from, where to.
+        inward: from the caller to the program, which may not read for as long as it likes.
+        closes: whether `target` is closed at the end, so that its reader sees it.
 
-    def take(self) -> bytes:
-        """The numbers of the signals that have come."""
+    Attributes:
+        waits: it could not go on just now, for a reason that poll(2) does not tell.
+    """
+
+    def __init__(
+        self, source: int, target: int, *, inward: bool = False, closes: bool = False
+    ) -> None:
+        self.source = source
+        self.target = target
+        self.inward = inward
+        self.closes = closes
+        self.waits = False
+
+    def step(self) -> bool:
+        """Copy one chunk; False at the end."""
+        # A full pipe would hold up the signals too; what has room has it for this much.
+        self.waits = self.inward and not _takes(self.target)
+        if self.waits:
+            return True
         try:
-            return os.read(self.reader, _CHUNK)
+            data = os.read(self.source, _LITTLE if self.inward else _CHUNK)
         except BlockingIOError:
-            return b""
+            return True
+        except OSError:
+            # EIO: a pty without a slave, or a terminal whose foreground another job is.
+            self.waits = _is_background(self.source)
+            return self.waits
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self.target, rest) :]
+        except OSError:
+            data = b""  # nobody takes it any more
+        return bool(data)
+
+    def end(self) -> None:
+        if self.closes and self.target >= 0:
+            os.close(self.target)
+            self.target = -1
+
+
+def _takes(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return bool(poll.poll(0))
+
+
+def _is_background(fd: int) -> bool:
+    try:
+        return os.tcgetpgrp(fd) != os.getpgrp()
+    except OSError:
+        return False  # no terminal, or one that has hung up
+
+
+class Pipes:
+    """Pipes in the place of the caller's terminal, for a program that is given none of its own.
+
+    With the terminal itself it could read what is typed long after this command has ended, and
+    type into it (TIOCSTI). Pipes and files are the program's as they are.
+
+    Args:
+        given: the caller's descriptors for 0, 1 and 2.
+
+    Attributes:
+        stdio: the program's.
+    """
+
+    def __init__(self, given: tuple[int, int, int] = (0, 1, 2)) -> None:
+        self.copies: list[Copy] = []
+        self._theirs: list[int] = []
+        self._ours: list[int] = []
+        stdio = [*given]
+        for index, fd in enumerate(given):
+            if not os.isatty(fd):
+                continue
+            reader, writer = os.pipe2(os.O_CLOEXEC)
+            stdio[index] = writer if index else reader
+            self._theirs.append(stdio[index])
+            if index == 0:
+                self.copies.append(Copy(fd, writer, inward=True, closes=True))
+            else:
+                self.copies.append(Copy(reader, fd))
+                self._ours.append(reader)
+        self.stdio = (stdio[0], stdio[1], stdio[2])
+
+    def started(self) -> None:
+        """The program has its ends now, and must be the only one."""
+        while self._theirs:
+            os.close(self._theirs.pop())
+
+    def resize(self) -> None:
+        """There is no terminal inside."""
 
     def restore(self) -> None:
-        _signal.set_wakeup_fd(-1)
-        for number, handler in self._before.items():
-            if handler is not None:
-                _signal.signal(number, handler)
-        os.close(self.reader)
-        os.close(self._writer)
-
-
-def _noted(number: int, frame: object) -> None:
-    """The wakeup descriptor has it already."""
+        self.started()
+        for copy in self.copies:
+            copy.end()
+        while self._ours:
+            os.close(self._ours.pop())
 
 
 class Terminal:
@@ -78,29 +157,56 @@ class Terminal:
 
         self.master = master
         self.host = _host_terminal()
-        self._termios = termios
-        self._before = termios.tcgetattr(self.host)
-        raw = termios.tcgetattr(self.host)
+        self._before = _mode_of(self.host)
+        raw = _mode_of(self.host)
         raw[0] &= ~(
             termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR
             | termios.IGNCR | termios.ICRNL | termios.IXON
         )  # fmt: skip
-        raw[1] &= ~termios.OPOST
         raw[2] = raw[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
         raw[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
         raw[6][termios.VMIN], raw[6][termios.VTIME] = 1, 0
-        inner = termios.tcgetattr(master)
-        inner[1] &= ~termios.ONLCR  # the outer terminal must not see line ends doubled
-        termios.tcsetattr(master, termios.TCSANOW, inner)
-        termios.tcsetattr(self.host, termios.TCSANOW, raw)
+        # Line ends become CR LF once: outside, where OPOST stays, as in runc; so what else
+        # writes to the terminal meanwhile, as a background job, is not torn.
+        raw[1] |= termios.OPOST
+        inner = _mode_of(master)
+        inner[1] &= ~termios.ONLCR
+        _set_mode(master, inner)
+        _set_mode(self.host, raw)
+        self.copies = [Copy(master, 1), Copy(0, master, inward=True)]
         self.resize()
 
     def resize(self) -> None:
         kernel.copy_window_size(self.host, self.master)
 
     def restore(self) -> None:
-        self._termios.tcsetattr(self.host, self._termios.TCSANOW, self._before)
+        try:
+            _set_mode(self.host, self._before)
+        except PyruncError:
+            pass  # it has hung up
         os.close(self.master)
+
+
+def _mode_of(fd: int) -> list[Any]:
+    import termios
+
+    try:
+        return termios.tcgetattr(fd)
+    except termios.error as error:  # no OSError
+        raise KernelError("read the mode of the terminal", "tcgetattr", error.args[0]) from None
+
+
+def _set_mode(fd: int, mode: list[Any]) -> None:
+    import termios
+
+    # From a background job it is SIGTTOU, and is done if that is blocked or ignored.
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTTOU,))
+    try:
+        termios.tcsetattr(fd, termios.TCSANOW, mode)
+    except termios.error as error:
+        raise KernelError("set the mode of the terminal", "tcsetattr", error.args[0]) from None
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
 
 def _host_terminal() -> int:
@@ -123,52 +229,47 @@ def receive_master(socket: Any) -> int:
     raise PyruncError("the container sent no terminal")
 
 
-def attend(process: Attended, signals: Signals, terminal: Terminal | None) -> Exit:
-    """Forward signals and the terminal until the process has ended.
+def attend(process: Attended, signals: Signals, streams: Terminal | Pipes) -> Exit:
+    """Forward signals and copy streams until the process has ended.
 
     Args:
         process: a child of this process.
         signals: installed before it was started.
-        terminal: its terminal, if it has one.
+        streams: its terminal, or the pipes that it has in the place of the caller's.
     """
     pidfd = process.fileno()
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     poll.register(signals.reader, select.POLLIN)
-    if terminal:
-        poll.register(0, select.POLLIN)
-        poll.register(terminal.master, select.POLLIN)
+    copies = {copy.source: copy for copy in streams.copies}
+    for fd in copies:
+        poll.register(fd, select.POLLIN)
+    waiting: list[int] = []
     while True:
-        ready = dict(poll.poll())
+        ready = dict(poll.poll(_ASK_AGAIN_MS if waiting else None))
+        while waiting:
+            poll.register(waiting.pop(), select.POLLIN)
         if signals.reader in ready:
-            _forward(process, signals.take(), terminal)
-        if terminal and terminal.master in ready:
-            if not _copy(terminal.master, 1):
-                poll.unregister(terminal.master)
-        elif pidfd in ready:  # only once the terminal has nothing left
+            _forward(process, signals.take(), streams)
+        idle = True  # nothing is left that it has written
+        for fd in [fd for fd in ready if fd in copies]:
+            idle = idle and copies[fd].inward
+            if not copies[fd].step():
+                poll.unregister(fd)
+                copies.pop(fd).end()
+            elif copies[fd].waits:
+                poll.unregister(fd)
+                waiting.append(fd)
+        if pidfd in ready and idle:
             return process.wait()
-        if terminal and 0 in ready and not _copy(0, terminal.master):
-            poll.unregister(0)
 
 
-def _forward(process: Attended, numbers: bytes, terminal: Terminal | None) -> None:
+def _forward(process: Attended, numbers: bytes, streams: Terminal | Pipes) -> None:
     for number in numbers:
-        if number == _signal.SIGWINCH and terminal:
-            terminal.resize()
+        if number == _signal.SIGWINCH:
+            streams.resize()
         elif number not in _NOT_FORWARDED:
             try:
                 _signal.pidfd_send_signal(process.fileno(), number)
             except ProcessLookupError:
                 return
-
-
-def _copy(source: int, target: int) -> bool:
-    """Move one chunk; False at the end. A pty without a slave ends with EIO."""
-    try:
-        data = os.read(source, _CHUNK)
-    except OSError:
-        return False
-    rest = data
-    while rest:
-        rest = rest[os.write(target, rest) :]
-    return bool(data)

@@ -20,8 +20,10 @@
       │◄──────────────────────────── parked ───┤  all is done, the program is found
       ├─ save the state ─ go ─────────────────►│  waits for `start`
 
-At any point `failure` may come instead. What comes is not trusted (security R27): fixed-size
-messages, numbers checked, no paths.
+At any point `failure` may come instead. What comes is not trusted: fixed-size messages, numbers
+checked, no paths, and no message but the one that the plan has next. Nor is it trusted to come:
+each wait also ends with the process's death, which the socket does not tell where a second stage
+holds the other end, and with a signal that asks us to end.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from _struct import Struct
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import process as kernel
 from pyrunc.plan import wire
-from pyrunc.plan.steps import SendDirectory
+from pyrunc.plan.steps import Fork, Seccomp, SendDirectory, Sync
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,12 +43,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyrunc.cgroups.below import Leaf
+    from pyrunc.lifecycle.signals import Signals
     from pyrunc.plan.context import Plan
 
 _MESSAGE = Struct("=IIIiIi")
 _SOL_SOCKET, _SCM_RIGHTS, _MSG_CMSG_CLOEXEC = 1, 1, 0x40000000
-_SPACE_FOR_ONE_FD = 24  # CMSG_SPACE(sizeof(int))
+_ONE_FD = 20  # CMSG_LEN(sizeof(int)): of a second one the kernel keeps none
 _OUTPUT_KEPT = 64 << 10
+# What has been killed and does not end has been stopped by others (a frozen v1 hierarchy, a
+# dead NFS server): it ends when they let it.
+_DEATH_SECONDS = 10.0
 
 
 class Report:
@@ -83,15 +89,29 @@ class Child:
         sync: our end of the socket pair; owned.
         hook_output: read end of the pipe that hooks inside write to, or -1; owned.
         plan: what it runs.
+        peer: inode of its end of the socket pair.
+        signals: those that end a wait for it, if anybody catches them.
 
     Attributes:
         directories: those that it has sent; owned by this object.
         leaf: a cgroup that is its alone, if it was given one.
     """
 
-    __slots__ = ("directories", "hook_output", "leaf", "output", "pid", "pidfd", "plan", "sync")
+    __slots__ = (
+        "_expected", "directories", "hook_output", "leaf", "output", "peer", "pid", "pidfd",
+        "plan", "signals", "sync",
+    )  # fmt: skip
 
-    def __init__(self, pid: int, pidfd: int, sync: socket, hook_output: int, plan: Plan) -> None:
+    def __init__(
+        self,
+        pid: int,
+        pidfd: int,
+        sync: socket,
+        hook_output: int,
+        plan: Plan,
+        peer: int = 0,
+        signals: Signals | None = None,
+    ) -> None:
         self.pid = pid
         self.pidfd = pidfd
         self.sync = sync
@@ -100,6 +120,9 @@ class Child:
         self.output = b""
         self.directories: list[int] = []
         self.leaf: Leaf | None = None
+        self.signals = signals
+        self.peer = peer
+        self._expected = _messages(plan)
 
     def close(self) -> None:
         self.sync.close()
@@ -118,16 +141,14 @@ class Child:
 
     def kill(self) -> None:
         """End it and take its exit status; it has run nothing of the container's program."""
-        from _signal import pidfd_send_signal
+        _end(self.pidfd)
+        if self.peer and "forked" in self._expected:
+            from pyrunc.lifecycle import successor
 
-        try:
-            pidfd_send_signal(self.pidfd, 9)
-        except ProcessLookupError:
-            pass
-        try:
-            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
-        except ChildProcessError:
-            pass
+            pidfd = successor.find(self.peer, self.pid)
+            if pidfd >= 0:
+                _end(pidfd)
+                os.close(pidfd)
 
     def finish(self, *, kill: bool) -> int:
         """Take its exit status once it has ended, or has been killed.
@@ -136,12 +157,7 @@ class Child:
             The exit code, or 128 + signal.
         """
         if kill:
-            from _signal import pidfd_send_signal
-
-            try:
-                pidfd_send_signal(self.pidfd, 9)
-            except ProcessLookupError:
-                pass
+            _kill(self.pidfd)
         # First: it may be waiting for a word that never comes.
         self.sync.close()
         found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
@@ -178,40 +194,41 @@ class Child:
             PyruncError: a step failed, or it died.
         """
         while True:
-            if deadline is not None:
-                self._await_until(deadline)
+            self._await(died, deadline)
             report, fd = self._receive(died)
             if report.kind == "failure":
                 from pyrunc.lifecycle.wording import exception_for
 
+                _close(fd)
                 raise exception_for(report, self.plan.steps[report.step], self._drain())
-            if report.kind == "parked":
-                return
-            if report.kind == "forked":
-                self._adopt(report.value, fd)
-            elif report.kind == "directory" and fd >= 0 and self._may_send():
-                self.directories.append(fd)
-            elif report.kind == "listener":
-                self._hand_over(fd if fd >= 0 else self._take(report.value), listener)
-            elif report.kind in answers and fd < 0:
-                answers[report.kind]()
-            else:
-                if fd >= 0:
-                    os.close(fd)
+            if not self._expected or report.kind != self._expected[0]:
+                _close(fd)
                 raise PyruncError(f"pyrunc-init asks for what is not its part: {report.kind}")
+            del self._expected[0]
+            if report.kind == "parked":
+                _close(fd)
+                return
+            self._serve(report, fd, answers, listener)
             self.go()
 
-    def _may_send(self) -> bool:
-        wanted = sum(1 for step in self.plan.steps if type(step) is SendDirectory)
-        return len(self.directories) < wanted
-
-    def _await_until(self, deadline: float) -> None:
-        from time import monotonic
-
-        poll = select.poll()
-        poll.register(self.sync.fileno(), select.POLLIN)
-        if not poll.poll(max(0.0, deadline - monotonic()) * 1000):
-            raise NotReady("the process did not get ready in time; something holds it up")
+    def _serve(
+        self,
+        report: Report,
+        fd: int,
+        answers: dict[str, Callable[[], None]],
+        listener: Callable[[int], None],
+    ) -> None:
+        if report.kind == "forked":
+            self._adopt(report.value, fd)
+        elif report.kind == "listener":
+            self._hand_over(fd if fd >= 0 else self._take(report.value), listener)
+        elif report.kind == "directory":
+            if fd < 0:
+                raise PyruncError("pyrunc-init sent no directory")
+            self.directories.append(fd)
+        else:
+            _close(fd)
+            answers[report.kind]()
 
     def _take(self, number: int) -> int:
         """A descriptor out of the process. Its number is the process's word, and is checked by
@@ -227,42 +244,62 @@ class Child:
     def _adopt(self, pid: int, pidfd: int) -> None:
         """Its successor is our child too: the kernel says so, not the message."""
         if pidfd < 0 or _pid_of(pidfd) != pid:
+            _close(pidfd)
             raise PyruncError("pyrunc-init sent no process")
         os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
         os.close(self.pidfd)
         self.pid, self.pidfd = pid, pidfd
 
     def _receive(self, died: Callable[[], str]) -> tuple[Report, int]:
-        if self.hook_output >= 0:
-            self._await_message()
         try:
-            data, ancillary, _, _ = self.sync.recvmsg(
-                _MESSAGE.size, _SPACE_FOR_ONE_FD, _MSG_CMSG_CLOEXEC
-            )
+            data, ancillary, _, _ = self.sync.recvmsg(_MESSAGE.size, _ONE_FD, _MSG_CMSG_CLOEXEC)
         except ConnectionError:
             raise PyruncError(died()) from None
+        except OSError as error:
+            raise KernelError("hear from pyrunc-init", "recvmsg", error.errno or 0) from None
         fd = -1
         for level, kind, payload in ancillary:
             if (level, kind, len(payload)) == (_SOL_SOCKET, _SCM_RIGHTS, 4):
                 fd = int.from_bytes(payload, "little" if _LITTLE else "big")
         if len(data) != _MESSAGE.size:
+            _close(fd)
             raise PyruncError(died())
-        return Report(_MESSAGE.unpack(data), len(self.plan.steps)), fd
+        try:
+            return Report(_MESSAGE.unpack(data), len(self.plan.steps)), fd
+        except BaseException:
+            _close(fd)
+            raise
 
-    def _await_message(self) -> None:
-        """Wait, and keep the hooks' pipe from filling up."""
+    def _await(self, died: Callable[[], str], deadline: float | None) -> None:
+        """Until there is a message, or nobody is left to send one; keeps the hooks' pipe from
+        filling up meanwhile.
+
+        Raises:
+            NotReady: the deadline has passed.
+            Interrupted: a signal asks us to end.
+            PyruncError: it died.
+        """
+        sync = self.sync.fileno()
         poll = select.poll()
-        poll.register(self.sync.fileno(), select.POLLIN)
-        poll.register(self.hook_output, select.POLLIN)
+        for fd in (sync, self.pidfd, self.hook_output, self.signals.reader if self.signals else -1):
+            if fd >= 0:
+                poll.register(fd, select.POLLIN)
         while True:
-            ready = dict(poll.poll())
+            ready = dict(poll.poll(_milliseconds(deadline)))
             if self.hook_output in ready:
                 chunk = os.read(self.hook_output, _OUTPUT_KEPT)
                 self.output = (self.output + chunk)[:_OUTPUT_KEPT]
                 if not chunk:
                     poll.unregister(self.hook_output)
-            if self.sync.fileno() in ready:
+            # Looked at once more: it may have sent it and ended between the two looks of poll(2).
+            if sync in ready or (self.pidfd in ready and _is_readable(sync)):
                 return
+            if self.pidfd in ready:
+                raise PyruncError(died())
+            if self.signals and self.signals.reader in ready:
+                self.signals.check()
+            if not ready:
+                raise NotReady("the process did not get ready in time; something holds it up")
 
     def _drain(self) -> bytes:
         if self.hook_output >= 0:
@@ -275,6 +312,56 @@ class Child:
 
 
 _LITTLE = Struct("=H").pack(1) == b"\1\0"
+
+
+def _messages(plan: Plan) -> list[str]:
+    """What it sends, in this order, if all goes well."""
+    found = []
+    for step in plan.steps:
+        if isinstance(step, Sync):
+            found.append(wire.MESSAGES[step.message])
+        elif isinstance(step, Fork):
+            found.append("forked")
+        elif isinstance(step, SendDirectory):
+            found.append("directory")
+        elif isinstance(step, Seccomp) and step.listener:
+            found.append("listener")
+    return found
+
+
+def _milliseconds(deadline: float | None) -> float | None:
+    from time import monotonic
+
+    return None if deadline is None else max(0.0, deadline - monotonic()) * 1000
+
+
+def _is_readable(fd: int, milliseconds: float = 0) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(milliseconds))
+
+
+def _close(fd: int) -> None:
+    if fd >= 0:
+        os.close(fd)
+
+
+def _kill(pidfd: int) -> None:
+    from _signal import pidfd_send_signal
+
+    try:
+        pidfd_send_signal(pidfd, 9)
+    except ProcessLookupError:
+        pass
+
+
+def _end(pidfd: int) -> None:
+    _kill(pidfd)
+    if _is_readable(pidfd, _DEATH_SECONDS * 1000):
+        try:
+            os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        except ChildProcessError:
+            pass
 
 
 def _pid_of(pidfd: int) -> int:

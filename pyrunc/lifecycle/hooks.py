@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from pyrunc.lifecycle.signals import Signals
     from pyrunc.spec.model import Hook, Hooks
 
 _SIGKILL = 9
@@ -46,23 +47,29 @@ def decode(raw: object) -> Hooks:
     return decode_object(Hooks, raw)
 
 
-def run_hooks(name: str, hooks: Sequence[Hook], document: dict[str, Any]) -> None:
+def run_hooks(
+    name: str, hooks: Sequence[Hook], document: dict[str, Any], signals: Signals | None = None
+) -> None:
     """Run hooks one after the other; the first that fails ends it.
 
     Args:
         name: the list they come from.
         hooks: in order.
         document: the state that each reads on its stdin; they start in its bundle.
+        signals: those that end the wait for one; it is killed then.
 
     Raises:
+        Interrupted: a signal asks us to end.
         HookError: one failed, or ran out of time.
     """
     text = jsontext.dumps(document).encode()
     for index, hook in enumerate(hooks):
-        _run(name, index, hook, document["bundle"], text)
+        _run(name, index, hook, document["bundle"], text, signals)
 
 
-def _run(name: str, index: int, hook: Hook, bundle: str, text: bytes) -> None:
+def _run(
+    name: str, index: int, hook: Hook, bundle: str, text: bytes, signals: Signals | None
+) -> None:
     stdin = os.memfd_create("state.json", os.MFD_CLOEXEC)
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
@@ -72,7 +79,7 @@ def _run(name: str, index: int, hook: Hook, bundle: str, text: bytes) -> None:
         pid = _spawn(name, index, hook, bundle, stdin, writer)
         os.close(writer)
         writer = -1
-        _await(name, index, hook, pid, reader)
+        _await(name, index, hook, pid, reader, signals)
     finally:
         os.close(stdin)
         os.close(reader)
@@ -92,7 +99,9 @@ def _spawn(name: str, index: int, hook: Hook, bundle: str, stdin: int, output: i
         raise HookError(name, index, reason) from None
 
 
-def _await(name: str, index: int, hook: Hook, pid: int, reader: int) -> None:
+def _await(
+    name: str, index: int, hook: Hook, pid: int, reader: int, signals: Signals | None
+) -> None:
     """Wait for the hook's own process; what it left behind may keep the pipe open."""
     deadline = time.monotonic() + hook.timeout if hook.timeout else None
     pidfd = os.pidfd_open(pid)
@@ -102,6 +111,8 @@ def _await(name: str, index: int, hook: Hook, pid: int, reader: int) -> None:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         poll.register(reader, select.POLLIN)
+        if signals:
+            poll.register(signals.reader, select.POLLIN)
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
             ready = dict(poll.poll(left))
@@ -110,6 +121,8 @@ def _await(name: str, index: int, hook: Hook, pid: int, reader: int) -> None:
                 output = (output + chunk)[:_OUTPUT_KEPT]
                 if not chunk:
                     poll.unregister(reader)
+            if signals and signals.reader in ready:
+                signals.check()
             if pidfd in ready or (not ready and deadline is not None):
                 late = pidfd not in ready
                 break

@@ -11,6 +11,7 @@ from pyrunc.kernel import constants as k
 from pyrunc.kernel import mounts
 from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import outside
+from pyrunc.lifecycle.launch import executable
 from pyrunc.plan import steps, wire
 from pyrunc.plan.encode import encode
 
@@ -21,12 +22,11 @@ if TYPE_CHECKING:
 _SIGKILL = 9
 
 
-def make(wanted: list[IdMapped], program: bytes) -> list[int]:
+def make(wanted: list[IdMapped]) -> list[int]:
     """Make id-mapped mounts, attached nowhere.
 
     Args:
         wanted: which ones.
-        program: pyrunc-init, which can hold a user namespace open for a moment.
 
     Returns:
         A descriptor for each, which the caller closes.
@@ -40,7 +40,7 @@ def make(wanted: list[IdMapped], program: bytes) -> list[int]:
         for one in wanted:
             maps = (one.namespace, outside.map_text(one.uids), outside.map_text(one.gids))
             if maps not in known:
-                known[maps] = _namespace(one, *maps[1:], program)
+                known[maps] = _namespace(one, *maps[1:])
             made.append(_mount(one, known[maps]))
     except BaseException:
         for fd in made:
@@ -68,7 +68,7 @@ def _mount(one: IdMapped, namespace: int) -> int:
     return fd
 
 
-def _namespace(one: IdMapped, uids: str, gids: str, program: bytes) -> int:
+def _namespace(one: IdMapped, uids: str, gids: str) -> int:
     if one.namespace:
         try:
             return os.open(one.namespace, os.O_RDONLY | os.O_CLOEXEC)
@@ -76,15 +76,14 @@ def _namespace(one: IdMapped, uids: str, gids: str, program: bytes) -> int:
             raise KernelError(
                 "open namespace", "open", error.errno or 0, one.namespace, pointer=one.pointer
             ) from None
-    return user_namespace(uids, gids, program, one.pointer)
+    return user_namespace(uids, gids, one.pointer)
 
 
-def user_namespace(uids: str, gids: str, program: bytes, pointer: str) -> int:
+def user_namespace(uids: str, gids: str, pointer: str) -> int:
     """A user namespace with these maps and nobody in it.
 
     Args:
         uids, gids: text for uid_map and gid_map.
-        program: pyrunc-init.
         pointer: of what asked for it.
 
     Returns:
@@ -97,7 +96,7 @@ def user_namespace(uids: str, gids: str, program: bytes, pointer: str) -> int:
     ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
     fds: list[int] = [theirs.detach()]
     try:
-        fds.append(kernel.sealed_memfd("pyrunc-init", program, executable=True))
+        fds.append(executable())
         fds.append(kernel.sealed_memfd("plan", data))
         passed = [-1] * wire.FIRST_FREE
         passed[wire.SYNC], passed[wire.PLAN] = fds[0], fds[2]

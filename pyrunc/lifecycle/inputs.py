@@ -75,12 +75,11 @@ def _refuse_host_network(spec: Spec, fd: int, pointer: str) -> None:
         raise SpecError("a net.* sysctl needs a network namespace of its own", pointer=pointer)
 
 
-def idmapped_mounts(plan: Plan, program: bytes, keep: Callable[[int], int]) -> list[int]:
+def idmapped_mounts(plan: Plan, keep: Callable[[int], int]) -> list[int]:
     """Make the id-mapped mounts of a plan.
 
     Args:
         plan: the plan.
-        program: pyrunc-init.
         keep: as for `open_namespaces`.
 
     Returns:
@@ -93,4 +92,4 @@ def idmapped_mounts(plan: Plan, program: bytes, keep: Callable[[int], int]) -> l
         return []
     from pyrunc.lifecycle import idmap
 
-    return [keep(fd) for fd in idmap.make(list(plan.idmapped), program)]
+    return [keep(fd) for fd in idmap.make(list(plan.idmapped))]

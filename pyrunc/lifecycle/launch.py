@@ -3,17 +3,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
-from pyrunc.errors import SpecError
+from pyrunc.errors import KernelError, PyruncError, SpecError
 from pyrunc.kernel import process as kernel
-from pyrunc.lifecycle.handshake import Child
+from pyrunc.lifecycle.handshake import Child, NotReady
 from pyrunc.plan import wire
 from pyrunc.plan.encode import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
+    from typing import Any
+
+    from pyrunc.lifecycle.signals import Signals
     from pyrunc.plan.context import Plan
+
+_PATH = os.path.dirname(os.path.dirname(__file__)) + "/pyrunc-init"
+_INCOMPLETE = "the installation is not whole"
 
 
 class Descriptors:
@@ -49,6 +57,8 @@ def launch(
     named: dict[int, int],
     free: list[int],
     hook_output: int = -1,
+    signals: Signals | None = None,
+    deadline: float | None = None,
 ) -> Child:
     """Start pyrunc-init.
 
@@ -62,6 +72,8 @@ def launch(
         named: fixed register (`plan.wire`) -> descriptor, beside those made here.
         free: descriptors for the registers from `wire.FIRST_FREE` on.
         hook_output: our end of the pipe of hooks, or -1; the Child owns it.
+        signals: those that end the wait for it.
+        deadline: of time.monotonic(); a frozen cgroup lets nothing go on that is started in it.
 
     Returns:
         The process, whose first message is to be read.
@@ -69,20 +81,22 @@ def launch(
     Raises:
         SpecError: the plan is larger than any can be.
         KernelError: with the system call that failed.
+        NotReady: the deadline has passed.
+        Interrupted: a signal has ended it.
     """
-    from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair
-
-    ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
+    ours, peer, theirs = _socket_pair()
     keep = descriptors.keep
     try:
         passed = [-1] * plan.passed
-        passed[wire.SYNC] = keep(theirs.detach())
-        exe = keep(kernel.sealed_memfd("pyrunc-init", program(), executable=True))
+        passed[wire.SYNC] = keep(theirs)
+        exe = keep(executable())
         passed[wire.PLAN] = keep(kernel.sealed_memfd("plan", _encoded(plan, first_fd)))
         for register, fd in named.items():
             passed[register] = fd
         passed[wire.FIRST_FREE : wire.FIRST_FREE + len(free)] = free
-        pid, pidfd = kernel.spawn(
+        pid, pidfd = _spawn(
+            signals,
+            deadline,
             exe=exe,
             flags=plan.spawn_flags,
             cgroup=cgroup,
@@ -97,7 +111,37 @@ def launch(
         raise
     finally:
         descriptors.close()
-    return Child(pid, pidfd, ours, hook_output, plan)
+    return Child(pid, pidfd, ours, hook_output, plan, peer, signals)
+
+
+def _socket_pair() -> tuple[socket, int, int]:
+    """Our end, and the inode and descriptor of the other."""
+    from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair
+
+    try:
+        ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
+    except OSError as error:
+        raise KernelError("talk to pyrunc-init", "socketpair", error.errno or 0) from None
+    return ours, os.fstat(theirs.fileno()).st_ino, theirs.detach()
+
+
+def _spawn(signals: Signals | None, deadline: float | None, **how: Any) -> tuple[int, int]:
+    """One clone3; a signal that does not ask to end is kept for later."""
+    from time import monotonic
+
+    while True:
+        timeout = None if deadline is None else deadline - monotonic()
+        interrupt = signals.reader if signals else -1
+        try:
+            return kernel.spawn(interrupt=interrupt, timeout=timeout, **how)
+        except KernelError as error:
+            if error.errno == errno.ETIMEDOUT:
+                raise NotReady(
+                    "the process did not begin in time", hint="is its cgroup frozen?"
+                ) from None
+            if error.errno != errno.EINTR or signals is None:
+                raise
+        signals.check()
 
 
 def _encoded(plan: Plan, first_fd: int) -> bytes:
@@ -109,11 +153,52 @@ def _encoded(plan: Plan, first_fd: int) -> bytes:
         raise SpecError(f"asks for more than one container can be: {error}") from None
 
 
-def program() -> bytes:
-    """pyrunc-init, read anew each time: an update of the package may replace it."""
-    path = os.path.dirname(os.path.dirname(__file__)) + "/pyrunc-init"
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def executable() -> int:
+    """pyrunc-init, opened so that whoever executes it cannot change it for the next one.
+
+    Returns:
+        A descriptor, close-on-exec.
+
+    Raises:
+        KernelError: this host lets nothing of the kind be executed.
+    """
     try:
-        return os.read(fd, os.fstat(fd).st_size)
+        return kernel.sealed_memfd("pyrunc-init", program(), executable=True)
+    except KernelError as error:
+        # vm.memfd_noexec=2 of this pid namespace; RLIMIT_FSIZE below its size.
+        if error.errno not in (errno.EACCES, errno.EFBIG):
+            raise
+    from pyrunc.lifecycle import sealed
+
+    return sealed.executable(_PATH, program)
+
+
+def program() -> bytes:
+    """pyrunc-init, read anew each time: an update of the package may replace it.
+
+    Raises:
+        KernelError: it cannot be read, or not whole.
+    """
+    try:
+        fd = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KernelError("open", "open", error.errno or 0, _PATH, hint=_INCOMPLETE) from None
+    try:
+        size, data = os.fstat(fd).st_size, b""
+        while chunk := os.read(fd, size + 1 - len(data)):
+            data += chunk
+    except OSError as error:
+        raise KernelError("read", "read", error.errno or 0, _PATH, hint=_INCOMPLETE) from None
     finally:
         os.close(fd)
+    if len(data) != size or not size:
+        raise PyruncError(f"{_PATH} has changed while it was read", hint="is it being updated?")
+    return data
+
+
+def name_of(fd: int) -> str:
+    """What a descriptor is, for a checkpoint."""
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return ""

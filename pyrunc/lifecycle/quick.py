@@ -40,6 +40,7 @@ def write(entry: Entry, state: dict[str, Any], cgroup: Driver) -> None:
         "inode": str(saved.st_ino),
         "seconds": str(seconds),
         "nanoseconds": str(nanoseconds),
+        "boot": state["boot"],
         "pid": str(state["pid"]),
         "start-time": str(state["startTime"]),
         # The kernel ends all of a pid namespace with its first process.

@@ -161,9 +161,9 @@ class Group:
 def _remove(directory: str) -> None:
     try:
         os.rmdir(directory)
-    except FileNotFoundError:
-        pass
     except OSError as error:
+        if not os.path.lexists(directory):  # read-only, rmdir(2) says so first
+            return
         raise KernelError("remove", "rmdir", error.errno or 0, directory, pointer=POINTER) from None
 
 

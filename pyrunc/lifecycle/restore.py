@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrunc.lifecycle.create import Request
+    from pyrunc.lifecycle.request import Request
     from pyrunc.lifecycle.store import Entry
     from pyrunc.spec.model import Mount, Spec
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from _socket import socket
     from typing import Any
 
+    from pyrunc.lifecycle.signals import Signals
     from pyrunc.lifecycle.store import Entry
 
 _REFUSALS = {
@@ -25,7 +26,12 @@ _REFUSALS = {
 
 
 def start(
-    entry: Entry, state: dict[str, Any], notify_socket: str = "", *, attended: bool = False
+    entry: Entry,
+    state: dict[str, Any],
+    notify_socket: str = "",
+    *,
+    attended: bool = False,
+    signals: Signals | None = None,
 ) -> None:
     """Release the container's init, and run the poststart hooks once its program runs.
 
@@ -34,10 +40,11 @@ def start(
         state: its saved state.
         notify_socket: tell this socket when the program is ready, and return then.
         attended: do not wait for that; the caller has a program to attend to.
+        signals: those that end the waits here, if anybody catches them.
 
     Raises:
         StateError: it is not in the state `created`.
-        HookError: a poststart hook failed; the container has been killed.
+        HookError: a poststart hook failed; the container is gone (runtime.md, "Lifecycle" 9).
     """
     entry.lock()  # of two starts at once, one finds the container running
     status = status_of(entry, state)
@@ -61,14 +68,15 @@ def start(
         # After the write: a start killed in between leaves a container that runs, listed as
         # created until the next start heals it. The other way round it would never run.
         entry.unlink(FIFO)
-        _await_exec(fifo)
+        _await_exec(fifo, signals)
     finally:
         os.close(fifo)
+    # The lock goes first: a hook may change the container, as by `update`, and whoever wants to
+    # kill or delete it must not wait for readiness.
+    entry.unlock()
     if state["hooks"].get("poststart"):
-        _poststart(state)
+        _poststart(entry, state, signals)
     if listener is not None:
-        # The lock goes first: whoever wants to kill or delete must not wait for readiness.
-        entry.close()
         if attended:
             from _thread import start_new_thread
 
@@ -78,32 +86,36 @@ def start(
             _relay(state, listener, notify_socket)
 
 
-def _await_exec(fifo: int) -> None:
+def _await_exec(fifo: int, signals: Signals | None) -> None:
     """Wait until the only reader, init's close-on-exec descriptor, is gone: it has executed the
     program, or died."""
     poll = select.poll()
     poll.register(fifo, 0)
-    poll.poll()
+    if signals:
+        poll.register(signals.reader, select.POLLIN)
+    while fifo not in dict(poll.poll()):
+        if signals:
+            signals.check()
 
 
-def _poststart(state: dict[str, Any]) -> None:
+def _poststart(entry: Entry, state: dict[str, Any], signals: Signals | None) -> None:
     from pyrunc.lifecycle.hooks import decode, oci_state, run_hooks
 
     try:
         document = oci_state(state, "running", state["pid"])
-        run_hooks("poststart", decode(state["hooks"]).poststart, document)
-    except PyruncError:
-        _kill(state)
+        run_hooks("poststart", decode(state["hooks"]).poststart, document, signals)
+    except PyruncError as error:
+        from pyrunc.lifecycle.delete import delete_locked
+
+        try:
+            entry.lock()
+            # A hook may have deleted it before the next one failed.
+            warnings = delete_locked(entry, state, force=True) if entry.is_linked() else []
+        except PyruncError as second:
+            error.hint = f"cleaning up failed too: {second}; pyrunc delete --force"
+        else:
+            error.hint = "; ".join(warnings) or error.hint
         raise
-
-
-def _kill(state: dict[str, Any]) -> None:
-    from _signal import pidfd_send_signal
-
-    pidfd = open_pidfd(state)
-    if pidfd >= 0:
-        pidfd_send_signal(pidfd, 9)
-        os.close(pidfd)
 
 
 def _relay(state: dict[str, Any], listener: socket, manager: str) -> None:

@@ -35,8 +35,23 @@ def process_stat(pid: int) -> tuple[str, int] | None:
     return fields[_STATE].decode(), int(fields[_START_TIME])
 
 
+def boot_id() -> str:
+    """Which boot of this host it is (random(4)); "" where that cannot be told."""
+    try:
+        fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(fd, 64).decode("ascii", "replace").strip()
+    finally:
+        os.close(fd)
+
+
 def is_alive(state: dict[str, Any]) -> bool:
-    """Whether the init that the state names lives: same pid and same start (pid reuse)."""
+    """Whether the init that the state names lives: same pid, same start (pid reuse), and same
+    boot: the clock of starts begins anew with it, and a state on a disk does not."""
+    if state.get("boot", "") not in ("", boot_id()):
+        return False
     stat = process_stat(state["pid"])
     return stat is not None and stat[0] not in "ZX" and stat[1] == state["startTime"]
 

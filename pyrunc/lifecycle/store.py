@@ -4,18 +4,25 @@
 The directory's creation is what makes an id unique. `journal` is appended before each effect
 outside the directory, so that whoever comes after a killed runtime can undo it; `state.json`
 replaces it when the container is complete. Access is by directory descriptor and never through
-a link: an id is one component, checked (security R16). What is not stored is the status: that
-is always asked of the kernel (`status.py`).
+a link: an id is one component, checked; root and directory are nobody else's (`roots.py`). What
+is not stored is the status: that is always asked of the kernel (`status.py`).
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import time
 
 from pyrunc import jsontext
-from pyrunc.errors import ContainerExists, ContainerNotFound, KernelError, PyruncError, UsageError
+from pyrunc.errors import (
+    ContainerExists,
+    ContainerNotFound,
+    ForeignContainer,
+    KernelError,
+    PyruncError,
+    UsageError,
+)
+from pyrunc.lifecycle import roots
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +35,6 @@ _REMOVALS = 5
 MAX_ID = 255
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_LOCK_SECONDS = 15.0
 
 
 def check_id(container_id: str) -> str:
@@ -105,21 +111,15 @@ class Entry:
         Raises:
             PyruncError: somebody else has held the lock for too long.
         """
-        import fcntl
+        from pyrunc.lifecycle import locking
 
-        deadline = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                pass
-            if time.monotonic() > deadline:
-                raise PyruncError(
-                    f"container {self.container_id} is being changed by another process",
-                    hint="a hook may hang; try again later",
-                )
-            time.sleep(0.01)
+        locking.acquire(self.fd, self.container_id)
+
+    def unlock(self) -> None:
+        """Let others change it, while what is done here takes its time."""
+        from pyrunc.lifecycle import locking
+
+        locking.release(self.fd)
 
     def is_linked(self) -> bool:
         """Whether the directory is still the one of that name (it may be deleted meanwhile)."""
@@ -132,19 +132,18 @@ class Entry:
 
     def note(self, **effect: Any) -> None:
         """Append an effect to the journal, before it happens."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(JOURNAL, flags, 0o600, dir_fd=self.fd)
-        try:
-            os.write(fd, (jsontext.dumps(effect) + "\n").encode())
-        finally:
-            os.close(fd)
+        self._put(JOURNAL, os.O_APPEND, (jsontext.dumps(effect) + "\n").encode())
 
     def journal(self) -> dict[str, Any]:
-        """All effects noted; a last line that a kill has cut is an effect that did not happen."""
+        """All effects noted. A line that is not whole was cut, by a kill or a full disk: its
+        effect did not happen."""
         merged: dict[str, Any] = {}
-        data = self._read(JOURNAL) or b""
-        for line in data.split(b"\n")[:-1]:
-            merged.update(jsontext.loads(line, JOURNAL))
+        for line in (self._read(JOURNAL) or b"").split(b"\n"):
+            try:
+                effect = jsontext.loads(line, JOURNAL)
+            except PyruncError:
+                continue
+            merged |= effect if isinstance(effect, dict) else {}
         return merged
 
     def save(self, state: dict[str, Any]) -> None:
@@ -159,7 +158,10 @@ class Entry:
         """Replace a file, all or nothing."""
         part = f".{name}.new"
         self._put(part, os.O_TRUNC, data)
-        os.rename(part, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        try:
+            os.rename(part, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        except OSError as error:
+            raise self._failed("replace", "rename", error, name) from None
 
     def document(self, name: str) -> dict[str, Any] | None:
         """A document that `replace` wrote, or None."""
@@ -173,12 +175,20 @@ class Entry:
 
     def _put(self, name: str, mode: int, data: bytes) -> None:
         flags = os.O_WRONLY | os.O_CREAT | mode | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(name, flags, 0o600, dir_fd=self.fd)
+        try:
+            fd = os.open(name, flags, 0o600, dir_fd=self.fd)
+        except OSError as error:
+            raise self._failed("make", "open", error, name) from None
         try:
             while data:
                 data = data[os.write(fd, data) :]
+        except OSError as error:
+            raise self._failed("write", "write", error, name) from None
         finally:
             os.close(fd)
+
+    def _failed(self, step: str, call: str, error: OSError, name: str) -> KernelError:
+        return KernelError(step, call, error.errno or 0, f"{self.path}/{name}")
 
     def config(self) -> bytes:
         """config.json as it was when the container was created.
@@ -204,6 +214,8 @@ class Entry:
         if data is None:
             raise ContainerNotFound
         state = jsontext.loads(data, f"{self.path}/{STATE}")
+        if isinstance(state, dict) and "init_process_pid" in state:
+            raise ForeignContainer(self.container_id)  # libcontainer's: runc's own
         if not isinstance(state, dict) or "pid" not in state:
             raise PyruncError(f"{self.path}/{STATE} is damaged", hint="pyrunc delete --force")
         return state
@@ -273,20 +285,12 @@ def create_entry(root: str, container_id: str) -> Entry:
         KernelError: the state root cannot be used.
     """
     path = f"{root}/{container_id}"
+    above = _opened_or_made(root)
     try:
-        os.mkdir(path, 0o711)
-    except FileNotFoundError:
-        make_root(root)
-        return create_entry(root, container_id)
-    except FileExistsError:
-        raise ContainerExists from None
-    except OSError as error:
-        raise KernelError("make", "mkdir", error.errno or 0, path) from None
+        entry = _new_entry(above, root, container_id)
+    finally:
+        os.close(above)
     gone = PyruncError(f"container {container_id} was deleted while it was created")
-    try:
-        entry = Entry(root, container_id, os.open(path, _DIRECTORY))
-    except FileNotFoundError:
-        raise gone from None
     try:
         entry.lock()
     except BaseException:
@@ -297,6 +301,36 @@ def create_entry(root: str, container_id: str) -> Entry:
         entry.close()
         raise gone
     return entry
+
+
+def _opened_or_made(root: str) -> int:
+    try:
+        return roots.open_root(root)
+    except FileNotFoundError:
+        make_root(root)
+    except NotADirectoryError:
+        raise KernelError("use the state root", "", errno.ENOTDIR, root) from None
+    try:
+        return roots.open_root(root)
+    except OSError as error:
+        raise KernelError("open the state root", "open", error.errno or 0, root) from None
+
+
+def _new_entry(above: int, root: str, container_id: str) -> Entry:
+    path = f"{root}/{container_id}"
+    try:
+        os.mkdir(container_id, 0o711, dir_fd=above)
+    except FileExistsError:
+        raise ContainerExists from None
+    except OSError as error:
+        raise KernelError("make", "mkdir", error.errno or 0, path) from None
+    try:
+        return Entry(root, container_id, os.open(container_id, _DIRECTORY, dir_fd=above))
+    except FileNotFoundError:
+        raise PyruncError(f"container {container_id} was deleted while it was created") from None
+    except OSError as error:
+        os.rmdir(container_id, dir_fd=above)  # ours, and empty
+        raise KernelError("open", "open", error.errno or 0, path) from None
 
 
 def refuse_existing(root: str, container_id: str) -> None:
@@ -314,19 +348,44 @@ def open_entry(root: str, container_id: str) -> Entry:
 
     Raises:
         ContainerNotFound: there is none of that id.
+        PyruncError: somebody else can write to it, or to the state root.
     """
+    check_id(container_id)
+    path = f"{root}/{container_id}"
     try:
-        fd = os.open(f"{root}/{check_id(container_id)}", _DIRECTORY)
+        above = roots.open_root(root)
+        try:
+            fd = os.open(container_id, _DIRECTORY, dir_fd=above)
+        finally:
+            os.close(above)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise ContainerNotFound from None
-        raise KernelError("open", "open", error.errno or 0, f"{root}/{container_id}") from None
+        raise KernelError("open", "open", error.errno or 0, path) from None
+    try:
+        roots.refuse_shared(fd, path)
+    except BaseException:
+        os.close(fd)
+        raise
     return Entry(root, container_id, fd)
 
 
 def ids(root: str) -> Iterator[str]:
-    """The ids below a state root, sorted; whatever else lies there is passed over."""
-    for name in sorted(os.listdir(root)):
+    """The ids below a state root, sorted; whatever else lies there is passed over.
+
+    Raises:
+        FileNotFoundError: there is no such root.
+        PyruncError: it is no directory, or somebody else can write to it.
+    """
+    try:
+        above = roots.open_root(root)
+    except NotADirectoryError:
+        raise KernelError("use the state root", "", errno.ENOTDIR, root) from None
+    try:
+        names = sorted(os.listdir(above))
+    finally:
+        os.close(above)
+    for name in names:
         if _LETTERS.issuperset(name) and os.path.isdir(f"{root}/{name}"):
             yield name
 

@@ -35,8 +35,9 @@ def check_resources(resources: Resources, base: str) -> None:
     cpu = resources.cpu
     if cpu and cpu.idle not in (None, 0, 1):
         raise SpecError(f"must be 0 or 1, not {cpu.idle}", pointer=f"{base}/cpu/idle")
-    if resources.pids and resources.pids.limit < -1:
-        raise _no_limit(resources.pids.limit, f"{base}/pids/limit")
+    pids = resources.pids and resources.pids.limit
+    if pids is not None and pids < -1:
+        raise _no_limit(pids, f"{base}/pids/limit")
     if resources.blockIO:
         _check_block_io(resources.blockIO, f"{base}/blockIO")
     _check_hugepages(resources.hugepageLimits, f"{base}/hugepageLimits")

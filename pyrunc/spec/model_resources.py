@@ -103,9 +103,9 @@ class CPU(Model):
 class Pids(Model):
     """How many tasks; -1 is no limit."""
 
-    limit: int
+    limit: int | None
 
-    FIELDS = {"limit": required(INT64)}
+    FIELDS = {"limit": INT64}  # OPTIONAL since 1.3.0
     __slots__ = tuple(FIELDS)
 
 

@@ -349,6 +349,51 @@ def test_a_parent_with_processes_is_the_reason_for_a_missing_controller(name: st
     assert not directory(name + "/leaf").exists()
 
 
+THREADED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "pids": ({"pids": {"limit": 7}}, "pids.max", "7"),
+    "cpu": ({"cpu": {"quota": 20_000}}, "cpu.max", "20000 100000"),
+    "cpuset": ({"cpu": {"cpus": "0"}}, "cpuset.cpus", "0"),
+}
+
+
+@unified
+@needs("pids")
+@pytest.mark.parametrize("controller", THREADED)
+def test_beside_processes_a_threaded_cgroup_is_limited(name: str, controller: str) -> None:
+    """As at the root of a container that runs containers."""
+    raw, file, wanted = THREADED[controller]
+    parent = cgroups.new(LAYOUT, name, "id")
+    parent.create()
+    beside, child = Child(), Child()
+    parent.attach(beside.pid)
+    # Without a limit the parent stays what it is.
+    made(name + "/plain", {}).destroy()
+    assert directory(name + "/cgroup.type").read_text() == "domain\n"
+    driver = made(name + "/leaf", raw)
+    assert value(driver, "", file) == wanted
+    assert value(driver, "", "cgroup.type") == "threaded"
+    assert directory(name + "/cgroup.subtree_control").read_text().split() == [controller]
+    driver.attach(child.pid)
+    assert driver.pids() == [child.pid]
+    driver.destroy()
+    assert child.finish() == -9
+    assert beside.finish() == 0
+
+
+@unified
+@needs("memory")
+def test_beside_processes_others_are_refused_with_the_way_out(name: str) -> None:
+    parent = cgroups.new(LAYOUT, name, "id")
+    parent.create()
+    beside = Child()
+    parent.attach(beside.pid)
+    error = refusal(name + "/leaf", {"memory": {"limit": 32 * MIB}, "pids": {"limit": 7}})
+    assert "move them to a cgroup below it" in str(error)
+    assert error.pointer.startswith(f"{BASE}/memory")
+    assert directory(name + "/cgroup.type").read_text() == "domain\n"
+    assert beside.finish() == 0
+
+
 @unified
 def test_below_a_threaded_cgroup(name: str) -> None:
     directory(name + "/t").mkdir(parents=True)

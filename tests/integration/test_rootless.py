@@ -212,10 +212,55 @@ def test_within_another_user_namespace(runtime, bundle, own, tmp_path):
     assert lines[2].startswith("crw-rw-rw-")
 
 
-def in_user_namespace(maps: str, command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command as root of a new user namespace with these maps."""
+# A cgroup of the user's, as systemd delegates it: only cgroup2 is mounted, and we are in a leaf.
+DELEGATED = """
+set -e
+mount | grep -q 'on /sys/fs/cgroup type cgroup2' || {
+    umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup
+}
+mkdir -p /sys/fs/cgroup$1/me
+chown 100000 /sys/fs/cgroup$1 /sys/fs/cgroup$1/cgroup.* /sys/fs/cgroup$1/me/cgroup.procs
+echo $$ > /sys/fs/cgroup$1/me/cgroup.procs
+shift
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize("rules", [True, False])
+def test_a_delegated_cgroup_within_another_user_namespace(runtime, bundle, rules, tmp_path):
+    """bpf(2) is refused there, and without a device node to make there is nothing to filter."""
+    top = f"/{runtime.new_id()}"
+    linux = bundle.config["linux"]
+    linux["cgroupsPath"] = f"{top}/box"
+    if not rules:
+        linux.pop("resources", None)
+    bundle.config["mounts"] = [m for m in bundle.config["mounts"] if m["type"] != "cgroup"]
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.lchown(path, 100000, 100000)
+    for path in list(tmp_path.parents)[:2]:
+        path.chmod(path.stat().st_mode | 0o111)
+    bundle.shell("cat /proc/self/cgroup; echo x > /dev/null; mknod /dev/m c 1 1 2>&1")
+    command = [runtime.program, "--root", str(tmp_path / "s"), "run", "-b", str(bundle.path), "x"]
+    view = ["unshare", "-m", "--propagation", "private", "sh", "-c", DELEGATED, "sh", top]
+    try:
+        done = in_user_namespace("0 100000 65536", command, view)
+    finally:
+        for name in ("/me", "/box", ""):
+            for mount in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup"):
+                if os.path.isdir(mount + top + name):
+                    os.rmdir(mount + top + name)
+    assert f"0::{top}/box\n" in done.stdout, done.stderr
+    assert "mknod: /dev/m: Operation not permitted" in done.stdout
+    assert "bpf" not in done.stderr
+
+
+def in_user_namespace(
+    maps: str, command: list[str], before: list[str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as root of a new user namespace with these maps; `before` as root here."""
     process = subprocess.Popen(
-        ["unshare", "-U", "--keep-caps", "sh", "-c", 'echo ready; read go; exec "$@"', "sh",
+        [*(before or []), "unshare", "-U", "--keep-caps",
+         "sh", "-c", 'echo ready; read go; exec "$@"', "sh",
          "setpriv", "--reuid=0", "--regid=0", "--clear-groups", *command],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

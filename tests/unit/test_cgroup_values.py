@@ -425,3 +425,29 @@ def test_lists_are_compared_as_sets(numbers: set[int]) -> None:
     text = ",".join(map(str, ordered))
     assert limits.expand(text) == numbers
     assert same(LIST, text, ",".join(f"{n}-{n}" for n in reversed(ordered)))
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("0-2,4", {0, 1, 2, 4}),
+        (" 0 , 2\n", {0, 2}),
+        ("0-N", {0, 1, 2, 3, 4, 5, 6, 7}),
+        ("N", {7}),
+        ("all", {0, 1, 2, 3, 4, 5, 6, 7}),
+        ("ALL:1/2", {0, 2, 4, 6}),
+        ("0-1:1/2", {0}),
+        ("0-7:2/4", {0, 1, 4, 5}),
+        ("1-N:0/3", set()),
+        ("0-3:5/4", None),
+        ("0:1/1", None),
+        ("0-3:1/0", None),
+        ("3-1", None),
+        ("0-3:1", None),
+        ("0-", None),
+        ("x", None),
+        ("", set()),
+    ],
+)
+def test_the_kernels_grammar_of_lists(text: str, numbers: set[int] | None) -> None:
+    assert limits.expand(text, last=7) == numbers

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lock of a container: whoever changes it is alone, until the descriptor is closed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from pyrunc.errors import PyruncError
+
+_SECONDS = 15.0
+_PAUSE = 0.01
+
+
+def acquire(fd: int, container_id: str) -> None:
+    """Take the lock.
+
+    Args:
+        fd: of the container's directory; the lock is its own, and ends with it.
+        container_id: for messages.
+
+    Raises:
+        PyruncError: somebody else has held it for too long, or waits for this very process.
+    """
+    deadline = 0.0
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            pass
+        if not deadline:
+            deadline = time.monotonic() + _SECONDS
+            _refuse_own_holder(fd, container_id)
+        if time.monotonic() > deadline:
+            raise PyruncError(
+                f"container {container_id} is being changed by {_named(_holder(fd))}",
+                hint="a hook may hang; try again later",
+            )
+        time.sleep(_PAUSE)
+
+
+def release(fd: int) -> None:
+    """Let others change the container while it is left alone."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def _refuse_own_holder(fd: int, container_id: str) -> None:
+    """A hook that changes the container of the command that runs it: each would wait for the
+    other."""
+    holder = _holder(fd)
+    if holder and holder in _ancestors():
+        raise PyruncError(
+            f"container {container_id} is being changed by {_named(holder)}, which waits for "
+            "this command to end",
+            hint="of a container's hooks only those from poststart on can change it",
+        )
+
+
+def _named(pid: int) -> str:
+    return f"process {pid}" if pid else "another process"
+
+
+def _holder(fd: int) -> int:
+    """Who has the lock (proc_locks(5)), or 0 where that is not told."""
+    found = os.fstat(fd)
+    file = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    try:
+        with open("/proc/locks", encoding="ascii") as lines:
+            for line in lines:
+                words = line.split()
+                # "1: FLOCK  ADVISORY  WRITE 712 00:17:1188 0 EOF"; "->" marks who waits.
+                if len(words) > 5 and words[1] == "FLOCK" and words[5] == file:
+                    return max(int(words[4]), 0)
+    except (OSError, ValueError):
+        pass
+    return 0
+
+
+def _ancestors() -> set[int]:
+    """Who has started this process, and who has started that one, and so on."""
+    found: set[int] = set()
+    pid = os.getppid()
+    while pid > 0 and pid not in found:
+        found.add(pid)
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                # The name in parentheses may hold anything, also parentheses.
+                pid = int(file.read().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            break
+    return found

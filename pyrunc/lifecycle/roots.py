@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose state is believed: what lies below a state root tells root whom to kill and which hooks
+to run, so nobody else may have written it."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pyrunc.errors import KernelError, PyruncError
+
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+def open_root(root: str) -> int:
+    """The state root, checked, as a descriptor to look things up by.
+
+    Args:
+        root: absolute path.
+
+    Raises:
+        FileNotFoundError: there is none.
+        NotADirectoryError: it is something else.
+        KernelError: it cannot be opened.
+        PyruncError: somebody else can write to it.
+    """
+    try:
+        fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise KernelError("open the state root", "open", error.errno or 0, root) from None
+    try:
+        # As in /tmp: there everybody can add something, but nobody replace what is another's.
+        sticky = os.fstat(fd).st_mode & stat.S_ISVTX
+        refuse_shared(fd, root, allowed=_OTHERS if sticky else 0)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def refuse_shared(fd: int, path: str, allowed: int = 0) -> None:
+    """Refuse a directory that is not ours or root's alone.
+
+    Args:
+        fd: of the directory.
+        path: for messages.
+        allowed: mode bits that are no reason.
+
+    Raises:
+        PyruncError: somebody else owns it or may write to it.
+    """
+    found = os.fstat(fd)
+    if found.st_uid not in (0, os.geteuid()):
+        raise PyruncError(
+            f"{path} belongs to uid {found.st_uid}, who could have forged what is in it",
+            hint="use a state root of your own",
+        )
+    if found.st_mode & _OTHERS & ~allowed:
+        raise PyruncError(
+            f"{path} can be written to by others (mode {stat.S_IMODE(found.st_mode):04o})",
+            hint="chmod go-w, if what is in it can be trusted",
+        )

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How pyrunc-init is executed where no memory file may be: vm.memfd_noexec=2, a small RLIMIT_FSIZE.
+
+What is executed in a container's name is in its reach by /proc/PID/exe. The installed file must
+not be writable that way (CVE-2019-5736).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pyrunc.errors import KernelError
+from pyrunc.kernel import process as kernel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_HINT = "vm.memfd_noexec is 2, or RLIMIT_FSIZE too small, and no directory takes a program"
+
+
+def executable(path: str, program: Callable[[], bytes]) -> int:
+    """The program, read-only for whoever executes it.
+
+    Args:
+        path: where it is installed.
+        program: reads it.
+
+    Returns:
+        A descriptor, close-on-exec.
+
+    Raises:
+        KernelError: there is no way here.
+    """
+    try:
+        return kernel.open_sealed(os.path.dirname(path), os.path.basename(path))
+    except KernelError as error:
+        if error.errno not in (errno.EPERM, errno.EACCES):
+            raise
+    # Without the right to mount: a file without a name, for this one start. Who writes to it
+    # changes a copy that nobody else executes.
+    for directory in (os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/dev/shm"):  # noqa: S108
+        fd = _copy(directory, program)
+        if fd >= 0:
+            return fd
+    raise KernelError("execute", "open", errno.EACCES, path, hint=_HINT)
+
+
+def _copy(directory: str, program: Callable[[], bytes]) -> int:
+    try:
+        if not directory or os.statvfs(directory).f_flag & os.ST_NOEXEC:
+            return -1
+        writer = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o500)
+    except OSError:
+        return -1
+    try:
+        data = program()
+        while data:
+            data = data[os.write(writer, data) :]
+        # A file that is open for writing cannot be executed.
+        return os.open(f"/proc/self/fd/{writer}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    finally:
+        os.close(writer)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The signals of this process, as something that can be waited for beside all else.
+
+For the main thread of a process that does nothing else, as the command line's is: handlers are
+the process's own. They are put back at the end.
+"""
+
+from __future__ import annotations
+
+import _signal
+import os
+
+from pyrunc.errors import Interrupted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+# What asks a command to end; what it has done by then it undoes.
+ENDING = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGTERM)
+# The kernel sends these for a fault of the process's own. A handler in Python runs after the
+# return to the faulting instruction, that is never.
+_FAULTS = (
+    _signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGTRAP,
+    _signal.SIGSYS, _signal.SIGABRT,
+)  # fmt: skip
+ALL = tuple(n for n in range(1, _signal.NSIG) if n not in _FAULTS)
+_JOB_CONTROL = (_signal.SIGTTIN, _signal.SIGTTOU)
+_MOST = 4096
+
+
+class Signals:
+    """Signals that have come, from the making of this object on.
+
+    Args:
+        numbers: which ones are caught.
+
+    Raises:
+        ValueError: not in the main thread.
+    """
+
+    def __init__(self, numbers: Iterable[int] = ALL) -> None:
+        self._kept = b""
+        self._before: dict[int, Any] = {}
+        self.reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            self._wakeup = _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        except BaseException:
+            os.close(self.reader)
+            os.close(self._writer)
+            raise
+        for number in numbers:
+            # A background job's read then fails with EIO, and is not tried for ever.
+            handler = _signal.SIG_IGN if number in _JOB_CONTROL else _noted
+            try:
+                self._before[number] = _signal.signal(number, handler)
+            except (OSError, ValueError):
+                continue  # SIGKILL, SIGSTOP, and those that libc keeps for itself
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when a signal has come."""
+        return self.reader
+
+    def check(self) -> None:
+        """Keep what has come for `take`.
+
+        Raises:
+            Interrupted: this command is asked to end.
+        """
+        self._kept += self._read()
+        for number in self._kept:
+            if number in ENDING:
+                raise Interrupted(number)
+
+    def take(self) -> bytes:
+        """The numbers of the signals that have come since the last call."""
+        found, self._kept = self._kept + self._read(), b""
+        return found
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self.reader, _MOST)
+        except BlockingIOError:
+            return b""
+
+    def restore(self) -> None:
+        """Let the signals do again what they did before."""
+        _signal.set_wakeup_fd(self._wakeup)
+        for number, handler in self._before.items():
+            if handler is not None:
+                _signal.signal(number, handler)
+        os.close(self.reader)
+        os.close(self._writer)
+
+    def __enter__(self) -> Signals:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.restore()
+
+
+def _noted(number: int, frame: object) -> None:
+    """The wakeup descriptor has it already."""

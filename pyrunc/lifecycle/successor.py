@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the second stage of a pyrunc-init whose first one has died without a word of it."""
+
+from __future__ import annotations
+
+import os
+
+
+def find(peer: int, known: int) -> int:
+    """The child of ours that holds the other end of a socket.
+
+    CLONE_PARENT has made it a child of ours, and nobody else has that end by now.
+
+    Args:
+        peer: inode of that end.
+        known: pid of the first stage.
+
+    Returns:
+        A pidfd of it, or -1: there is none.
+    """
+    for pid in _children():
+        if pid == known:
+            continue
+        try:
+            # Before the look: what is looked at cannot become another process then.
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            continue
+        if _holds(pid, f"socket:[{peer}]"):
+            return pidfd
+        os.close(pidfd)
+    return -1
+
+
+def _children() -> list[int]:
+    """The children of all our threads (proc_pid_task_children(5)), in no order."""
+    found: list[int] = []
+    for task in os.listdir("/proc/self/task"):
+        try:
+            with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
+                found += map(int, file.read().split())
+        except OSError:
+            continue  # a thread that has ended, or a kernel without CONFIG_PROC_CHILDREN
+    return found
+
+
+def _holds(pid: int, link: str) -> bool:
+    try:
+        numbers = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return False
+    for number in numbers:
+        try:
+            if os.readlink(f"/proc/{pid}/fd/{number}") == link:
+                return True
+        except OSError:
+            continue
+    return False
