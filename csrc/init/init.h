@@ -27,6 +27,8 @@ struct pr_message {
     int32_t value; /* exit status, option index, pid: as the kind and reason say */
 };
 
+enum { EXIT_NOT_STARTED = 255 };
+
 struct init {
     struct plan plan;
     int *registers;
@@ -36,7 +38,8 @@ struct init {
     char **environment;
     char **arguments;
     char program[4096];
-    char **arena; /* pointers for string lists, sized by the plan's header */
+    char text[PR_MAX_TEXT]; /* the name of a loader, for the message that there is none */
+    char **arena;           /* pointers for string lists, sized by the plan's header */
     size_t arena_left;
 };
 
@@ -50,6 +53,7 @@ int send_message(enum pr_message_kind kind, int value, int fd);
 int send_with_descriptor(int socket, const void *data, size_t size, int fd);
 int await_go(void);
 _Noreturn void die(void);
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* registers and the plan's strings */
 int reg(uint64_t index);
@@ -75,6 +79,8 @@ int configure(int context, const char *option, int index);
 int new_filesystem(const char *fstype, const char *source, const char *mode_of, char **options,
                    unsigned attributes);
 int may_cover(int target);
+
+int lacks_loader(const char *path); /* loader.c */
 
 /* hook.c, exec.c: used by each other */
 void reset_signals(void);

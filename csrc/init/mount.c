@@ -180,10 +180,10 @@ STEP(make_filesystem)
 
 /* Without a pid namespace of its own a user namespace may mount no procfs. The host's own is the
  * same one, and what a step opens in there may cross no other mount. */
-static int hosts_procfs(void)
+static int hosts_procfs(const char *path)
 {
     struct stat st;
-    int fd = open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return fail(PR_CALL_OPEN);
     if (is_on(fd, PROC_SUPER_MAGIC) == 1 && fstat(fd, &st) == 0 && st.st_ino == PROC_ROOT_INODE)
@@ -207,8 +207,8 @@ STEP(open_procfs)
     if (mount < 0)
         fail(failed);
     close(context);
-    if (mount < 0 && init.report.err == EPERM && s->hosts)
-        mount = hosts_procfs();
+    if (mount < 0 && init.report.err == EPERM && s->hosts.offset)
+        mount = hosts_procfs(TEXT(s, hosts));
     if (mount < 0)
         return -1;
     set_reg(s->result, (int)mount);

@@ -11,6 +11,7 @@
 #define PR_MAX_BYTES 8388608u
 #define PR_MAX_STEPS 65536u
 #define PR_MAX_REGISTERS 16384u
+#define PR_MAX_TEXT 256u
 #define PR_GO 'G'
 
 struct pr_header {
@@ -129,6 +130,7 @@ enum pr_reason {
     PR_WHY_HOOK_SIGNAL = 12,
     PR_WHY_HOOK_TIMEOUT = 13,
     PR_WHY_TOO_MANY_LINKS = 14,
+    PR_WHY_NO_LOADER = 15,
 };
 
 enum pr_op {
@@ -206,6 +208,7 @@ struct pr_find_program {
     struct pr_step step;
     struct pr_span args;
     struct pr_span path;
+    uint64_t loader;
 };
 
 struct pr_run_hook {
@@ -330,7 +333,7 @@ struct pr_private_parent {
 struct pr_open_procfs {
     struct pr_step step;
     uint64_t result;
-    uint64_t hosts;
+    struct pr_span hosts;
 };
 
 struct pr_make_filesystem {
@@ -558,7 +561,7 @@ struct pr_label {
 /* The kinds of each operation's arguments; see wire.py. */
 static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_ENVIRONMENT] = "luu",
-    [PR_OP_FIND_PROGRAM] = "ls",
+    [PR_OP_FIND_PROGRAM] = "lsu",
     [PR_OP_RUN_HOOK] = "slluusssu",
     [PR_OP_SEND_DIRECTORY] = "s",
     [PR_OP_INHERIT_DESCRIPTORS] = "ru",
@@ -580,7 +583,7 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_OPEN_TREE] = "rsu",
     [PR_OP_ATTACH_ROOT] = "su",
     [PR_OP_PRIVATE_PARENT] = "su",
-    [PR_OP_OPEN_PROCFS] = "ru",
+    [PR_OP_OPEN_PROCFS] = "ro",
     [PR_OP_MAKE_FILESYSTEM] = "rsoluo",
     [PR_OP_LONG_FILESYSTEM] = "rsslouus",
     [PR_OP_MOUNT_ATTRIBUTES] = "ruuuu",

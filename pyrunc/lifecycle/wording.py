@@ -122,6 +122,10 @@ def _option(step: steps.MakeFilesystem | steps.LongFilesystem, index: int) -> st
 
 def _program(name: str, report: Report) -> ExecError:
     """As Go's os/exec words it; docker and podman derive exit codes from these texts."""
+    if report.reason == "no_loader":
+        # Engines take "no such file or directory" for exit code 127.
+        text = f'exec: "{name}": what it is run by, {report.text}, is not there: '
+        return ExecError(text + errno_text(errno.ENOENT), errno.ENOENT, name)
     if report.errno == errno.ENOENT and "/" not in name:
         reason = "executable file not found in $PATH"
     elif report.errno == errno.ENOENT:

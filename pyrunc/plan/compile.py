@@ -132,7 +132,11 @@ def _enter(ctx: Context) -> list[Step]:
     if process.needs_procfs(ctx):
         # In its pid namespace, and while the host's procfs is visible: in a user namespace the
         # kernel allows a new one only beside a fully visible one.
-        made.append(steps.OpenProcfs(result=wire.PROCFS, hosts=not ctx.has_namespace("pid")))
+        made.append(
+            steps.OpenProcfs(
+                result=wire.PROCFS, hosts=None if ctx.has_namespace("pid") else "/proc"
+            )
+        )
     if options.keyring:
         # In the user namespace that will own it.
         made += process.keyring(ctx)

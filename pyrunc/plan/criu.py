@@ -64,7 +64,7 @@ def compile_criu(
     made += [steps.SendDirectory(path=directory) for directory in directories]
     made += [
         steps.Environment(variables=(f"PATH={path}",), home_of=0, find_home=0),
-        steps.FindProgram(args=program, path=path),
+        steps.FindProgram(args=program, path=path, loader=0),
         steps.InheritDescriptors(first=SOCKET, count=1 + inherited),
         steps.Sync(message=wire.MESSAGES.index("parked")),
         steps.Execute(),

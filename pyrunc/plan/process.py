@@ -177,7 +177,12 @@ def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
         # After setuid, which has emptied the effective set.
         *_capabilities(process.capabilities),
         # As the user who will run it; an error still reaches the caller of `create`.
-        steps.FindProgram(args=process.args, path=_search_path(process), pointer="/process/args/0"),
+        steps.FindProgram(
+            args=process.args,
+            path=_search_path(process),
+            loader=_loader(ctx, program is not None and not confined),
+            pointer="/process/args/0",
+        ),
         # Before a strict filter could forbid it; what stays open is neither directory nor
         # program.
         steps.CloseDescriptors(),
@@ -264,6 +269,18 @@ def _environment(ctx: Context, process: Process) -> Step:
         find_home=find_home,
         pointer="/process/env",
     )
+
+
+def _loader(ctx: Context, filtered: bool) -> int:
+    """Whether to look for the program's loader.
+
+    Not past a filter, which may kill who reads what the program would not. A startContainer hook
+    may still bring the loader.
+    """
+    if filtered:
+        return 0
+    later = ctx.spec.hooks and ctx.spec.hooks.startContainer and not ctx.options.inside
+    return 2 if later else 1
 
 
 def _search_path(process: Process) -> str:

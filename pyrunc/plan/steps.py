@@ -138,7 +138,7 @@ class OpenProcfs(Step):
     """A procfs of our own, attached nowhere: no image can lay anything over it."""
 
     result: Register
-    hosts: Number  # 1: the host's where the kernel allows no new one
+    hosts: OptionalString  # the host's, to be used where the kernel allows no new one
 
 
 class MakeFilesystem(Step):

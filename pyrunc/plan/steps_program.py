@@ -19,10 +19,14 @@ class Environment(Step):
 
 
 class FindProgram(Step):
-    """Look args[0] up in the container's PATH, as execvp does; remember the file."""
+    """Look args[0] up in the container's PATH, as execvp does; remember the file.
+
+    loader: 1 refuses a program whose loader or interpreter is missing, 2 remembers its name.
+    """
 
     args: Strings
     path: String
+    loader: Number
 
 
 class RunHook(Step):

@@ -61,6 +61,9 @@ CALLS = (
     "ioprio_set", "personality", "set_mempolicy", "chroot", "sched_setaffinity", "mount",
 )  # fmt: skip
 
+# The most that it adds to a message: a name that only it can read, the loader's of a program.
+MAX_TEXT = 256
+
 # Why pyrunc-init refused something that no system call refused. Worded in `wording.py`.
 REASONS = (
     "none",
@@ -78,4 +81,5 @@ REASONS = (
     "hook_signal",  # a hook was killed by a signal (value)
     "hook_timeout",  # a hook ran past its time-out
     "too_many_links",
+    "no_loader",  # a program names a loader or an interpreter that is not there (text)
 )
