@@ -122,22 +122,20 @@ STEP(chown_stdio)
  * The working directory is changed to as the runtime's user, so that a directory which only root
  * can reach works, and again as the container's user where that was refused. What getcwd then
  * says must be a path from the root: "(unreachable)" is a directory of the host that a leaked
- * descriptor led to (CVE-2024-21626).
+ * descriptor led to (CVE-2024-21626). It is asked once, the first time before any filter.
  */
 STEP(change_directory)
 {
-    static int refused;
+    static int done;
     char where[PATH_MAX];
-    if (!s->final || refused) {
-        refused = 0;
-        if (chdir(TEXT(s, path)) < 0) {
-            if (s->final || (errno != EACCES && errno != EPERM))
-                return fail(PR_CALL_CHDIR);
-            refused = 1;
-        }
-    }
-    if (!s->final)
+    if (done)
         return 0;
+    if (chdir(TEXT(s, path)) < 0) {
+        if (s->final || (errno != EACCES && errno != EPERM))
+            return fail(PR_CALL_CHDIR);
+        return 0;
+    }
+    done = 1;
     if (syscall(SYS_getcwd, where, sizeof where) < 0)
         return errno == ENOENT ? refuse(PR_WHY_CWD_OUTSIDE, 0) : fail(PR_CALL_GETCWD);
     return where[0] == '/' ? 0 : refuse(PR_WHY_CWD_OUTSIDE, 0);

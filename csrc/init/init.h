@@ -100,6 +100,7 @@ STEP(session_keyring);
 STEP(loopback_up);
 STEP(propagation);
 STEP(open_tree);
+STEP(open_inside);
 STEP(attach_root);
 STEP(private_parent);
 STEP(open_procfs);

@@ -37,6 +37,7 @@ static const step_function functions[PR_OP_COUNT] = {
     ENTRY(loopback_up, LOOPBACK_UP),
     ENTRY(propagation, PROPAGATION),
     ENTRY(open_tree, OPEN_TREE),
+    ENTRY(open_inside, OPEN_INSIDE),
     ENTRY(attach_root, ATTACH_ROOT),
     ENTRY(private_parent, PRIVATE_PARENT),
     ENTRY(open_procfs, OPEN_PROCFS),

@@ -71,6 +71,19 @@ STEP(open_tree)
     return 0;
 }
 
+STEP(open_inside)
+{
+    int fd = open_in_root(TEXT(s, path), O_PATH, 0);
+    if (fd < 0)
+        return fail(PR_CALL_OPENAT2);
+    int tree = clone_tree(fd, (int)s->recursive);
+    int done = tree < 0 ? fail(PR_CALL_OPEN_TREE) : 0;
+    close(fd);
+    if (done == 0)
+        set_reg(s->result, tree);
+    return done;
+}
+
 /* Up from the path to the first place where a mount is: EINVAL says that there is none. */
 STEP(private_parent)
 {

@@ -76,10 +76,14 @@ static int runnable(const char *path)
         errno = EISDIR;
         return -1;
     }
-    /* access, not faccessat2 with AT_EACCESS: the ids are the same by now, and a filter that is
-     * already in force may not know the newer call. */
-    if (access(path, X_OK) < 0)
+    /* access(2) forgets the capabilities of who is not root, which execve has not. It comes first
+     * all the same: a filter that is already in force may not know the newer call. */
+    if (access(path, X_OK) < 0 &&
+        (errno != EACCES || syscall(SYS_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS) < 0)) {
+        if (errno == ENOSYS || errno == EPERM)
+            errno = EACCES;
         return -1;
+    }
     if (S_ISREG(st.st_mode) && (st.st_mode & 0111) == 0) { /* root passes access() without */
         errno = EACCES;
         return -1;

@@ -7,6 +7,7 @@ pyrunc-init sends numbers only; the objects are read from the plan, which the pa
 from __future__ import annotations
 
 import errno
+import sys
 
 from pyrunc.errors import ExecError, HookError, PyruncError, StartError, errno_text
 from pyrunc.plan import steps
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pyrunc.lifecycle.handshake import Report
     from pyrunc.plan.steps import Step
 
+_SCHED_DEADLINE = 6
 # Step class -> (what was done, which of its fields it was done to).
 _VERBS: dict[str, tuple[str, str]] = {
     "join_cgroups": ("join the cgroup", ""),
@@ -27,6 +29,7 @@ _VERBS: dict[str, tuple[str, str]] = {
     "loopback_up": ("bring up lo", ""),
     "propagation": ("set mount propagation", ""),
     "open_tree": ("open mount source", "path"),
+    "open_inside": ("open mount source", "path"),
     "attach_root": ("attach the root filesystem", ""),
     "private_parent": ("make private the mount below", "path"),
     "make_filesystem": ("make filesystem", "fstype"),
@@ -101,7 +104,9 @@ def exception_for(report: Report, step: Step, hook_output: bytes) -> PyruncError
         option = _option(step, report.value)
         thing = f"{thing} with the option {option}" if option else thing
     error = StartError(verb, report.call, report.errno, thing, pointer=step.pointer)
-    if isinstance(step, steps.OpenTree):
+    if isinstance(step, steps.Scheduler) and report.errno == errno.EPERM:
+        error.hint = _deadline_hint(step)
+    if isinstance(step, steps.OpenTree | steps.OpenInside):
         # The words that engines look for when a bind source is missing.
         error.message = f'error mounting "{step.path}": stat {step.path}: ' + errno_text(
             report.errno
@@ -118,6 +123,15 @@ def _start_error(message: str, step: Step) -> StartError:
 
 def _option(step: steps.MakeFilesystem | steps.LongFilesystem, index: int) -> str:
     return f'"{step.options[index]}"' if 0 <= index < len(step.options) else ""
+
+
+def _deadline_hint(step: steps.Scheduler) -> str:
+    if int.from_bytes(step.attributes[4:8], sys.byteorder) != _SCHED_DEADLINE:
+        return ""
+    return (
+        "SCHED_DEADLINE wants every processor of the host: does a cpuset leave some out"
+        " (linux.resources.cpu.cpus)?"
+    )
 
 
 def _program(name: str, report: Report) -> ExecError:

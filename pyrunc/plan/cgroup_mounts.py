@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 from pyrunc.plan import propagation, steps
-from pyrunc.plan.mount_options import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ _ANYWHERE = 0  # the rule of `Attach`
 def compile_cgroup(ctx: Context, mount: Mount, options: Options, pointer: str) -> list[Step]:
     """`type: cgroup`: the unified hierarchy, or a tmpfs with one directory a v1 hierarchy."""
     register = ctx.mount_register
-    destination = clean(mount.destination)
+    destination = ctx.destination(mount)
     private = ctx.has_namespace("cgroup")
     if ctx.facts.cgroup_kind == "v2":
         path = ctx.options.cgroup_paths.get("", "")

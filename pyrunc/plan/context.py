@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pyrunc.plan import namespaces, wire
+from pyrunc.plan.mount_options import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,6 +158,24 @@ class Context:
         if index in self.idmapped:
             return self.idmap_register + list(self.idmapped).index(index)
         return self._sources + index if self.early else self.mount_register
+
+    def destination(self, mount: Mount) -> str:
+        """Where it goes, from the container's root. The host's path of that is taken off, as
+        runc does."""
+        path = clean(mount.destination)
+        root = self.options.rootfs.rstrip("/")
+        return path[len(root) :] if root and path.startswith(root + "/") else path
+
+    def brought(self, index: int) -> str:
+        """Where the source of bind mount `index` lies from the container's root, if it lies in
+        what a mount before it brings, else ""."""
+        source = self.mounts[index].source or ""
+        root = self.options.rootfs.rstrip("/") + "/"
+        if not source.startswith(root):
+            return ""
+        inner = clean(source[len(root) :])
+        places = (self.destination(mount) for mount in self.mounts[:index])
+        return inner if any(f"{inner}/".startswith(f"{place}/") for place in places) else ""
 
     def within(self, path: str) -> tuple[int, str]:
         """The register of the kernel's filesystem that a path lies in, and the rest of it.

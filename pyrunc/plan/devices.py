@@ -35,7 +35,7 @@ _PERMISSIONS = 0o777
 def compile_devices(ctx: Context) -> list[Step]:
     """Nodes and links, unless the caller has brought a /dev of his own."""
     if any(
-        clean(mount.destination) == "/dev" and ("bind" in mount.options or "rbind" in mount.options)
+        ctx.destination(mount) == "/dev" and ("bind" in mount.options or "rbind" in mount.options)
         for mount in ctx.mounts
     ):
         return []

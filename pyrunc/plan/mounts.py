@@ -104,7 +104,7 @@ def compile_mounts(ctx: Context) -> list[Step]:
     for index, mount in enumerate(ctx.mounts):
         pointer = f"/mounts/{index}"
         options = parse_options(mount.options)
-        destination = clean(mount.destination)
+        destination = ctx.destination(mount)
         if not options.remount:
             # What is mounted there from now on is another one.
             ctx.anchors.pop(destination, None)
@@ -133,7 +133,10 @@ def early_sources(ctx: Context) -> list[Step]:
     return [
         _open_source(ctx, mount, index, parse_options(mount.options))
         for index, mount in enumerate(ctx.mounts)
-        if ("bind" in mount.options or "rbind" in mount.options) and index not in ctx.idmapped
+        if ("bind" in mount.options or "rbind" in mount.options)
+        and index not in ctx.idmapped
+        # That is not there yet: its source is opened in its turn.
+        and not ctx.brought(index)
     ]
 
 
@@ -141,6 +144,14 @@ def _open_source(ctx: Context, mount: Mount, index: int, options: Options) -> St
     pointer = f"/mounts/{index}"
     if not mount.source:
         raise SpecError("a bind mount needs a source", pointer=pointer + "/source")
+    inner = ctx.brought(index)
+    if inner and ctx.early:
+        return steps.OpenInside(
+            result=ctx.source_register(index),
+            path=inner,
+            recursive=options.recursive,
+            pointer=pointer,
+        )
     return steps.OpenTree(
         result=ctx.source_register(index),
         path=host_path(mount.source, ctx.options.bundle),
@@ -154,7 +165,7 @@ def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step
     same (the conformance suite does), and mount(2) has always passed over them."""
     pointer = f"/mounts/{index}"
     register = ctx.source_register(index)
-    elsewhere = ctx.early or index in ctx.idmapped
+    elsewhere = index in ctx.idmapped or (ctx.early and not ctx.brought(index))
     made: list[Step] = [] if elsewhere else [_open_source(ctx, mount, index, options)]
     if elsewhere:
         # Cloned in the host's namespace the tree is a peer of the host's mounts, and what is
@@ -175,7 +186,7 @@ def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step
             )
         )
     made += _recursive(register, options, pointer)
-    destination = clean(mount.destination)
+    destination = ctx.destination(mount)
     made.append(
         steps.Attach(
             mount=register,
@@ -190,7 +201,7 @@ def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step
 def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> list[Step]:
     if not mount.type:
         raise SpecError("a mount needs a type, or the option bind", pointer=pointer + "/type")
-    destination = clean(mount.destination)
+    destination = ctx.destination(mount)
     attributes = options.set
     data = list(options.data)
     register = ctx.mount_register

@@ -165,14 +165,13 @@ def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
     confined = process.noNewPrivileges
     made = _as_runtime(ctx, process)
     made += [
-        # As the runtime's user first: root may enter a directory that the user cannot.
-        _chdir(process, final=0),
         # Before setuid, while there is the right to give files away.
         steps.ChownStdio(uid=process.user.uid, pointer="/process/user/uid"),
         _ids(ctx, process),
         # A change of ids clears the parent-death signal.
         steps.ParentDeath(signal=9),
-        # As the container's user; then checked to lie inside the container (CVE-2024-21626).
+        # As the container's user, if it was refused; then, too, checked to lie inside the
+        # container (CVE-2024-21626).
         _chdir(process, final=1),
         # After setuid, which has emptied the effective set.
         *_capabilities(process.capabilities),
@@ -231,6 +230,9 @@ def _as_runtime(ctx: Context, process: Process) -> list[Step]:
     if process.selinuxLabel and not ctx.options.inside:
         # After all that this label could be refused, before the filter.
         made.append(_label("exec", None, process.selinuxLabel, "/process/selinuxLabel"))
+    # As the runtime's user first: root may enter a directory that the user cannot. And before a
+    # filter could forbid to ask where that is.
+    made.append(_chdir(process, final=0))
     # While CAP_SETPCAP is held, and before a filter could answer in the kernel's place. The
     # rights of this process itself stay what they are.
     made += _bounding(process.capabilities)

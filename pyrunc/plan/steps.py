@@ -116,6 +116,14 @@ class OpenTree(Step):
     recursive: Number
 
 
+class OpenInside(Step):
+    """As OpenTree, at a path inside the root filesystem."""
+
+    result: Register
+    path: String
+    recursive: Number
+
+
 class AttachRoot(Step):
     """Attach the root filesystem's tree at its own path, from where `Pivot` makes it the root.
 

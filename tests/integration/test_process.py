@@ -127,3 +127,16 @@ def test_the_callers_groups_can_be_kept(runtime, bundle):
     done = runtime.run(bundle.write())
     assert done.returncode == 1
     assert "run.oci.keep_original_groups" in done.stderr
+
+
+def test_a_cpuset_as_the_reason_of_a_refused_deadline(runtime, bundle):
+    if os.sysconf("SC_NPROCESSORS_ONLN") < 2:
+        pytest.skip("needs two processors")
+    second = 1_000_000_000
+    bundle.config["process"]["scheduler"] = {
+        "policy": "SCHED_DEADLINE", "runtime": second // 100, "deadline": second, "period": second,
+    }  # fmt: skip
+    bundle.config["linux"]["resources"]["cpu"] = {"cpus": "0", "mems": "0"}
+    text = refused(runtime, bundle)
+    assert "sched_setattr: operation not permitted" in text
+    assert "does a cpuset leave some out (linux.resources.cpu.cpus)?" in text

@@ -225,3 +225,11 @@ def test_a_filter_cannot_keep_the_bounding_set_whole(runtime, bundle, number):
     runtime("start", name)
     found = runtime("exec", name, "grep", "CapBnd", "/proc/self/status").stdout.split()[1]
     assert int(found, 16).bit_count() == len(wanted)
+
+
+@pytest.mark.parametrize("name", ["getcwd", "chdir", "faccessat2"])
+def test_calls_of_ours_that_the_filter_denies(runtime, bundle, name):
+    """In force before the capabilities go, so before much of what pyrunc-init does."""
+    bundle.config["process"]["noNewPrivileges"] = False
+    profile(bundle, rule(name))
+    assert said(runtime, bundle, "echo hello") == "hello\n"

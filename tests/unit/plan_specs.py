@@ -131,6 +131,16 @@ def _hooks() -> dict[str, Any]:
     }
 
 
+def _brought() -> Case:
+    made = with_namespaces(config(), "mount", "pid", "user")
+    made.pop("hostname")
+    made["mounts"] += [
+        {"destination": f"{HOST}/bundle/rootfs/t", "type": "tmpfs"},
+        {"destination": "/b", "source": f"{HOST}/bundle/rootfs/t/x", "options": ["bind"]},
+    ]
+    return Case(made)
+
+
 def _privileged_user() -> Case:
     made = with_namespaces(config(), "user", "mount", "pid", "network", "ipc", "uts", "cgroup")
     made["mounts"] += [
@@ -266,6 +276,7 @@ def cases() -> dict[str, Case]:
         "default-hybrid": Case(hybrid, "hybrid"),
         "default-v1": Case(hybrid, "v1"),
         "user-namespace": _privileged_user(),
+        "source-of-another-mount": _brought(),
         "joined-net-and-pid": _joined(),
         "joined-user-and-mount": _joined_user_and_mount(),
         "rootless": Case(config(rootless=True), "unprivileged"),
