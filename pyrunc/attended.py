@@ -40,8 +40,6 @@ def attended(
     from pyrunc.lifecycle.foreground import Pipes, Terminal, attend, receive_master
     from pyrunc.lifecycle.signals import Signals
 
-    # Before anything of ours is opened: it could take the number of one that is missing,
-    # and be passed on in its stead.
     handover.check_preserved(options.get("preserve_fds", 0))
     if options.get("console_socket"):
         raise UsageError("cannot use console socket if runc will not detach or allocate tty")

@@ -99,10 +99,9 @@ class Container(Running):
 
         handover.check_preserved(preserve_fds)
         request = Request(
-            root=store.state_root(root), container_id=container_id, config=config,
+            root=store.state_root(root), container_id=container_id, config=config, signals=signals,
             bundle=handover.bundle_directory(bundle), stdio=stdio, preserve_fds=preserve_fds,
             environment=environment, keyring=new_keyring, no_pivot=no_pivot, notify=notify,
-            signals=signals,
             cgroup_manager="systemd" if systemd_cgroup else "none" if no_cgroup else "fs",
         )  # fmt: skip
         container = cls._create(request, console_socket, detached, limits, make)
@@ -228,8 +227,11 @@ class Container(Running):
         Raises:
             ContainerNotFound: there is none of that id.
         """
+        from pyrunc.lifecycle.status import open_pidfd
+
         container = cls(store.state_root(root), store.check_id(container_id))
-        container._read()
+        # Now, while it names the process for certain: who waits later is told of this one's end.
+        container._pidfd = open_pidfd(container._read())
         return container
 
     @classmethod
@@ -286,19 +288,13 @@ class Container(Running):
             saved = entry.state()
             return document(saved, status_of(entry, saved))
 
-    def start(
-        self,
-        *,
-        notify_socket: str = "",
-        attended: bool = False,
-        signals: Signals | None = None,
-    ) -> None:
+    def start(self, *, notify_socket: str = "", **waiting: Any) -> None:
         """Let the program run; returns when it has been executed and poststart hooks are done.
 
         Args:
             notify_socket: of the manager that is to know when the program is ready, for a
                 container created with `notify`; this returns when it is, or has died.
-            attended, signals: for `run` and the command line.
+            waiting: for `run` and the command line, as `lifecycle.start.start` takes it.
 
         Raises:
             StateError: it is not in the state created.
@@ -307,7 +303,7 @@ class Container(Running):
         from pyrunc.lifecycle.start import start
 
         with store.open_entry(self.root, self.id) as entry:
-            start(entry, entry.state(), notify_socket, attended=attended, signals=signals)
+            start(entry, entry.state(), notify_socket, **waiting)
 
     def kill(self, signal: int = 15, *, everything: bool = False) -> None:
         """Send a signal to the container's first process.
@@ -349,7 +345,7 @@ class Container(Running):
             if self._exit is None:
                 raise
             return self._exit
-        if timeout is not None and not _readable(pidfd, timeout):
+        if timeout is not None and not ending.is_over(pidfd, timeout):
             raise TimeoutError(f"container {self.id} still runs")
         self._exit = ending.taken(self.root, self.id, pidfd, self._oom_killed)
         return self._exit
@@ -393,7 +389,9 @@ class Container(Running):
         """Take the exit status if it is ours to take, so that no zombie stays."""
         if self._pidfd < 0:
             return
-        if self._exit is None and self._pid and _readable(self._pidfd, 0):
+        from pyrunc.lifecycle import ending
+
+        if self._exit is None and self._pid and ending.is_over(self._pidfd, 0):
             self.wait()
         os.close(self._pidfd)
         self._pidfd = -1
@@ -408,11 +406,3 @@ class Container(Running):
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
-
-
-def _readable(fd: int, timeout: float | None) -> bool:
-    import select
-
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(None if timeout is None else timeout * 1000))

@@ -17,6 +17,7 @@ from pyrunc.spec import load
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
+    from collections.abc import Sequence
     from typing import Any, BinaryIO
 
     from pyrunc.lifecycle.handshake import Child
@@ -73,7 +74,7 @@ class _Streams:
 def popen(
     root: str,
     container_id: str,
-    args: tuple[str, ...],
+    args: Sequence[str],
     *,
     process: dict[str, Any] | str | None = None,
     stdin: Stream = None,
@@ -98,7 +99,7 @@ def popen(
         state = entry.state()
         joining.check_status(entry, state, ignore_paused)
         warnings: list[str] = []
-        spec = _spec(entry, state, args, process, changes, warnings)
+        spec = _spec(entry, state, words(args), process, changes, warnings)
         assert spec.process is not None
         terminal = spec.process.terminal
         request = joining.Request(
@@ -125,6 +126,17 @@ def popen(
         made.stdin, made.stdout, made.stderr = streams.ours
         made.warnings = [one_line(text) for text in warnings]
         return made
+
+
+def words(args: Sequence[str]) -> tuple[str, ...]:
+    """The program and its arguments, as a tuple.
+
+    Raises:
+        TypeError: a string, whose letters would be taken for arguments; no shell splits it here.
+    """
+    if isinstance(args, (str, bytes)):
+        raise TypeError(f"args: a sequence of words, not a string: {args.split()!r}?")
+    return tuple(args)
 
 
 def _spec(
@@ -245,7 +257,7 @@ class _Start:
 def execute(
     root: str,
     container_id: str,
-    args: tuple[str, ...],
+    args: Sequence[str],
     *,
     input: bytes | None,
     capture_output: bool,
@@ -264,7 +276,7 @@ def execute(
     try:
         process = popen(root, container_id, args, **options)
     except NotReady:
-        raise ExecTimeout(args, timeout or 0.0, None, None) from None
+        raise ExecTimeout(words(args), timeout or 0.0, None, None) from None
     try:
         left = None if timeout is None else max(0.0, deadline - monotonic())
         output, errors = process.communicate(input, left)

@@ -176,7 +176,7 @@ class Running:
                 or pyrunc.PIPE, pyrunc.DEVNULL, pyrunc.STDOUT;
                 terminal: give it one; without a console_socket the process's `terminal` is
                 its master;
-                env (``NAME=value``, added), cwd, uid, gid, groups, capabilities,
+                env (``NAME=value``, or a dict; added), cwd, uid, gid, groups, capabilities,
                 no_new_privileges, selinux_label, apparmor_profile: what differs from the
                 container's own process (`pyrunc.lifecycle.joiner.Changes`);
                 process: instead of all those the whole process object, as a dict or the path
@@ -203,7 +203,7 @@ class Running:
         """
         from pyrunc.popen import popen
 
-        return popen(self.root, self.id, tuple(args), **options)
+        return popen(self.root, self.id, args, **options)
 
     def exec(
         self,
@@ -236,7 +236,7 @@ class Running:
         from pyrunc.popen import execute
 
         options |= {"input": input, "capture_output": capture_output, "timeout": timeout}
-        return execute(self.root, self.id, tuple(args), check=check, **options)
+        return execute(self.root, self.id, args, check=check, **options)
 
     def attend(
         self,

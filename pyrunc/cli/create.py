@@ -9,6 +9,7 @@ from pyrunc.cli.parse import TRUE
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import KernelError, UsageError
+from pyrunc.lifecycle.handover import check_preserved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def run(line: Line, log: Log) -> int:
     """Create a container; prints nothing, since 0 to 2 are the container's own."""
     from pyrunc.lifecycle.signals import ENDING, Signals
 
-    given = arguments(line)
+    given = arguments(line, log)
     with Signals(ENDING) as signals:
         container = Container.create(**given, signals=signals)
     if log.verbose:  # otherwise nothing may be printed: 1 and 2 are the container's
@@ -32,7 +33,7 @@ def run(line: Line, log: Log) -> int:
     return 0
 
 
-def arguments(line: Line) -> dict[str, Any]:
+def arguments(line: Line, log: Log) -> dict[str, Any]:
     """The library call that a `create` or `run` line asks for.
 
     The process changes to the bundle, as runc does: hooks without a directory of their own
@@ -43,6 +44,7 @@ def arguments(line: Line) -> dict[str, Any]:
     options = line.options
     preserve, environment = _listen_fds()
     preserve += line.number("preserve-fds")
+    check_preserved(preserve, log.fd)
     # Whatever else the caller has left open is for nobody: not for hooks, not for us.
     close_on_exec_from(3)
     given: dict[str, Any] = {

@@ -8,6 +8,7 @@ import os
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import UsageError
+from pyrunc.lifecycle.handover import check_preserved
 from pyrunc.lifecycle.joiner import parse_user
 
 TYPE_CHECKING = False
@@ -22,6 +23,7 @@ def run(line: Line, log: Log) -> int:
     """Run another process in a container; detached, nothing is printed: 1 and 2 are its own."""
     from pyrunc.kernel.process import close_on_exec_from
 
+    check_preserved(line.number("preserve-fds"), log.fd)
     # Whatever else the caller has left open is for nobody.
     close_on_exec_from(3)
     options = line.options

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from pyrunc.cli.parse import UnknownCommand
+from pyrunc.cli.parse import UnknownCommand, likely
 from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ def run(line: Line, log: Log) -> int:
     """Show the help of a command, or of all."""
     name = line.arguments[0] if line.arguments else ""
     if name and name not in COMMANDS:
-        raise UnknownCommand(f"No help topic for '{name}'")
+        raise UnknownCommand(f"No help topic for '{name}'", hint=likely(name))
     sys.stdout.write(help_text(name))
     return 0
 

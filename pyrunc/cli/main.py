@@ -8,7 +8,7 @@ import sys
 
 from pyrunc.cli.log import DEBUG, WARNING, Log
 from pyrunc.cli.parse import TRUE, Line, WrongCount, parse
-from pyrunc.errors import Interrupted, PyruncError, UsageError, errno_text
+from pyrunc.errors import Interrupted, KernelError, PyruncError, UsageError, errno_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +20,10 @@ _NOT_BEGUN = 255
 def main() -> NoReturn:
     """Run the command line of this process, and end it."""
     sys.excepthook = _unexpected
+    sys.unraisablehook = _unraisable
     code = run(sys.argv[1:])
     try:
-        sys.stdout.flush()
+        sys.stdout.flush()  # what is said beside an error; an answer has been written
     except OSError:
         code = code or 1
     # Not sys.exit: tearing the interpreter down takes longer than `state` does.
@@ -34,6 +35,10 @@ def _unexpected(kind: type[BaseException], error: BaseException, trace: object) 
     what = "interrupted" if kind is KeyboardInterrupt else f"internal error: {kind.__name__}"
     Log().error(f"{what}: {error}" if str(error) else what)
     os._exit(1)
+
+
+def _unraisable(found: object) -> None:
+    """Of a destructor, at the end of all: what it could not close the kernel does."""
 
 
 def run(argv: list[str]) -> int:
@@ -54,7 +59,9 @@ def run(argv: list[str]) -> int:
             log = _log(line)
             return _misused(line, error, log)
         log = _log(line)
-        return _dispatch(line, log)
+        code = _dispatch(line, log)
+        _flush()
+        return code
     except PyruncError as error:
         log.error(_prefix(line.command, error.stage) + str(error))
         # No exit code of a process: whoever runs one must see that it did not begin.
@@ -68,6 +75,14 @@ def run(argv: list[str]) -> int:
     except (MemoryError, RecursionError) as error:
         log.error(f"{_prefix(line.command)}{type(error).__name__}")
         return 1
+
+
+def _flush() -> None:
+    """Write the answer now, while there is somebody to tell that it cannot be."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise KernelError("write to standard output", "write", error.errno or 0) from None
 
 
 def _prefix(command: str, stage: str = "") -> str:

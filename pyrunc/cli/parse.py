@@ -70,7 +70,7 @@ def parse(argv: Sequence[str], line: Line) -> None:
         return
     name = "help" if rest[0] == "h" else rest[0]
     if name not in COMMANDS:
-        raise UnknownCommand(f"No help topic for '{name}'")
+        raise UnknownCommand(f"No help topic for '{name}'", hint=likely(name))
     line.command = name
     command = COMMANDS[name]
     known = (*command.options, HELP)
@@ -80,13 +80,29 @@ def parse(argv: Sequence[str], line: Line) -> None:
         _check_count(name, len(line.arguments), command.least, command.most)
 
 
+def likely(name: str) -> str:
+    """A hint: the command that is probably meant, or ""."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, COMMANDS, 1)
+    return f"did you mean {found[0]}?" if found else ""
+
+
 def _check_count(name: str, given: int, least: int, most: int) -> None:
     if least <= given <= most:
         return
-    if least == most:
-        raise WrongCount(f'pyrunc: "{name}" requires exactly {least} argument(s)')
-    words = f"a minimum of {least}" if given < least else f"a maximum of {most}"
-    raise WrongCount(f'pyrunc: "{name}" requires {words} argument(s)')
+    words = f"exactly {least}"
+    if least != most:
+        words = f"a minimum of {least}" if given < least else f"a maximum of {most}"
+    hint = _ON_BUNDLES if name in ("create", "run") and given > most else ""
+    raise WrongCount(f'pyrunc: "{name}" requires {words} argument(s)', hint=hint)
+
+
+# For who is used to the engines.
+_ON_BUNDLES = (
+    "a bundle is run, not an image: unpack one into rootfs/, `pyrunc spec` writes config.json, "
+    "process.args in it is the program"
+)
 
 
 def _options(

@@ -21,7 +21,7 @@ def run(line: Line, log: Log) -> int:
     image = os.path.abspath(line.options.get("image-path") or "checkpoint")
     work = line.options.get("work-path", "")
     criu = shared(line) | {"work_path": os.path.abspath(work) if work else ""}
-    given = arguments(line) | {
+    given = arguments(line, log) | {
         "criu": criu,
         "tcp_close": line.flag("tcp-close"),
         "lsm_profile": line.options.get("lsm-profile", ""),

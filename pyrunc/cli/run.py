@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def run(line: Line, log: Log) -> int:
     """Create and start a container; without --detach wait for it, and delete it."""
-    given = arguments(line)
+    given = arguments(line, log)
     manager = os.environ.get("NOTIFY_SOCKET", "")
     if not line.flag("no-subreaper"):
         from pyrunc.kernel.process import set_subreaper

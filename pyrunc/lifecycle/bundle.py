@@ -53,7 +53,10 @@ def read_config(bundle: str, config: str = "") -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise PyruncError(f"JSON specification file {name} not found") from None
+        hint = (
+            "" if config else f"in {bundle}; `pyrunc spec` makes one, --bundle names another place"
+        )
+        raise PyruncError(f"JSON specification file {name} not found", hint=hint) from None
     except OSError as error:
         raise KernelError("open", "open", error.errno or 0, path) from None
     try:

@@ -74,7 +74,8 @@ def delete_locked(entry: Entry, state: dict[str, Any], *, force: bool) -> list[s
     status = status_of(entry, state)
     if status not in (STOPPED, CREATED) and not force:
         raise StateError(
-            f"cannot delete container {entry.container_id} that is not stopped: {status}"
+            f"cannot delete container {entry.container_id} that is not stopped: {status}",
+            hint="kill it first, or use --force",
         )
     cgroup = cgroups.from_dict(state["cgroup"])
     if status != STOPPED:

@@ -33,7 +33,7 @@ def taken(root: str, container_id: str, pidfd: int, oom_killed: Callable[[], boo
         found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     except ChildProcessError:
         found = None
-        _until_over(pidfd)
+        is_over(pidfd, None)
     if found is None:
         other = _of_other(root, container_id, pidfd) or Exit(None)
         other.oom_killed = other.oom_killed or oom_killed()
@@ -89,9 +89,10 @@ def told(root: str, container_id: str) -> Exit | None:
         return None  # damaged
 
 
-def _until_over(pidfd: int) -> None:
+def is_over(pidfd: int, timeout: float | None) -> bool:
+    """Wait for the end of a process, for so many seconds or for ever; whether it has ended."""
     import select
 
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
-    poll.poll()
+    return bool(poll.poll(None if timeout is None else timeout * 1000))

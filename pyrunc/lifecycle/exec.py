@@ -29,7 +29,7 @@ from pyrunc.spec import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from pyrunc.cgroups.below import Leaf
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pyrunc.lifecycle.store import Entry
     from pyrunc.plan.context import Plan
     from pyrunc.spec.model import Process, Spec
+    from pyrunc.spec.model_linux import Namespace
     from pyrunc.spec.model_resources import Resources
 
 _SIGKILL, _SIGSYS = 9, 31
@@ -158,6 +159,8 @@ class _Joining:
 
             self.driver = below.below(self.driver, request.cgroup)
         self.killed = False
+        # Its second stage only is put into the cgroup, which has no room for two processes.
+        self.late = False
         self.leaf: Leaf | None = None
         if request.limits is not None and not self.driver.inner:
             raise UsageError("limits: the container has no cgroup")
@@ -190,13 +193,16 @@ class _Joining:
 
     def _run(self) -> Child:
         try:
-            try:
-                child = self._start(self._own_cgroup)
-            except KernelError as error:
-                another = self._another_cgroup(error)
-                if another is None:
-                    raise
-                child = self._start(another)
+            return self._served(self._own_cgroup)
+        except KernelError as error:
+            another = self._another_cgroup(error)
+            if another is None:
+                raise
+        return self._served(another)
+
+    def _served(self, cgroup: Callable[[], tuple[int, list[int]]]) -> Child:
+        try:
+            child = self._start(cgroup)
         finally:
             self.fds.close()
         try:
@@ -218,7 +224,7 @@ class _Joining:
             raise ContainerNotRunning(STOPPED_TEXT)
         self.fds.keep(target)
         # A frozen cgroup stops what is started in it at once, and us with it until it executes.
-        spawned, joins = (-1, []) if self.waits else cgroup()
+        spawned, joins = (-1, []) if self.waits or self.late else cgroup()
         plan = self._compile(len(joins))
         named = {wire.CONSOLE: self.request.console_socket}
         if self.process.apparmorProfile or self.process.selinuxLabel:
@@ -246,6 +252,16 @@ class _Joining:
         return spawned, [self.fds.keep(fd) for fd in self.driver.join_fds()]
 
     def _another_cgroup(self, error: KernelError) -> Callable[[], tuple[int, list[int]]] | None:
+        if error.errno == errno.EAGAIN and error.syscall == "clone3":
+            # pids.max has no room for both stages. The first one stays outside, and the second
+            # is moved in: a move is not counted against the limit.
+            forks = any(ns.type in ("pid", "time") for ns in self._namespaces())
+            self.late = forks and not self.waits
+            return self._own_cgroup if self.late else None
+        if isinstance(error, CgroupError):
+            # Of a container that has moved its processes and removed its own cgroup.
+            gone = error.errno == errno.ENOENT and self.driver.layout.kind == "v2"
+            return self._cgroup_of_init if gone and not self.leaf else None
         if error.syscall != "clone3":
             return None
         if self.leaf:
@@ -263,7 +279,12 @@ class _Joining:
         from pyrunc.cgroups import below
 
         spawned = self.fds.keep(below.of_process(self.driver.layout, self.state["pid"]))
+        if self.driver.layout.kind == "v2":
+            return spawned, []
         return spawned, [self.fds.keep(fd) for fd in self.driver.join_fds()]
+
+    def _namespaces(self) -> Sequence[Namespace]:
+        return self.spec.linux.namespaces if self.spec.linux else ()
 
     def _compile(self, joins: int) -> Plan:
         seccomp, flags = None, 0
@@ -287,11 +308,14 @@ class _Joining:
         return joining.compile_joining(self.spec, host_facts.probe(self.driver.layout), options)
 
     def _serve(self, child: Child) -> None:
+        answers = {
+            "cgroup": lambda: self.driver.attach(child.pid),
+            "limits": lambda: outside.set_limits(self.process, child.pid),
+        }
+        if self.late:
+            answers["forked"] = answers["cgroup"]
         child.until_parked(
-            {
-                "cgroup": lambda: self.driver.attach(child.pid),
-                "limits": lambda: outside.set_limits(self.process, child.pid),
-            },
+            answers,
             lambda: self._why_dead(child),
             lambda fd: self._listener(child.pid, fd),
             self.deadline,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pyrunc.errors import KernelError, PyruncError, UsageError
@@ -19,15 +20,25 @@ def check_terminal(terminal: bool, has_socket: bool, detached: bool) -> None:
     if terminal and not has_socket:
         raise UsageError(
             "cannot allocate tty if runc will detach without setting console socket",
-            hint="pass --console-socket, or set process.terminal to false",
+            hint="give a console socket, or set process.terminal to false",
         )
     if has_socket and detached and not terminal:
         raise UsageError("cannot use console socket if runc will not detach or allocate tty")
 
 
-def check_preserved(count: int) -> None:
+def check_preserved(count: int, ours: int = -1) -> None:
+    """Refuse to pass on what the caller has not opened.
+
+    To be asked before anything is opened here, which could take the number of one that is missing.
+
+    Args:
+        count: how many descriptors, from 3 on.
+        ours: one that is this process's own all the same: its log.
+    """
     for i in range(count):
         try:
+            if 3 + i == ours:
+                raise OSError(errno.EBADF, "")
             os.fstat(3 + i)
         except OSError as error:
             raise KernelError(

@@ -187,7 +187,8 @@ class Child:
         """Serve its requests until it is ready to be started.
 
         Args:
-            answers: what to do for each kind of message before it may go on.
+            answers: what to do for each kind of message before it may go on; for "forked" beside
+                what is done about it here.
             died: says why it may have died without a word.
             listener: gets the descriptor of a seccomp listener.
             deadline: of time.monotonic(); who is in the container may hold it up for ever.
@@ -223,6 +224,8 @@ class Child:
     ) -> None:
         if report.kind == "forked":
             self._adopt(report.value, fd)
+            if "forked" in answers:
+                answers["forked"]()
         elif report.kind == "listener":
             self._hand_over(fd if fd >= 0 else self._take(report.value), listener)
         elif report.kind == "directory":

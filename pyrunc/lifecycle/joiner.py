@@ -31,7 +31,7 @@ class Changes:
 
     Args:
         args: the program and its arguments.
-        env: ``NAME=value``, added.
+        env: ``NAME=value``, or a dict of names and values; added.
         cwd: its directory.
         uid: whom it runs as, with `gid`.
         groups: additional groups, added.
@@ -52,7 +52,7 @@ class Changes:
         self,
         args: tuple[str, ...],
         *,
-        env: tuple[str, ...] = (),
+        env: tuple[str, ...] | dict[str, str] = (),
         cwd: str | None = None,
         uid: int | None = None,
         gid: int | None = None,
@@ -64,7 +64,8 @@ class Changes:
         terminal: bool = False,
     ) -> None:
         self.args = args
-        self.env = env
+        # As subprocess takes it.
+        self.env = tuple(f"{k}={v}" for k, v in env.items()) if isinstance(env, dict) else env
         self.cwd = cwd
         self.uid = uid
         self.gid = gid

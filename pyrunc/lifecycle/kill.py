@@ -23,7 +23,7 @@ def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> Non
     """Send a signal to the container's init.
 
     SIGKILL to a container that shares its pid namespace ends all its processes: the kernel only
-    does that where init is pid 1.
+    does that where init is pid 1. If there are none left that is no error, as with runc.
 
     Args:
         state: of the container.
@@ -40,7 +40,7 @@ def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> Non
 
         cgroup = cgroups.from_dict(state["cgroup"])
         if cgroup.exists:
-            return _signal_all(cgroup, signal, everything)
+            return _signal_all(cgroup, signal)
         # Nobody can tell the others then; pid 1 of a pid namespace takes them along.
     pidfd = open_pidfd(state)
     if pidfd < 0:
@@ -61,11 +61,9 @@ def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> Non
     return None
 
 
-def _signal_all(cgroup: Driver, signal: int, everything: bool) -> None:
+def _signal_all(cgroup: Driver, signal: int) -> None:
     if not cgroup.populated():
-        if everything:
-            return
-        raise ContainerNotRunning("unable to kill all processes: container not running")
+        return  # there is nobody left to kill
     if signal == _SIGKILL:
         cgroup.kill()
     else:

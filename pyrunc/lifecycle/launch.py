@@ -95,15 +95,9 @@ def launch(
             passed[register] = fd
         passed[wire.FIRST_FREE : wire.FIRST_FREE + len(free)] = free
         pid, pidfd = _spawn(
-            signals,
-            deadline,
-            exe=exe,
-            flags=plan.spawn_flags,
-            cgroup=cgroup,
-            stdio=stdio,
-            first_fd=first_fd,
-            fds=passed,
-        )
+            signals, deadline, exe=exe, flags=plan.spawn_flags, cgroup=cgroup, stdio=stdio,
+            first_fd=first_fd, fds=passed,
+        )  # fmt: skip
     except BaseException:
         ours.close()
         if hook_output >= 0:

@@ -399,4 +399,9 @@ def make_root(root: str) -> None:
     try:
         os.makedirs(root, 0o700, exist_ok=True)
     except OSError as error:
-        raise KernelError("make the state root", "mkdir", error.errno or 0, root) from None
+        hint = (
+            "" if os.geteuid() == 0 else "set XDG_RUNTIME_DIR, or give --root a place of your own"
+        )
+        raise KernelError(
+            "make the state root", "mkdir", error.errno or 0, root, hint=hint
+        ) from None

@@ -52,7 +52,10 @@ def test_documents(runtime, bundle, kind):
 
 def test_no_config(runtime, bundle):
     (bundle.path / "config.json").unlink()
-    assert refused(runtime, bundle) == CREATE + "JSON specification file config.json not found"
+    assert refused(runtime, bundle) == (
+        f"{CREATE}JSON specification file config.json not found (in {bundle.path}; `pyrunc spec` "
+        "makes one, --bundle names another place)"
+    )
 
 
 def test_no_bundle(runtime, bundle):

@@ -61,7 +61,7 @@ EVERY = """
     pyrunc pyrunc.cgroups pyrunc.cgroups.driver pyrunc.cgroups.layout pyrunc.cgroups.tree
     pyrunc.cli pyrunc.cli.log pyrunc.cli.main pyrunc.cli.parse pyrunc.cli.root pyrunc.cli.table
     pyrunc.container pyrunc.errors pyrunc.jsontext pyrunc.lifecycle
-    pyrunc.lifecycle.status
+    pyrunc.lifecycle.roots pyrunc.lifecycle.status
     pyrunc.lifecycle.store pyrunc.running
 """
 OWN = {
@@ -71,7 +71,8 @@ OWN = {
         pyrunc.kernel._core pyrunc.kernel._core.lib pyrunc.kernel.constants
         pyrunc.kernel.process pyrunc.lifecycle.bundle pyrunc.lifecycle.create
         pyrunc.lifecycle.handover pyrunc.lifecycle.handshake pyrunc.lifecycle.hooks
-        pyrunc.lifecycle.launch pyrunc.lifecycle.quick
+        pyrunc.lifecycle.launch pyrunc.lifecycle.locking pyrunc.lifecycle.quick
+        pyrunc.lifecycle.request pyrunc.lifecycle.signals
         pyrunc.lifecycle.outside pyrunc.plan
         pyrunc.plan.cgroup_mounts pyrunc.plan.compile pyrunc.plan.context
         pyrunc.plan.devices pyrunc.plan.encode
@@ -84,12 +85,12 @@ OWN = {
         pyrunc.spec.fields pyrunc.spec.load pyrunc.spec.model pyrunc.spec.model_linux
         pyrunc.spec.model_resources pyrunc.spec.names
     """,
-    "start": "pyrunc.cli.start pyrunc.lifecycle.start",
+    "start": "pyrunc.cli.start pyrunc.lifecycle.locking pyrunc.lifecycle.start",
     "state": "pyrunc.cli.state",
     "kill": "pyrunc.cli.kill pyrunc.lifecycle.kill",
-    "delete": "pyrunc.cli.delete pyrunc.lifecycle.delete",
-    "pause": "pyrunc.cli.pause pyrunc.lifecycle.pause",
-    "resume": "pyrunc.cli.resume pyrunc.lifecycle.pause",
+    "delete": "pyrunc.cli.delete pyrunc.lifecycle.delete pyrunc.lifecycle.locking",
+    "pause": "pyrunc.cli.pause pyrunc.lifecycle.locking pyrunc.lifecycle.pause",
+    "resume": "pyrunc.cli.resume pyrunc.lifecycle.locking pyrunc.lifecycle.pause",
     "ps": "pyrunc.cli.ps",
     "events": """
         pyrunc.cgroups.hugetlb pyrunc.cgroups.limits pyrunc.cgroups.stats pyrunc.cli.events
@@ -98,7 +99,8 @@ OWN = {
     "update": """
         pyrunc.cgroups.change pyrunc.cgroups.check pyrunc.cgroups.cpu pyrunc.cgroups.cpuset
         pyrunc.cgroups.limits pyrunc.cgroups.memory pyrunc.cgroups.undo pyrunc.cli.update
-        pyrunc.cli.values pyrunc.lifecycle.update pyrunc.spec pyrunc.spec.check_resources
+        pyrunc.cli.values pyrunc.lifecycle.locking pyrunc.lifecycle.update pyrunc.spec
+        pyrunc.spec.check_resources
         pyrunc.spec.fields pyrunc.spec.load pyrunc.spec.merge pyrunc.spec.model
         pyrunc.spec.model_linux pyrunc.spec.model_resources
     """,
