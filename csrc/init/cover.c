@@ -109,7 +109,7 @@ STEP(mask_path)
     if (done == 0) { /* what is there now must be the cover, not what a race left beneath */
         target = open_in(reg(s->base), TEXT(s, path), O_PATH, 0);
         if (target < 0 || same_file(target, cover) != 1)
-            done = refuse(PR_WHY_NOT_NULL, 0);
+            done = refuse(PR_WHY_NOT_COVERED, 0);
         if (target >= 0)
             close(target);
     }

@@ -65,6 +65,7 @@ int open_in(int base, const char *path, uint64_t flags, uint64_t resolve);
 int open_in_root(const char *path, uint64_t flags, uint64_t resolve);
 int open_parent(const char *path, const char **name);
 int reach(const char *path, int directory, mode_t mode);
+int fail_reach(void);
 int is_root(int fd);
 int same_file(int a, int b);
 int is_device(int fd, mode_t kind, unsigned major, unsigned minor);

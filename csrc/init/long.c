@@ -61,7 +61,7 @@ static int by_mount(const struct pr_long_filesystem *s)
     char place[32];
     int tree = -1, target = reach(TEXT(s, target), 1, 0755);
     if (target < 0)
-        return fail(PR_CALL_OPENAT2);
+        return fail_reach();
     if (may_cover(target) == 0 && place_of(target, place, sizeof place) == 0) {
         if (syscall(SYS_mount, TEXT(s, source), place, TEXT(s, fstype), s->flags, TEXT(s, data)) <
             0)

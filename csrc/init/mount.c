@@ -261,15 +261,16 @@ enum { ANYWHERE, PLAIN_DIRECTORY, LISTED_BELOW_PROC, PROCFS_ROOT };
  * otherwise choose where the kernel's files appear (CVE-2019-19921, CVE-2023-27561). */
 static int open_plain_directory(const char *path)
 {
-    int fd = reach(path, 1, 0755);
-    if (fd >= 0) {
-        close(fd);
+    int reached = reach(path, 1, 0755), fd = -1;
+    if (reached >= 0) {
+        close(reached);
         fd = open_in_root(path, O_PATH | O_DIRECTORY | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
     }
-    if (fd < 0)
-        return errno == ELOOP || errno == ENOTDIR ? refuse(PR_WHY_NOT_A_DIRECTORY, 0)
-                                                  : fail(PR_CALL_OPENAT2);
-    return fd;
+    if (fd >= 0)
+        return fd;
+    if (errno == ELOOP || errno == ENOTDIR)
+        return refuse(PR_WHY_NOT_A_DIRECTORY, 0);
+    return reached < 0 ? fail_reach() : fail(PR_CALL_OPENAT2);
 }
 
 /* Only a procfs may land on /proc, and nothing below it but what lxcfs provides
@@ -299,6 +300,17 @@ int may_cover(int target)
     return check_target(-1, target, ANYWHERE);
 }
 
+/* EINVAL is all that move_mount(2) says of a file on a directory, or the other way round; mount(2)
+ * says ENOTDIR, which engines look for. */
+static int why_not_moved(mode_t mode, int target)
+{
+    struct stat st;
+    int error = errno;
+    if (error == EINVAL && fstat(target, &st) == 0 && S_ISDIR(st.st_mode) != S_ISDIR(mode))
+        return ENOTDIR;
+    return error;
+}
+
 STEP(attach)
 {
     struct stat st;
@@ -315,13 +327,13 @@ STEP(attach)
     } else {
         target = reach(path, S_ISDIR(st.st_mode), 0755);
         if (target < 0)
-            fail(PR_CALL_OPENAT2);
+            fail_reach();
     }
     if (target < 0)
         return -1;
     int done = check_target(mount, target, s->rule);
     if (done == 0 && move_onto(mount, target) < 0)
-        done = fail(PR_CALL_MOVE_MOUNT);
+        done = fail_with(PR_CALL_MOVE_MOUNT, why_not_moved(st.st_mode, target), 0);
     close(target);
     return done;
 }

@@ -19,6 +19,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+/* What failed in `reach`, which does more than look. */
+static enum pr_call failed = PR_CALL_OPENAT2;
+
 enum { MAX_LINKS = 40, MAX_RACES = 1000 };
 
 /* EAGAIN: a rename raced with the walk of "..", and the kernel could not vouch for the result. */
@@ -88,7 +91,9 @@ static int make_component(char *work, size_t at, int directory, mode_t mode)
     if (parent >= 0) {
         if (rest || directory) {
             made = mkdirat(parent, name, rest ? 0755 : mode);
+            failed = PR_CALL_MKDIR;
         } else {
+            failed = PR_CALL_OPEN;
             made = openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0644);
             if (made >= 0)
                 made = close(made);
@@ -116,6 +121,7 @@ static int make_component(char *work, size_t at, int directory, mode_t mode)
  */
 int reach(const char *path, int directory, mode_t mode)
 {
+    failed = PR_CALL_OPENAT2;
     int fd = open_in_root(path, O_PATH, 0);
     if (fd >= 0 || errno != ENOENT)
         return fd;
@@ -133,6 +139,7 @@ int reach(const char *path, int directory, mode_t mode)
         work[at] = 0;
         fd = open_in_root(work, O_PATH, 0);
         work[at] = rest;
+        failed = PR_CALL_OPENAT2;
         if (fd >= 0) {
             close(fd);
             continue;
@@ -149,7 +156,13 @@ int reach(const char *path, int directory, mode_t mode)
         if (made > 0)
             at = 0;
     }
+    failed = PR_CALL_OPENAT2;
     return open_in_root(work, O_PATH, 0);
+}
+
+int fail_reach(void)
+{
+    return fail(failed);
 }
 
 /* By the mount as well: a bind mount of the root at another place is not the root. -1 where the

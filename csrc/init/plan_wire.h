@@ -130,7 +130,8 @@ enum pr_reason {
     PR_WHY_HOOK_SIGNAL = 12,
     PR_WHY_HOOK_TIMEOUT = 13,
     PR_WHY_TOO_MANY_LINKS = 14,
-    PR_WHY_NO_LOADER = 15,
+    PR_WHY_NOT_COVERED = 15,
+    PR_WHY_NO_LOADER = 16,
 };
 
 enum pr_op {

@@ -204,7 +204,7 @@ class Child:
                 from pyrunc.lifecycle.wording import exception_for
 
                 _close(fd)
-                raise exception_for(report, self.plan.steps[report.step], self._drain())
+                raise exception_for(report, self.plan.steps, self._drain())
             if not self._expected or report.kind != self._expected[0]:
                 _close(fd)
                 raise PyruncError(f"pyrunc-init asks for what is not its part: {report.kind}")

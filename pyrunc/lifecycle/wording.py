@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pyrunc.plan.steps import Step
 
 _SCHED_DEADLINE = 6
+_NODEV = errno.ENODEV
 # Step class -> (what was done, which of its fields it was done to).
 _VERBS: dict[str, tuple[str, str]] = {
     "join_cgroups": ("join the cgroup", ""),
@@ -32,6 +33,7 @@ _VERBS: dict[str, tuple[str, str]] = {
     "open_inside": ("open mount source", "path"),
     "attach_root": ("attach the root filesystem", ""),
     "private_parent": ("make private the mount below", "path"),
+    "open_procfs": ("make a procfs", ""),
     "make_filesystem": ("make filesystem", "fstype"),
     "long_filesystem": ("make filesystem", "fstype"),
     "mount_attributes": ("set mount attributes", ""),
@@ -74,6 +76,7 @@ _REASONS = {
     "not_procfs": "cannot be mounted because it is not of type proc",
     "on_rootfs": "a mount cannot cover the root filesystem: no path would lead to it",
     "wrong_device": "a file stands there that is not this device",
+    "not_covered": "something else covers it by now",
     "not_null": "the container's /dev/null is not the null device",
     "not_devpts": "/dev/pts/ptmx is not that of a devpts",
     "locked_flags": "cannot clear locked flags",
@@ -81,14 +84,17 @@ _REASONS = {
 }
 
 
-def exception_for(report: Report, step: Step, hook_output: bytes) -> PyruncError:
+def exception_for(report: Report, plan: tuple[Step, ...], hook_output: bytes) -> PyruncError:
     """The exception for a failed step.
 
     Args:
         report: what pyrunc-init sent.
-        step: the step of the plan that it names.
+        plan: the steps, one of which it names.
         hook_output: what the hooks inside have printed so far.
     """
+    step = plan[report.step]
+    if report.call == "mmap":  # before the first step
+        return StartError("load the plan", report.call, report.errno)
     if isinstance(step, steps.FindProgram):
         return _program(step.args[0], report)
     if isinstance(step, steps.RunHook):
@@ -97,6 +103,10 @@ def exception_for(report: Report, step: Step, hook_output: bytes) -> PyruncError
         return _directory(step, report)
     verb, field = _VERBS.get(step.NAME, (step.NAME.replace("_", " "), ""))
     thing = str(getattr(step, field)) if field else ""
+    if isinstance(step, steps.ReadOnlyPath | steps.MaskPath):
+        thing = _mount_point(plan, step.base) + thing
+    if report.reason == "bad_plan":
+        verb, thing = "load the plan", ""
     if report.reason != "none":
         text = _REASONS.get(report.reason, report.reason)
         return _start_error(f'{verb} "{thing}": {text}' if thing else f"{verb}: {text}", step)
@@ -104,14 +114,52 @@ def exception_for(report: Report, step: Step, hook_output: bytes) -> PyruncError
         option = _option(step, report.value)
         thing = f"{thing} with the option {option}" if option else thing
     error = StartError(verb, report.call, report.errno, thing, pointer=step.pointer)
-    if isinstance(step, steps.Scheduler) and report.errno == errno.EPERM:
-        error.hint = _deadline_hint(step)
-    if isinstance(step, steps.OpenTree | steps.OpenInside):
-        # The words that engines look for when a bind source is missing.
-        error.message = f'error mounting "{step.path}": stat {step.path}: ' + errno_text(
-            report.errno
-        )
+    _improve(error, report, plan, step)
     return error
+
+
+def _improve(error: StartError, report: Report, plan: tuple[Step, ...], step: Step) -> None:
+    """What the kernel's errno leaves out: the other path, the other property."""
+    number = report.errno
+    if isinstance(step, steps.Scheduler) and number == errno.EPERM:
+        error.hint = _deadline_hint(step)
+    elif isinstance(step, steps.OpenTree | steps.OpenInside):
+        # The words that engines look for when a bind source is missing.
+        text = errno_text(number)
+        error.message = f'error mounting "{step.path}": stat {step.path}: {text}'
+    elif isinstance(step, steps.Attach) and number == errno.ENOTDIR:
+        # "not a directory" is what Docker's own hint to the user depends on.
+        source = _source(plan, step)
+        error.message = (
+            f'error mounting "{source}" to rootfs at "{step.target}": {errno_text(number)}'
+        )
+        error.hint = "one is a directory and the other is none"
+    elif isinstance(step, steps.MakeFilesystem) and (report.call, number) == ("fsopen", _NODEV):
+        if step.source and step.source.startswith("/"):
+            error.hint = f'{error.hint}; a bind mount needs the option "bind" or "rbind"'
+    elif isinstance(step, steps.BecomeRoot) and number == errno.EINVAL:
+        kind = "gid" if report.call == "setresgid" else "uid"
+        error.message = f"{error.step}: {kind} 0 of the container is not mapped"
+        error.pointer = f"/linux/{kind}Mappings"
+        error.hint = 'an entry with "containerID": 0 is needed'
+
+
+def _mount_point(plan: tuple[Step, ...], register: int) -> str:
+    """Where the filesystem behind a register has been mounted; "" for the root itself."""
+    for step in plan:
+        if isinstance(step, steps.Attach) and step.mount == register:
+            return step.target
+    return ""
+
+
+def _source(plan: tuple[Step, ...], wanted: Step) -> str:
+    for step in plan:
+        if isinstance(step, steps.OpenTree | steps.OpenInside) and step.pointer == wanted.pointer:
+            return step.path
+        made = isinstance(step, steps.MakeFilesystem | steps.LongFilesystem)
+        if made and step.pointer == wanted.pointer:
+            return str(step.__dict__["source"] or step.__dict__["fstype"])
+    return wanted.pointer
 
 
 def _start_error(message: str, step: Step) -> StartError:

@@ -29,7 +29,7 @@ _LINKS = (
     ("/dev/stderr", "/proc/self/fd/2"),
 )
 _KINDS = {"c": k.S_IFCHR, "u": k.S_IFCHR, "b": k.S_IFBLK, "p": k.S_IFIFO}
-_PERMISSIONS = 0o777
+_PERMISSIONS = 0o7777
 
 
 def compile_devices(ctx: Context) -> list[Step]:

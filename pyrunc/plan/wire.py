@@ -81,5 +81,6 @@ REASONS = (
     "hook_signal",  # a hook was killed by a signal (value)
     "hook_timeout",  # a hook ran past its time-out
     "too_many_links",
+    "not_covered",  # what is at a masked path is not the mask
     "no_loader",  # a program names a loader or an interpreter that is not there (text)
 )

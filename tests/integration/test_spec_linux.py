@@ -132,6 +132,8 @@ DEVICES = [
     ({"path": "/dev/u", "type": "u", "major": 1, "minor": 3}, "character special file 666 1:3 0:0"),
     ({"path": "/dev/b", "type": "b", "major": 7, "minor": 9, "uid": 5, "gid": 6},
      "block special file 666 7:9 5:6"),
+    ({"path": "/dev/s", "type": "c", "major": 10, "minor": 229, "fileMode": 0o1232},
+     "character special file 1232 a:e5 0:0"),
     ({"path": "/dev/p", "type": "p", "fileMode": 0o4622, "uid": 7}, "fifo 622 0:0 7:0"),
     ({"path": "/new/dir/x", "type": "c", "major": 1, "minor": 5},
      "character special file 666 1:5 0:0"),

@@ -293,7 +293,8 @@ def test_stdio_belongs_to_the_user(runtime, bundle):
 @pytest.mark.parametrize("ambient", [True, False])
 def test_who_may_execute_is_asked_with_the_effective_capabilities(runtime, bundle, ambient):
     """access(2) forgets the capabilities of who is not root; execve(2) does not."""
-    program = bundle.rootfs / "bin" / "mine"
+    program = bundle.rootfs / "mine" / "busybox"
+    program.parent.mkdir()
     shutil.copy(bundle.rootfs / "bin" / "busybox", program)
     program.chmod(0o744)
     process = bundle.config["process"]
@@ -301,7 +302,7 @@ def test_who_may_execute_is_asked_with_the_effective_capabilities(runtime, bundl
     names = ["CAP_DAC_OVERRIDE"] if ambient else []
     kinds = ("bounding", "permitted", "effective", "inheritable", "ambient")
     process["capabilities"] = dict.fromkeys(kinds, names)
-    done = runtime.run(bundle.args("/bin/mine", "echo", "hello"))
+    done = runtime.run(bundle.args("/mine/busybox", "echo", "hello"))
     if ambient:
         assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
     else:
