@@ -112,6 +112,7 @@ enum pr_call {
     PR_CALL_CHROOT = 54,
     PR_CALL_SCHED_SETAFFINITY = 55,
     PR_CALL_MOUNT = 56,
+    PR_CALL_SIGACTION = 57,
 };
 
 enum pr_reason {
@@ -293,6 +294,7 @@ struct pr_become_root {
 
 struct pr_new_session {
     struct pr_step step;
+    uint64_t ending;
 };
 
 struct pr_session_keyring {
@@ -585,7 +587,7 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_UNSHARE] = "u",
     [PR_OP_FORK] = "",
     [PR_OP_BECOME_ROOT] = "u",
-    [PR_OP_NEW_SESSION] = "",
+    [PR_OP_NEW_SESSION] = "u",
     [PR_OP_SESSION_KEYRING] = "su",
     [PR_OP_LOOPBACK_UP] = "",
     [PR_OP_PROPAGATION] = "ruuu",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pyrunc.spec.model import Spec
 
 _SIGKILL = 9
+# INT, QUIT and TERM: engines wait for their time-out before they kill what did not end.
+_ENDING = 1 << 2 | 1 << 3 | 1 << 15
 
 
 def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
@@ -128,7 +130,7 @@ def _enter(ctx: Context) -> list[Step]:
         made += [_root_source(ctx), *mounts.early_sources(ctx)]
     made += namespaces.enter(ctx)
     # After the namespaces, so that setsid happens in the process that stays.
-    made.append(steps.NewSession())
+    made.append(steps.NewSession(ending=_ENDING))
     if process.needs_procfs(ctx):
         # In its pid namespace, and while the host's procfs is visible: in a user namespace the
         # kernel allows a new one only beside a fully visible one.

@@ -84,7 +84,13 @@ class BecomeRoot(Step):
 
 
 class NewSession(Step):
-    """Leave the caller's session: its terminal is not ours (TIOCSTI, CVE-2016-10124)."""
+    """Leave the caller's session: its terminal is not ours (TIOCSTI, CVE-2016-10124).
+
+    Until its program runs the process ends by the signals in `ending` (1 << number): as pid 1 it
+    has the kernel's protection from whatever it has no handler for.
+    """
+
+    ending: Number
 
 
 class SessionKeyring(Step):
