@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
-#include <linux/stat.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -163,18 +162,6 @@ int reach(const char *path, int directory, mode_t mode)
 int fail_reach(void)
 {
     return fail(failed);
-}
-
-/* By the mount as well: a bind mount of the root at another place is not the root. -1 where the
- * kernel does not say. */
-int is_root(int fd)
-{
-    struct statx a, b;
-    unsigned wanted = STATX_MNT_ID | STATX_INO;
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, wanted, &a) < 0 ||
-        syscall(SYS_statx, reg(PR_REG_ROOT), "", AT_EMPTY_PATH, wanted, &b) < 0)
-        return -1;
-    return a.stx_mnt_id == b.stx_mnt_id && a.stx_ino == b.stx_ino;
 }
 
 /* 1, 0, or -1 where the kernel does not say: never "another file". */
