@@ -102,6 +102,14 @@ def _check_capabilities(capabilities: Capabilities, base: str, warnings: list[st
         if capability not in _KNOWN_CAPABILITIES:
             # A capability that cannot be granted is no failure: runtime.md, config.md.
             warnings.append(f'{base}: unknown capability "{capability}" ignored')
+    # Without these the kernel refuses to raise it (capabilities(7)), and peers go on as well.
+    raisable = set(capabilities.permitted) & set(capabilities.inheritable)
+    lost = [name for name in capabilities.ambient if name in CAPABILITIES and name not in raisable]
+    if lost:
+        warnings.append(
+            f"{base}/ambient: cannot be raised, being not both permitted and inheritable:"
+            f" {', '.join(dict.fromkeys(lost))}"
+        )
 
 
 def _check_rlimits(rlimits: tuple[Rlimit, ...], base: str) -> None:

@@ -130,3 +130,16 @@ def test_the_callers_groups_can_be_kept(runtime, bundle):
     runtime("start", name)
     assert runtime("exec", name, "/bin/id", "-G").stdout == "0 1234 2345\n"
     assert runtime("exec", "-g", "9", name, "/bin/id", "-G").stdout == "0 1234 2345\n"
+
+
+def test_a_cpuset_as_the_reason_of_a_refused_deadline(runtime, bundle):
+    if os.sysconf("SC_NPROCESSORS_ONLN") < 2:
+        pytest.skip("needs two processors")
+    second = 1_000_000_000
+    bundle.config["process"]["scheduler"] = {
+        "policy": "SCHED_DEADLINE", "runtime": second // 100, "deadline": second, "period": second,
+    }  # fmt: skip
+    bundle.config["linux"]["resources"]["cpu"] = {"cpus": "0", "mems": "0"}
+    text = refused(runtime, bundle)
+    assert "sched_setattr: operation not permitted" in text
+    assert "does a cpuset leave some out (linux.resources.cpu.cpus)?" in text
