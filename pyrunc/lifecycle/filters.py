@@ -7,6 +7,7 @@ compiled is kept below the state root, under a hash of all that it was made from
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pyrunc
@@ -156,16 +157,26 @@ def hand_over(spec: Spec, state: dict[str, Any], pid: int, fd: int) -> None:
     }
     agent = socket(AF_UNIX, SOCK_STREAM)
     agent.settimeout(_SEND_SECONDS)
+    text = jsontext.dumps(document).encode()
+    call = "connect"
     try:
         agent.connect(path)
-        text = jsontext.dumps(document).encode()
+        call = "sendmsg"
         # The descriptor goes with the first part only; the end of the connection ends the text.
         rights = [(1, 1, fd.to_bytes(4, "little" if _is_little() else "big"))]
-        sent = agent.sendmsg([text], rights)
-        agent.sendall(text[sent:])
+        text = text[agent.sendmsg([text], rights) :]
+        call = "send"
+        if text:
+            agent.sendall(text)
     except OSError as error:
+        # It has taken the descriptor, and closed without reading the rest: what it wants to know
+        # is its own affair, as long as somebody answers the filter.
+        if call == "send" and error.errno in (errno.EPIPE, errno.ECONNRESET):
+            return
+        # A time-out of ours has no errno.
+        number = error.errno or errno.ETIMEDOUT
         raise KernelError(
-            "send the seccomp listener to", "connect", error.errno or 0, path,
+            "send the seccomp listener to", call, number, path,
             pointer="/linux/seccomp/listenerPath",
         ) from None  # fmt: skip
     finally:

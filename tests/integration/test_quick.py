@@ -114,7 +114,7 @@ def test_pause_and_resume(runtime, bundle, quick, tmp_path):
 
 def test_who_is_busy_is_left_to_python(runtime, created, quick):
     """It waits for the lock, which the launcher does not."""
-    # By another process: nobody waits for a lock of who waits for it (test_hooks_that_act.py).
+    # By another process: nobody waits for a lock of who waits for it (test_spec_hooks.py).
     holder = [
         "flock",
         str(runtime.root / created),

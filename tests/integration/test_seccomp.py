@@ -15,7 +15,7 @@ import subprocess
 import threading
 
 import pytest
-from support import said
+from support import SLOW, said
 
 PROFILE = "/usr/share/containers/seccomp.json"
 # struct seccomp_notif and struct seccomp_notif_resp, <linux/seccomp.h>.
@@ -83,6 +83,51 @@ def test_an_agent_answers(runtime, bundle, tmp_path, confined, annotated):
     assert document["state"]["id"] == runtime.ids[-1]
     assert document["state"]["pid"] == document["pid"] > 0
     assert len(agent.served) == 1
+
+
+@pytest.mark.parametrize("size", [10, 300_000])
+def test_an_agent_that_closes_after_one_message(runtime, bundle, tmp_path, size):
+    """It has the descriptor then; what it does not want to read is not an error."""
+
+    class Hasty(Agent):
+        def serve(self) -> None:
+            connection, _ = self.socket.accept()
+            fds = array.array("i")
+            _, control, _, _ = connection.recvmsg(16, 64)
+            connection.close()
+            self.socket.close()
+            for _, _, data in control:
+                fds.frombytes(data)
+            self.served += fds
+
+    for count in range(5):
+        agent = Hasty(tmp_path / f"agent{count}", errno.ENOTBLK)
+        bundle.config["linux"]["seccomp"] = {
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"}],
+            "listenerPath": str(tmp_path / f"agent{count}"),
+            "listenerMetadata": "x" * size,
+        }
+        bundle.write()
+        runtime.create(bundle)
+        agent.thread.join(10 * SLOW)
+        assert len(agent.served) == 1
+        os.close(agent.served[0])
+
+
+def test_an_agent_that_hears_nothing(runtime, bundle, tmp_path):
+    """A socket nobody listens to: the call that failed is named."""
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "agent"))
+        bundle.config["linux"]["seccomp"] = {
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
+            "listenerPath": str(tmp_path / "agent"),
+        }
+        bundle.write()
+        done = runtime("create", "-b", str(bundle.path), runtime.new_id(), check=False)
+    assert done.returncode == 1
+    assert "connect: connection refused" in done.stderr
 
 
 def test_an_annotation_without_a_rule_to_tell_of(runtime, bundle, tmp_path):
