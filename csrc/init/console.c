@@ -29,7 +29,7 @@ static int open_master(void)
     int fd = open_in_root("/dev/pts/ptmx", O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
     if (fd < 0)
         return fail(PR_CALL_OPENAT2);
-    int right = fs_magic(fd) == DEVPTS_SUPER_MAGIC && is_device(fd, S_IFCHR, 5, 2) &&
+    int right = is_on(fd, DEVPTS_SUPER_MAGIC) == 1 && is_device(fd, S_IFCHR, 5, 2) &&
                 fstat(fd, &st) == 0 && st.st_ino == PTMX_INODE;
     close(fd);
     if (!right)
@@ -37,7 +37,7 @@ static int open_master(void)
     fd = open_in_root("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
     if (fd < 0)
         return fail(PR_CALL_OPENAT2);
-    if (fs_magic(fd) != DEVPTS_SUPER_MAGIC) {
+    if (is_on(fd, DEVPTS_SUPER_MAGIC) != 1) {
         close(fd);
         return refuse(PR_WHY_NOT_DEVPTS, 0);
     }

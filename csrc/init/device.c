@@ -15,7 +15,7 @@ STEP(make_directory)
 {
     int fd = reach(TEXT(s, path), 1, (mode_t)s->mode);
     if (fd < 0)
-        return fail(PR_CALL_MKDIR);
+        return fail_reach();
     close(fd);
     return 0;
 }
@@ -25,7 +25,7 @@ static int reach_parent(const char *path, const char **name)
 {
     int parent = open_parent(path, name);
     if (parent >= 0 || errno != ENOENT)
-        return parent;
+        return parent; /* the call that fail_reach names unless another has failed */
     char directory[4096];
     size_t length = (size_t)(*name - path) - 1;
     if (length >= sizeof directory) {
@@ -68,7 +68,7 @@ STEP(make_file)
 {
     int fd = reach(TEXT(s, path), 0, 0644);
     if (fd < 0)
-        return fail(PR_CALL_OPENAT2);
+        return fail_reach();
     close(fd);
     return 0;
 }
@@ -78,7 +78,7 @@ STEP(make_node)
     const char *name;
     int parent = reach_parent(TEXT(s, path), &name);
     if (parent < 0)
-        return fail(PR_CALL_OPENAT2);
+        return fail_reach();
     dev_t device = makedev((unsigned)s->major, (unsigned)s->minor);
     int made = mknodat(parent, name, (mode_t)s->kind | ((mode_t)s->mode & 07777), device) == 0;
     int done;
@@ -97,10 +97,13 @@ STEP(symlink)
     int done = 0;
     int parent = reach_parent(TEXT(s, path), &name);
     if (parent < 0)
-        return fail(PR_CALL_OPENAT2);
-    if (s->replace && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        !S_ISDIR(st.st_mode) && unlinkat(parent, name, 0) < 0)
+        return fail_reach();
+    if (s->replace && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (errno != ENOENT)
+            done = fail(PR_CALL_STAT);
+    } else if (s->replace && !S_ISDIR(st.st_mode) && unlinkat(parent, name, 0) < 0) {
         done = fail(PR_CALL_UNLINK);
+    }
     if (done == 0 && symlinkat(TEXT(s, target), parent, name) < 0 && errno != EEXIST)
         done = fail(PR_CALL_SYMLINK);
     close(parent);
@@ -112,7 +115,10 @@ STEP(null_stdio)
 {
     (void)s;
     int null = -1;
+    struct stat st;
     for (int fd = 0; fd <= 2; fd++) {
+        if (fstat(fd, &st) < 0 && errno != EBADF)
+            return fail(PR_CALL_STAT);
         if (!is_device(fd, S_IFCHR, 1, 3))
             continue;
         if (null < 0) {

@@ -69,6 +69,22 @@ static int await_hook(pid_t pid, uint64_t timeout)
     return WEXITSTATUS(status) ? refuse(PR_WHY_HOOK_STATUS, WEXITSTATUS(status)) : 0;
 }
 
+/* A startContainer hook: what it has printed is on that stderr, too. */
+static void say_why(const struct pr_run_hook *s)
+{
+    const char *name = TEXT(s, name), *path = TEXT(s, path);
+    const char *prefix = "error running";
+    int number = (int)s->index, value = init.report.value;
+    if (init.report.why == PR_WHY_HOOK_STATUS)
+        say("%s %s hook #%d: %s: exit status %d", prefix, name, number, path, value);
+    else if (init.report.why == PR_WHY_HOOK_SIGNAL)
+        say("%s %s hook #%d: %s: signal %d", prefix, name, number, path, value);
+    else if (init.report.why == PR_WHY_HOOK_TIMEOUT)
+        say("%s %s hook #%d: %s: ran past its timeout of %ds", prefix, name, number, path, value);
+    else
+        say("%s %s hook #%d: %s: %s", prefix, name, number, path, strerror(init.report.err));
+}
+
 STEP(run_hook)
 {
     volatile int error = 0; /* written by the child, which shares our memory until it execs */
@@ -89,5 +105,9 @@ STEP(run_hook)
     if (pid < 0)
         return fail(PR_CALL_FORK);
     int done = await_hook(pid, s->timeout);
-    return error ? fail_with(PR_CALL_EXECVE, error, 0) : done;
+    if (error)
+        done = fail_with(PR_CALL_EXECVE, error, 0);
+    if (done < 0 && reg(PR_REG_SYNC) < 0)
+        say_why(s);
+    return done;
 }

@@ -68,18 +68,32 @@ STEP(seccomp)
     return 0;
 }
 
-/* EINVAL: past the last capability that this kernel knows. EPERM: an unprivileged caller, whose
- * bounding set grants nothing anyway. */
+/* Whether the kernel would let us: CAP_SETPCAP is effective. 1 also where it cannot be told. */
+static int may_drop(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    if (syscall(SYS_capget, &header, data) < 0)
+        return 1;
+    return data[0].effective >> CAP_SETPCAP & 1;
+}
+
+/*
+ * A set-user-ID program has what is left in here, so an errno is not taken for a reason: a filter
+ * that is in force can answer with any. That this kernel does not know a capability is known from
+ * before. Without CAP_SETPCAP there is nothing to drop it with, as with runc.
+ */
 STEP(drop_bounding)
 {
-    for (unsigned cap = 0; cap < 64; cap++) {
-        if (s->keep >> cap & 1)
+    for (int cap = 0; cap <= init.last_capability; cap++) {
+        if (s->keep >> cap & 1 || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
             continue;
-        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+        int error = errno;
+        if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 0)
             continue;
-        if (errno == EINVAL)
+        if (error == EPERM && !may_drop())
             return 0;
-        return errno == EPERM ? 0 : fail(PR_CALL_PRCTL);
+        return fail_with(PR_CALL_PRCTL, error, 0);
     }
     return 0;
 }
@@ -108,22 +122,20 @@ STEP(chown_stdio)
  * The working directory is changed to as the runtime's user, so that a directory which only root
  * can reach works, and again as the container's user where that was refused. What getcwd then
  * says must be a path from the root: "(unreachable)" is a directory of the host that a leaked
- * descriptor led to (CVE-2024-21626).
+ * descriptor led to (CVE-2024-21626). It is asked once, the first time before any filter.
  */
 STEP(change_directory)
 {
-    static int refused;
+    static int done;
     char where[PATH_MAX];
-    if (!s->final || refused) {
-        refused = 0;
-        if (chdir(TEXT(s, path)) < 0) {
-            if (s->final || (errno != EACCES && errno != EPERM))
-                return fail(PR_CALL_CHDIR);
-            refused = 1;
-        }
-    }
-    if (!s->final)
+    if (done)
         return 0;
+    if (chdir(TEXT(s, path)) < 0) {
+        if (s->final || (errno != EACCES && errno != EPERM))
+            return fail(PR_CALL_CHDIR);
+        return 0;
+    }
+    done = 1;
     if (syscall(SYS_getcwd, where, sizeof where) < 0)
         return errno == ENOENT ? refuse(PR_WHY_CWD_OUTSIDE, 0) : fail(PR_CALL_GETCWD);
     return where[0] == '/' ? 0 : refuse(PR_WHY_CWD_OUTSIDE, 0);

@@ -27,15 +27,19 @@ struct pr_message {
     int32_t value; /* exit status, option index, pid: as the kind and reason say */
 };
 
+enum { EXIT_NOT_STARTED = 255 };
+
 struct init {
     struct plan plan;
     int *registers;
     uint32_t index; /* of the running step */
+    int last_capability;
     struct pr_message report;
     char **environment;
     char **arguments;
     char program[4096];
-    char **arena; /* pointers for string lists, sized by the plan's header */
+    char text[PR_MAX_TEXT]; /* the name of a loader, for the message that there is none */
+    char **arena;           /* pointers for string lists, sized by the plan's header */
     size_t arena_left;
 };
 
@@ -49,6 +53,7 @@ int send_message(enum pr_message_kind kind, int value, int fd);
 int send_with_descriptor(int socket, const void *data, size_t size, int fd);
 int await_go(void);
 _Noreturn void die(void);
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* registers and the plan's strings */
 int reg(uint64_t index);
@@ -60,9 +65,23 @@ int open_in(int base, const char *path, uint64_t flags, uint64_t resolve);
 int open_in_root(const char *path, uint64_t flags, uint64_t resolve);
 int open_parent(const char *path, const char **name);
 int reach(const char *path, int directory, mode_t mode);
+int fail_reach(void);
+int is_root(int fd);
 int same_file(int a, int b);
 int is_device(int fd, mode_t kind, unsigned major, unsigned minor);
-uint64_t fs_magic(int fd);
+int is_on(int fd, uint64_t magic);
+
+/* mount.c */
+struct mount_attr;
+int set_attributes(int mount, struct mount_attr *attr, int recursive);
+int clone_tree(int fd, int recursive);
+int move_onto(int mount, int target);
+int configure(int context, const char *option, int index);
+int new_filesystem(const char *fstype, const char *source, const char *mode_of, char **options,
+                   unsigned attributes);
+int may_cover(int target);
+
+int lacks_loader(const char *path); /* loader.c */
 
 /* hook.c, exec.c: used by each other */
 void reset_signals(void);
@@ -82,9 +101,12 @@ STEP(session_keyring);
 STEP(loopback_up);
 STEP(propagation);
 STEP(open_tree);
+STEP(open_inside);
 STEP(attach_root);
+STEP(private_parent);
 STEP(open_procfs);
 STEP(make_filesystem);
+STEP(long_filesystem);
 STEP(mount_attributes);
 STEP(attach);
 STEP(make_directory);

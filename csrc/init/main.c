@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,9 +37,12 @@ static const step_function functions[PR_OP_COUNT] = {
     ENTRY(loopback_up, LOOPBACK_UP),
     ENTRY(propagation, PROPAGATION),
     ENTRY(open_tree, OPEN_TREE),
+    ENTRY(open_inside, OPEN_INSIDE),
     ENTRY(attach_root, ATTACH_ROOT),
+    ENTRY(private_parent, PRIVATE_PARENT),
     ENTRY(open_procfs, OPEN_PROCFS),
     ENTRY(make_filesystem, MAKE_FILESYSTEM),
+    ENTRY(long_filesystem, LONG_FILESYSTEM),
     ENTRY(mount_attributes, MOUNT_ATTRIBUTES),
     ENTRY(attach, ATTACH),
     ENTRY(make_directory, MAKE_DIRECTORY),
@@ -135,7 +140,7 @@ static int prepare(void)
     size_t size = ((size_t)h->strings + 2) * sizeof(char *) + h->registers * sizeof(int);
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
-        return -1;
+        return fail(PR_CALL_MMAP);
     init.arena = memory;
     init.registers = (int *)(init.arena + h->strings + 2);
     for (uint32_t i = 0; i < h->registers; i++) {
@@ -145,22 +150,34 @@ static int prepare(void)
     return 0;
 }
 
+/* The last one that this kernel knows, asked before any filter of the container's could lie. */
+static int last_capability(void)
+{
+    int cap = CAP_LAST_CAP;
+    while (cap > 0 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) < 0)
+        cap--;
+    while (cap < 63 && prctl(PR_CAPBSET_READ, cap + 1, 0, 0, 0) >= 0)
+        cap++;
+    return cap > 0 ? cap : 63; /* where it cannot be asked none may be passed over */
+}
+
 static int load(int plan_fd)
 {
     struct stat st;
-    if (fstat(plan_fd, &st) < 0 || st.st_size <= 0)
-        return -1;
+    if (fstat(plan_fd, &st) < 0)
+        return fail(PR_CALL_STAT);
     size_t size = (size_t)st.st_size;
     /* The memfd is sealed against writing, so what is checked is what is run. */
     void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, plan_fd, 0);
-    if (bytes == MAP_FAILED || plan_check(bytes, size, &init.plan) < 0)
-        return -1;
-    if (init.plan.header->registers <= PR_REG_CONSOLE)
-        return -1;
+    if (bytes == MAP_FAILED)
+        return fail(PR_CALL_MMAP);
+    if (plan_check(bytes, size, &init.plan) < 0 || init.plan.header->registers <= PR_REG_CONSOLE)
+        return refuse(PR_WHY_BAD_PLAN, 0);
     const struct pr_step *step = plan_first(&init.plan);
     for (; step; step = plan_next(&init.plan, step))
         if (!known(step->op))
-            return -1;
+            return refuse(PR_WHY_BAD_PLAN, 0);
+    init.last_capability = last_capability();
     return prepare();
 }
 
@@ -177,7 +194,8 @@ int main(int argc, char **argv)
     if (syscall(SYS_close_range, (unsigned)first, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
         return 1;
     if (load((int)first) < 0) {
-        struct pr_message bad = {.kind = PR_MSG_FAILURE, .why = PR_WHY_BAD_PLAN};
+        struct pr_message bad = init.report;
+        bad.kind = PR_MSG_FAILURE;
         return write((int)first + PR_REG_SYNC, &bad, sizeof bad) < 0 ? 2 : 1;
     }
     const struct pr_step *step = plan_first(&init.plan);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
@@ -28,19 +29,21 @@
 #define MS_SLAVE (1 << 19)
 #endif
 
-static int set_attributes(int mount, struct mount_attr *attr, int recursive)
+enum { PROC_ROOT_INODE = 1 };
+
+int set_attributes(int mount, struct mount_attr *attr, int recursive)
 {
     unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
     return (int)syscall(SYS_mount_setattr, mount, "", flags, attr, sizeof *attr);
 }
 
-static int clone_tree(int fd, int recursive)
+int clone_tree(int fd, int recursive)
 {
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
     return (int)syscall(SYS_open_tree, fd, "", flags | (recursive ? AT_RECURSIVE : 0));
 }
 
-static int move_onto(int mount, int target)
+int move_onto(int mount, int target)
 {
     unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     return (int)syscall(SYS_move_mount, mount, "", target, "", flags);
@@ -68,17 +71,51 @@ STEP(open_tree)
     return 0;
 }
 
+STEP(open_inside)
+{
+    int fd = open_in_root(TEXT(s, path), O_PATH, 0);
+    if (fd < 0)
+        return fail(PR_CALL_OPENAT2);
+    int tree = clone_tree(fd, (int)s->recursive);
+    int done = tree < 0 ? fail(PR_CALL_OPEN_TREE) : 0;
+    close(fd);
+    if (done == 0)
+        set_reg(s->result, tree);
+    return done;
+}
+
+/* Up from the path to the first place where a mount is: EINVAL says that there is none. */
+STEP(private_parent)
+{
+    struct mount_attr attr = {.propagation = MS_PRIVATE};
+    char path[PATH_MAX];
+    size_t length = strlen(TEXT(s, path));
+    if (length >= sizeof path)
+        return fail_with(PR_CALL_MOUNT_SETATTR, ENAMETOOLONG, 0);
+    memcpy(path, TEXT(s, path), length + 1);
+    for (;;) {
+        const char *place = path[0] ? path : "/";
+        if (place[1] == 0 && !s->root)
+            return 0;
+        if (syscall(SYS_mount_setattr, AT_FDCWD, place, 0, &attr, sizeof attr) == 0)
+            return 0;
+        if (errno != EINVAL || place[1] == 0)
+            return fail(PR_CALL_MOUNT_SETATTR);
+        *strrchr(path, '/') = 0;
+    }
+}
+
 STEP(attach_root)
 {
     const char *places[] = {TEXT(s, path), "/"};
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < (s->elsewhere ? 2 : 1); i++)
         if (syscall(SYS_move_mount, reg(PR_REG_ROOT), "", AT_FDCWD, places[i],
                     MOVE_MOUNT_F_EMPTY_PATH) == 0)
             return 0;
     return fail(PR_CALL_MOVE_MOUNT);
 }
 
-static int configure(int context, const char *option, int index)
+int configure(int context, const char *option, int index)
 {
     char key[128];
     const char *equals = strchr(option, '=');
@@ -104,23 +141,21 @@ static int configure_mode(int context, const char *path)
     struct stat st;
     int fd = open_in_root(path, O_PATH | O_DIRECTORY, 0);
     if (fd < 0)
-        return 0;
-    int known = fstat(fd, &st) == 0;
+        return errno == ENOENT ? 0 : fail_with(PR_CALL_OPENAT2, errno, -1);
+    int done = fstat(fd, &st) < 0 ? fail_with(PR_CALL_STAT, errno, -1) : 0;
     close(fd);
-    if (!known)
-        return 0;
+    if (done < 0)
+        return -1;
     snprintf(mode, sizeof mode, "mode=%04o", st.st_mode & 07777);
     return configure(context, mode, -1);
 }
 
-static int configure_all(int context, const struct pr_make_filesystem *s)
+static int configure_all(int context, const char *source, const char *mode_of, char **options)
 {
-    const char *source = TEXT(s, source), *mode_of = TEXT(s, mode_of);
     if (source && syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "source", source, 0) < 0)
         return fail_with(PR_CALL_FSCONFIG, errno, -1);
     if (mode_of && configure_mode(context, mode_of) < 0)
         return -1;
-    char **options = strings(s, s->options);
     for (int i = 0; options[i]; i++)
         if (configure(context, options[i], i) < 0)
             return -1;
@@ -129,21 +164,45 @@ static int configure_all(int context, const struct pr_make_filesystem *s)
     return 0;
 }
 
-STEP(make_filesystem)
+/* A descriptor of the detached mount, or -1. */
+int new_filesystem(const char *fstype, const char *source, const char *mode_of, char **options,
+                   unsigned attributes)
 {
-    int context = (int)syscall(SYS_fsopen, TEXT(s, fstype), FSOPEN_CLOEXEC);
+    int context = (int)syscall(SYS_fsopen, fstype, FSOPEN_CLOEXEC);
     if (context < 0)
         return fail(PR_CALL_FSOPEN);
-    int done = configure_all(context, s);
-    if (done == 0) {
-        long mount = syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, (unsigned)s->attributes);
+    int mount = configure_all(context, source, mode_of, options);
+    if (mount == 0) {
+        mount = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
         if (mount < 0)
-            done = fail(PR_CALL_FSMOUNT);
-        else
-            set_reg(s->result, (int)mount);
+            fail(PR_CALL_FSMOUNT);
     }
     close(context);
-    return done;
+    return mount;
+}
+
+STEP(make_filesystem)
+{
+    int mount = new_filesystem(TEXT(s, fstype), TEXT(s, source), TEXT(s, mode_of),
+                               strings(s, s->options), (unsigned)s->attributes);
+    if (mount < 0)
+        return -1;
+    set_reg(s->result, mount);
+    return 0;
+}
+
+/* Without a pid namespace of its own a user namespace may mount no procfs. The host's own is the
+ * same one, and what a step opens in there may cross no other mount. */
+static int hosts_procfs(const char *path)
+{
+    struct stat st;
+    int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return fail(PR_CALL_OPEN);
+    if (is_on(fd, PROC_SUPER_MAGIC) == 1 && fstat(fd, &st) == 0 && st.st_ino == PROC_ROOT_INODE)
+        return fd;
+    close(fd);
+    return refuse(PR_WHY_NOT_PROCFS, 0);
 }
 
 STEP(open_procfs)
@@ -152,14 +211,21 @@ STEP(open_procfs)
     if (context < 0)
         return fail(PR_CALL_FSOPEN);
     long mount = -1;
+    enum pr_call failed = PR_CALL_FSMOUNT;
     if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
         mount = syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
                         MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    else
+        failed = PR_CALL_FSCONFIG;
     if (mount < 0)
-        fail(PR_CALL_FSMOUNT);
+        fail(failed);
     close(context);
+    if (mount < 0 && init.report.err == EPERM && s->hosts.offset)
+        mount = hosts_procfs(TEXT(s, hosts));
+    if (mount < 0)
+        return -1;
     set_reg(s->result, (int)mount);
-    return mount < 0 ? -1 : 0;
+    return 0;
 }
 
 /* In a user namespace the flags of a mount from outside are locked: what may not be cleared is
@@ -195,15 +261,16 @@ enum { ANYWHERE, PLAIN_DIRECTORY, LISTED_BELOW_PROC, PROCFS_ROOT };
  * otherwise choose where the kernel's files appear (CVE-2019-19921, CVE-2023-27561). */
 static int open_plain_directory(const char *path)
 {
-    int fd = reach(path, 1, 0755);
-    if (fd >= 0) {
-        close(fd);
+    int reached = reach(path, 1, 0755), fd = -1;
+    if (reached >= 0) {
+        close(reached);
         fd = open_in_root(path, O_PATH | O_DIRECTORY | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
     }
-    if (fd < 0)
-        return errno == ELOOP || errno == ENOTDIR ? refuse(PR_WHY_NOT_A_DIRECTORY, 0)
-                                                  : fail(PR_CALL_OPENAT2);
-    return fd;
+    if (fd >= 0)
+        return fd;
+    if (errno == ELOOP || errno == ENOTDIR)
+        return refuse(PR_WHY_NOT_A_DIRECTORY, 0);
+    return reached < 0 ? fail_reach() : fail(PR_CALL_OPENAT2);
 }
 
 /* Only a procfs may land on /proc, and nothing below it but what lxcfs provides
@@ -211,16 +278,37 @@ static int open_plain_directory(const char *path)
 static int check_target(int mount, int target, uint64_t rule)
 {
     struct stat st;
-    if (same_file(target, reg(PR_REG_ROOT)))
-        return refuse(PR_WHY_ON_ROOTFS, 0);
+    int on_root = same_file(target, reg(PR_REG_ROOT));
+    if (on_root)
+        return on_root < 0 ? fail(PR_CALL_STAT) : refuse(PR_WHY_ON_ROOTFS, 0);
     if (rule == PROCFS_ROOT) {
-        if (fs_magic(mount) != PROC_SUPER_MAGIC || fstat(mount, &st) < 0 || st.st_ino != 1)
+        if (is_on(mount, PROC_SUPER_MAGIC) != 1 || fstat(mount, &st) < 0 ||
+            st.st_ino != PROC_ROOT_INODE)
             return refuse(PR_WHY_NOT_PROCFS, 0);
-    } else if (rule != LISTED_BELOW_PROC && fs_magic(target) == PROC_SUPER_MAGIC) {
-        if (rule == ANYWHERE || fstat(target, &st) < 0 || st.st_ino != 1)
+    } else if (rule != LISTED_BELOW_PROC) {
+        int below = is_on(target, PROC_SUPER_MAGIC);
+        if (below < 0)
+            return fail(PR_CALL_STATFS);
+        if (below && (rule == ANYWHERE || fstat(target, &st) < 0 || st.st_ino != PROC_ROOT_INODE))
             return refuse(PR_WHY_INSIDE_PROC, 0);
     }
     return 0;
+}
+
+int may_cover(int target)
+{
+    return check_target(-1, target, ANYWHERE);
+}
+
+/* EINVAL is all that move_mount(2) says of a file on a directory, or the other way round; mount(2)
+ * says ENOTDIR, which engines look for. */
+static int why_not_moved(mode_t mode, int target)
+{
+    struct stat st;
+    int error = errno;
+    if (error == EINVAL && fstat(target, &st) == 0 && S_ISDIR(st.st_mode) != S_ISDIR(mode))
+        return ENOTDIR;
+    return error;
 }
 
 STEP(attach)
@@ -239,13 +327,13 @@ STEP(attach)
     } else {
         target = reach(path, S_ISDIR(st.st_mode), 0755);
         if (target < 0)
-            fail(PR_CALL_OPENAT2);
+            fail_reach();
     }
     if (target < 0)
         return -1;
     int done = check_target(mount, target, s->rule);
     if (done == 0 && move_onto(mount, target) < 0)
-        done = fail(PR_CALL_MOVE_MOUNT);
+        done = fail_with(PR_CALL_MOVE_MOUNT, why_not_moved(st.st_mode, target), 0);
     close(target);
     return done;
 }
@@ -277,101 +365,8 @@ STEP(pivot)
         return fail(PR_CALL_CHDIR);
     set_reg(PR_REG_OLD_ROOT, -1);
     int now = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (now < 0 || !same_file(now, reg(PR_REG_ROOT)))
+    if (now < 0 || same_file(now, reg(PR_REG_ROOT)) != 1)
         return refuse(PR_WHY_ON_ROOTFS, 0);
     set_reg(PR_REG_ROOT, now);
     return 0;
-}
-
-STEP(read_only_path)
-{
-    struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
-    int done = 0;
-    int target = open_in(reg(s->base), TEXT(s, path), O_PATH, 0);
-    if (target < 0) /* only the absence of the path itself is no error (security R7) */
-        return errno == ENOENT || errno == ENOTDIR ? 0 : fail(PR_CALL_OPENAT2);
-    int tree = clone_tree(target, 1);
-    if (tree < 0)
-        done = fail(PR_CALL_OPEN_TREE);
-    else if (set_attributes(tree, &attr, 0) < 0)
-        done = fail(PR_CALL_MOUNT_SETATTR);
-    else if (move_onto(tree, target) < 0)
-        done = fail(PR_CALL_MOVE_MOUNT);
-    if (tree >= 0)
-        close(tree);
-    close(target);
-    return done;
-}
-
-/* All masked directories share the superblock of one empty tmpfs. The first gets the mount itself
- * and the others clones of it: before Linux 6.15 only what is attached can be cloned. */
-static int empty_directory(void)
-{
-    static int tmpfs = -1;
-    if (tmpfs >= 0) {
-        /* Where the root is shared the first is by now, and its clones would be its peers. */
-        struct mount_attr private = {.propagation = MS_PRIVATE};
-        int tree = clone_tree(tmpfs, 0);
-        if (tree < 0)
-            return fail(PR_CALL_OPEN_TREE);
-        return set_attributes(tree, &private, 0) < 0 ? fail(PR_CALL_MOUNT_SETATTR) : tree;
-    }
-    int context = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
-    if (context < 0)
-        return fail(PR_CALL_FSOPEN);
-    if (configure(context, "nr_blocks=1", 0) < 0 || configure(context, "nr_inodes=1", 1) < 0 ||
-        configure(context, "source=tmpfs", 2) < 0 || configure(context, "ro", 3) < 0)
-        return -1;
-    if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-        return fail(PR_CALL_FSCONFIG);
-    tmpfs = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY);
-    close(context);
-    if (tmpfs < 0)
-        return fail(PR_CALL_FSMOUNT);
-    int same = fcntl(tmpfs, F_DUPFD_CLOEXEC, 0);
-    return same < 0 ? fail(PR_CALL_DUP2) : same;
-}
-
-/* The container's own /dev/null, which the image may have replaced (CVE-2025-31133): whatever it
- * is, it must be the null device, and the descriptor that was checked is the one that is used. */
-static int null_device(void)
-{
-    int fd = open_in_root("/dev/null", O_PATH | O_NOFOLLOW, 0);
-    if (fd < 0)
-        return refuse(PR_WHY_NOT_NULL, errno);
-    if (!is_device(fd, S_IFCHR, 1, 3)) {
-        close(fd);
-        return refuse(PR_WHY_NOT_NULL, 0);
-    }
-    int tree = clone_tree(fd, 0);
-    close(fd);
-    return tree < 0 ? fail(PR_CALL_OPEN_TREE) : tree;
-}
-
-STEP(mask_path)
-{
-    struct stat st;
-    int target = open_in(reg(s->base), TEXT(s, path), O_PATH, 0);
-    if (target < 0)
-        return errno == ENOENT || errno == ENOTDIR ? 0 : fail(PR_CALL_OPENAT2);
-    if (fstat(target, &st) < 0) {
-        close(target);
-        return fail(PR_CALL_STAT);
-    }
-    int cover = S_ISDIR(st.st_mode) ? empty_directory() : null_device();
-    if (cover < 0) {
-        close(target);
-        return -1;
-    }
-    int done = move_onto(cover, target) < 0 ? fail(PR_CALL_MOVE_MOUNT) : 0;
-    close(target);
-    if (done == 0) { /* what is there now must be the cover, not what a race left beneath */
-        target = open_in(reg(s->base), TEXT(s, path), O_PATH, 0);
-        if (target < 0 || !same_file(target, cover))
-            done = refuse(PR_WHY_NOT_NULL, 0);
-        if (target >= 0)
-            close(target);
-    }
-    close(cover);
-    return done;
 }

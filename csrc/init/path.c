@@ -18,6 +18,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+/* What failed in `reach`, which does more than look. */
+static enum pr_call failed = PR_CALL_OPENAT2;
+
 enum { MAX_LINKS = 40, MAX_RACES = 1000 };
 
 /* EAGAIN: a rename raced with the walk of "..", and the kernel could not vouch for the result. */
@@ -87,7 +90,9 @@ static int make_component(char *work, size_t at, int directory, mode_t mode)
     if (parent >= 0) {
         if (rest || directory) {
             made = mkdirat(parent, name, rest ? 0755 : mode);
+            failed = PR_CALL_MKDIR;
         } else {
+            failed = PR_CALL_OPEN;
             made = openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0644);
             if (made >= 0)
                 made = close(made);
@@ -115,6 +120,7 @@ static int make_component(char *work, size_t at, int directory, mode_t mode)
  */
 int reach(const char *path, int directory, mode_t mode)
 {
+    failed = PR_CALL_OPENAT2;
     int fd = open_in_root(path, O_PATH, 0);
     if (fd >= 0 || errno != ENOENT)
         return fd;
@@ -132,6 +138,7 @@ int reach(const char *path, int directory, mode_t mode)
         work[at] = 0;
         fd = open_in_root(work, O_PATH, 0);
         work[at] = rest;
+        failed = PR_CALL_OPENAT2;
         if (fd >= 0) {
             close(fd);
             continue;
@@ -148,14 +155,21 @@ int reach(const char *path, int directory, mode_t mode)
         if (made > 0)
             at = 0;
     }
+    failed = PR_CALL_OPENAT2;
     return open_in_root(work, O_PATH, 0);
 }
 
+int fail_reach(void)
+{
+    return fail(failed);
+}
+
+/* 1, 0, or -1 where the kernel does not say: never "another file". */
 int same_file(int a, int b)
 {
     struct stat sa, sb;
     if (fstat(a, &sa) < 0 || fstat(b, &sb) < 0)
-        return 0;
+        return -1;
     return sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
@@ -168,8 +182,9 @@ int is_device(int fd, mode_t kind, unsigned major, unsigned minor)
     return st.st_rdev == makedev(major, minor);
 }
 
-uint64_t fs_magic(int fd)
+/* Whether it is on a filesystem of that kind; -1 where the kernel does not say. */
+int is_on(int fd, uint64_t magic)
 {
     struct statfs fs;
-    return fstatfs(fd, &fs) < 0 ? 0 : (uint64_t)fs.f_type;
+    return fstatfs(fd, &fs) < 0 ? -1 : (uint64_t)fs.f_type == magic;
 }

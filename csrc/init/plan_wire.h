@@ -11,6 +11,7 @@
 #define PR_MAX_BYTES 8388608u
 #define PR_MAX_STEPS 65536u
 #define PR_MAX_REGISTERS 16384u
+#define PR_MAX_TEXT 256u
 #define PR_GO 'G'
 
 struct pr_header {
@@ -110,6 +111,8 @@ enum pr_call {
     PR_CALL_SET_MEMPOLICY = 53,
     PR_CALL_CHROOT = 54,
     PR_CALL_SCHED_SETAFFINITY = 55,
+    PR_CALL_MOUNT = 56,
+    PR_CALL_SIGACTION = 57,
 };
 
 enum pr_reason {
@@ -128,68 +131,123 @@ enum pr_reason {
     PR_WHY_HOOK_SIGNAL = 12,
     PR_WHY_HOOK_TIMEOUT = 13,
     PR_WHY_TOO_MANY_LINKS = 14,
+    PR_WHY_NOT_COVERED = 15,
+    PR_WHY_NO_LOADER = 16,
 };
 
 enum pr_op {
     PR_OP_NONE = 0,
-    PR_OP_PARENT_DEATH = 1,
-    PR_OP_DUMPABLE = 2,
-    PR_OP_SYNC = 3,
-    PR_OP_JOIN_CGROUPS = 4,
-    PR_OP_JOIN_NAMESPACE = 5,
-    PR_OP_UNSHARE = 6,
-    PR_OP_FORK = 7,
-    PR_OP_BECOME_ROOT = 8,
-    PR_OP_NEW_SESSION = 9,
-    PR_OP_SESSION_KEYRING = 10,
-    PR_OP_LOOPBACK_UP = 11,
-    PR_OP_PROPAGATION = 12,
-    PR_OP_OPEN_TREE = 13,
-    PR_OP_ATTACH_ROOT = 14,
-    PR_OP_OPEN_PROCFS = 15,
-    PR_OP_MAKE_FILESYSTEM = 16,
-    PR_OP_MOUNT_ATTRIBUTES = 17,
-    PR_OP_ATTACH = 18,
-    PR_OP_MAKE_DIRECTORY = 19,
-    PR_OP_MAKE_FILE = 20,
-    PR_OP_MAKE_NODE = 21,
-    PR_OP_SYMLINK = 22,
-    PR_OP_PIVOT = 23,
-    PR_OP_OPEN_ROOT = 24,
-    PR_OP_CHANGE_ROOT = 25,
-    PR_OP_NULL_STDIO = 26,
-    PR_OP_CONSOLE = 27,
-    PR_OP_READ_ONLY_PATH = 28,
-    PR_OP_COPY_UP = 29,
-    PR_OP_REMOUNT = 30,
-    PR_OP_MASK_PATH = 31,
-    PR_OP_HOSTNAME = 32,
-    PR_OP_DOMAINNAME = 33,
-    PR_OP_SYSCTL = 34,
-    PR_OP_UMASK = 35,
-    PR_OP_NO_NEW_PRIVILEGES = 36,
-    PR_OP_SECCOMP = 37,
-    PR_OP_DROP_BOUNDING = 38,
-    PR_OP_CHOWN_STDIO = 39,
-    PR_OP_CHANGE_DIRECTORY = 40,
-    PR_OP_SET_IDS = 41,
-    PR_OP_SET_CAPABILITIES = 42,
-    PR_OP_AMBIENT_CAPABILITIES = 43,
-    PR_OP_SCHEDULER = 44,
-    PR_OP_AFFINITY = 45,
-    PR_OP_IO_PRIORITY = 46,
-    PR_OP_PERSONALITY = 47,
-    PR_OP_MEMORY_POLICY = 48,
-    PR_OP_LABEL = 49,
-    PR_OP_ENVIRONMENT = 50,
-    PR_OP_FIND_PROGRAM = 51,
-    PR_OP_RUN_HOOK = 52,
-    PR_OP_SEND_DIRECTORY = 53,
-    PR_OP_INHERIT_DESCRIPTORS = 54,
-    PR_OP_CLOSE_DESCRIPTORS = 55,
-    PR_OP_WAIT_START = 56,
-    PR_OP_EXECUTE = 57,
-    PR_OP_COUNT = 58,
+    PR_OP_ENVIRONMENT = 1,
+    PR_OP_FIND_PROGRAM = 2,
+    PR_OP_RUN_HOOK = 3,
+    PR_OP_SEND_DIRECTORY = 4,
+    PR_OP_INHERIT_DESCRIPTORS = 5,
+    PR_OP_CLOSE_DESCRIPTORS = 6,
+    PR_OP_WAIT_START = 7,
+    PR_OP_EXECUTE = 8,
+    PR_OP_PARENT_DEATH = 9,
+    PR_OP_DUMPABLE = 10,
+    PR_OP_SYNC = 11,
+    PR_OP_JOIN_CGROUPS = 12,
+    PR_OP_JOIN_NAMESPACE = 13,
+    PR_OP_UNSHARE = 14,
+    PR_OP_FORK = 15,
+    PR_OP_BECOME_ROOT = 16,
+    PR_OP_NEW_SESSION = 17,
+    PR_OP_SESSION_KEYRING = 18,
+    PR_OP_LOOPBACK_UP = 19,
+    PR_OP_PROPAGATION = 20,
+    PR_OP_OPEN_TREE = 21,
+    PR_OP_OPEN_INSIDE = 22,
+    PR_OP_ATTACH_ROOT = 23,
+    PR_OP_PRIVATE_PARENT = 24,
+    PR_OP_OPEN_PROCFS = 25,
+    PR_OP_MAKE_FILESYSTEM = 26,
+    PR_OP_LONG_FILESYSTEM = 27,
+    PR_OP_MOUNT_ATTRIBUTES = 28,
+    PR_OP_ATTACH = 29,
+    PR_OP_MAKE_DIRECTORY = 30,
+    PR_OP_MAKE_FILE = 31,
+    PR_OP_MAKE_NODE = 32,
+    PR_OP_SYMLINK = 33,
+    PR_OP_PIVOT = 34,
+    PR_OP_OPEN_ROOT = 35,
+    PR_OP_CHANGE_ROOT = 36,
+    PR_OP_NULL_STDIO = 37,
+    PR_OP_CONSOLE = 38,
+    PR_OP_READ_ONLY_PATH = 39,
+    PR_OP_COPY_UP = 40,
+    PR_OP_REMOUNT = 41,
+    PR_OP_MASK_PATH = 42,
+    PR_OP_HOSTNAME = 43,
+    PR_OP_DOMAINNAME = 44,
+    PR_OP_SYSCTL = 45,
+    PR_OP_UMASK = 46,
+    PR_OP_NO_NEW_PRIVILEGES = 47,
+    PR_OP_SECCOMP = 48,
+    PR_OP_DROP_BOUNDING = 49,
+    PR_OP_CHOWN_STDIO = 50,
+    PR_OP_CHANGE_DIRECTORY = 51,
+    PR_OP_SET_IDS = 52,
+    PR_OP_SET_CAPABILITIES = 53,
+    PR_OP_AMBIENT_CAPABILITIES = 54,
+    PR_OP_SCHEDULER = 55,
+    PR_OP_AFFINITY = 56,
+    PR_OP_IO_PRIORITY = 57,
+    PR_OP_PERSONALITY = 58,
+    PR_OP_MEMORY_POLICY = 59,
+    PR_OP_LABEL = 60,
+    PR_OP_COUNT = 61,
+};
+
+struct pr_environment {
+    struct pr_step step;
+    struct pr_span variables;
+    uint64_t home_of;
+    uint64_t find_home;
+};
+
+struct pr_find_program {
+    struct pr_step step;
+    struct pr_span args;
+    struct pr_span path;
+    uint64_t loader;
+};
+
+struct pr_run_hook {
+    struct pr_step step;
+    struct pr_span path;
+    struct pr_span args;
+    struct pr_span env;
+    uint64_t inherit;
+    uint64_t timeout;
+    struct pr_span state_before;
+    struct pr_span state_after;
+    struct pr_span name;
+    uint64_t index;
+};
+
+struct pr_send_directory {
+    struct pr_step step;
+    struct pr_span path;
+};
+
+struct pr_inherit_descriptors {
+    struct pr_step step;
+    uint64_t first;
+    uint64_t count;
+};
+
+struct pr_close_descriptors {
+    struct pr_step step;
+};
+
+struct pr_wait_start {
+    struct pr_step step;
+};
+
+struct pr_execute {
+    struct pr_step step;
 };
 
 struct pr_parent_death {
@@ -236,6 +294,7 @@ struct pr_become_root {
 
 struct pr_new_session {
     struct pr_step step;
+    uint64_t ending;
 };
 
 struct pr_session_keyring {
@@ -263,14 +322,29 @@ struct pr_open_tree {
     uint64_t recursive;
 };
 
+struct pr_open_inside {
+    struct pr_step step;
+    uint64_t result;
+    struct pr_span path;
+    uint64_t recursive;
+};
+
 struct pr_attach_root {
     struct pr_step step;
     struct pr_span path;
+    uint64_t elsewhere;
+};
+
+struct pr_private_parent {
+    struct pr_step step;
+    struct pr_span path;
+    uint64_t root;
 };
 
 struct pr_open_procfs {
     struct pr_step step;
     uint64_t result;
+    struct pr_span hosts;
 };
 
 struct pr_make_filesystem {
@@ -281,6 +355,18 @@ struct pr_make_filesystem {
     struct pr_span options;
     uint64_t attributes;
     struct pr_span mode_of;
+};
+
+struct pr_long_filesystem {
+    struct pr_step step;
+    uint64_t result;
+    struct pr_span fstype;
+    struct pr_span source;
+    struct pr_span options;
+    struct pr_span data;
+    uint64_t flags;
+    uint64_t attributes;
+    struct pr_span target;
 };
 
 struct pr_mount_attributes {
@@ -483,57 +569,16 @@ struct pr_label {
     struct pr_span value;
 };
 
-struct pr_environment {
-    struct pr_step step;
-    struct pr_span variables;
-    uint64_t home_of;
-    uint64_t find_home;
-};
-
-struct pr_find_program {
-    struct pr_step step;
-    struct pr_span args;
-    struct pr_span path;
-};
-
-struct pr_run_hook {
-    struct pr_step step;
-    struct pr_span path;
-    struct pr_span args;
-    struct pr_span env;
-    uint64_t inherit;
-    uint64_t timeout;
-    struct pr_span state_before;
-    struct pr_span state_after;
-    struct pr_span name;
-    uint64_t index;
-};
-
-struct pr_send_directory {
-    struct pr_step step;
-    struct pr_span path;
-};
-
-struct pr_inherit_descriptors {
-    struct pr_step step;
-    uint64_t first;
-    uint64_t count;
-};
-
-struct pr_close_descriptors {
-    struct pr_step step;
-};
-
-struct pr_wait_start {
-    struct pr_step step;
-};
-
-struct pr_execute {
-    struct pr_step step;
-};
-
 /* The kinds of each operation's arguments; see wire.py. */
 static const char *const pr_shapes[PR_OP_COUNT] = {
+    [PR_OP_ENVIRONMENT] = "luu",
+    [PR_OP_FIND_PROGRAM] = "lsu",
+    [PR_OP_RUN_HOOK] = "slluusssu",
+    [PR_OP_SEND_DIRECTORY] = "s",
+    [PR_OP_INHERIT_DESCRIPTORS] = "ru",
+    [PR_OP_CLOSE_DESCRIPTORS] = "",
+    [PR_OP_WAIT_START] = "",
+    [PR_OP_EXECUTE] = "",
     [PR_OP_PARENT_DEATH] = "u",
     [PR_OP_DUMPABLE] = "u",
     [PR_OP_SYNC] = "u",
@@ -542,14 +587,17 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_UNSHARE] = "u",
     [PR_OP_FORK] = "",
     [PR_OP_BECOME_ROOT] = "u",
-    [PR_OP_NEW_SESSION] = "",
+    [PR_OP_NEW_SESSION] = "u",
     [PR_OP_SESSION_KEYRING] = "su",
     [PR_OP_LOOPBACK_UP] = "",
     [PR_OP_PROPAGATION] = "ruuu",
     [PR_OP_OPEN_TREE] = "rsu",
-    [PR_OP_ATTACH_ROOT] = "s",
-    [PR_OP_OPEN_PROCFS] = "r",
+    [PR_OP_OPEN_INSIDE] = "rsu",
+    [PR_OP_ATTACH_ROOT] = "su",
+    [PR_OP_PRIVATE_PARENT] = "su",
+    [PR_OP_OPEN_PROCFS] = "ro",
     [PR_OP_MAKE_FILESYSTEM] = "rsoluo",
+    [PR_OP_LONG_FILESYSTEM] = "rsslouus",
     [PR_OP_MOUNT_ATTRIBUTES] = "ruuuu",
     [PR_OP_ATTACH] = "rsu",
     [PR_OP_MAKE_DIRECTORY] = "su",
@@ -583,14 +631,6 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_PERSONALITY] = "u",
     [PR_OP_MEMORY_POLICY] = "ub",
     [PR_OP_LABEL] = "sos",
-    [PR_OP_ENVIRONMENT] = "luu",
-    [PR_OP_FIND_PROGRAM] = "ls",
-    [PR_OP_RUN_HOOK] = "slluusssu",
-    [PR_OP_SEND_DIRECTORY] = "s",
-    [PR_OP_INHERIT_DESCRIPTORS] = "ru",
-    [PR_OP_CLOSE_DESCRIPTORS] = "",
-    [PR_OP_WAIT_START] = "",
-    [PR_OP_EXECUTE] = "",
 };
 
 /* clang-format on */

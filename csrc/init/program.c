@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { EXIT_NOT_STARTED = 255, PASSWD_LINES = 1 << 16, HIGHEST_OF_OURS = 4096 };
+enum { PASSWD_LINES = 1 << 16, HIGHEST_OF_OURS = 4096 };
 
 /* The home directory in one line of passwd, name:x:uid:gid:gecos:home:shell, if it is uid's. */
 static const char *home_in(char *line, unsigned long uid)
@@ -76,14 +76,28 @@ static int runnable(const char *path)
         errno = EISDIR;
         return -1;
     }
-    /* access, not faccessat2 with AT_EACCESS: the ids are the same by now, and a filter that is
-     * already in force may not know the newer call. */
-    if (access(path, X_OK) < 0)
+    /* access(2) forgets the capabilities of who is not root, which execve has not. It comes first
+     * all the same: a filter that is already in force may not know the newer call. */
+    if (access(path, X_OK) < 0 &&
+        (errno != EACCES || syscall(SYS_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS) < 0)) {
+        if (errno == ENOSYS || errno == EPERM)
+            errno = EACCES;
         return -1;
+    }
     if (S_ISREG(st.st_mode) && (st.st_mode & 0111) == 0) { /* root passes access() without */
         errno = EACCES;
         return -1;
     }
+    return 0;
+}
+
+enum { REFUSE_WITHOUT_LOADER = 1 };
+
+/* The loader's name is kept for execve's ENOENT: a filter may by then forbid to look. */
+static int found(uint64_t loader)
+{
+    if (loader && lacks_loader(init.program) && loader == REFUSE_WITHOUT_LOADER)
+        return refuse(PR_WHY_NO_LOADER, 0);
     return 0;
 }
 
@@ -95,14 +109,16 @@ STEP(find_program)
         if (strlen(name) >= sizeof init.program)
             return fail_with(PR_CALL_STAT, ENAMETOOLONG, 0);
         strcpy(init.program, name);
-        return runnable(name) < 0 ? fail(errno == ENOENT ? PR_CALL_STAT : PR_CALL_EXECVE) : 0;
+        if (runnable(name) < 0)
+            return fail(errno == ENOENT ? PR_CALL_STAT : PR_CALL_EXECVE);
+        return found(s->loader);
     }
     for (const char *at = TEXT(s, path); name[0] && at && *at;) {
         int length = (int)strcspn(at, ":");
         int written = snprintf(init.program, sizeof init.program, "%.*s%s%s", length, at,
                                length ? "/" : "./", name);
         if (written > 0 && (size_t)written < sizeof init.program && runnable(init.program) == 0)
-            return 0;
+            return found(s->loader);
         at += length;
         at += *at == ':';
     }
@@ -161,16 +177,15 @@ STEP(wait_start)
     return n == 1 ? 0 : fail(PR_CALL_READ);
 }
 
-/* There is nobody left to report to: the container's own stderr gets the line. */
 STEP(execute)
 {
     (void)s;
-    char text[sizeof init.program + 128];
     execve(init.program, init.arguments, init.environment);
     const char *error = strerror(errno);
-    int length = snprintf(text, sizeof text, "exec %s: %c%s\n", init.program,
-                          tolower((unsigned char)error[0]), error + 1);
-    if (length > 0 && write(2, text, (size_t)length) < 0)
-        _exit(EXIT_NOT_STARTED);
+    int first = tolower((unsigned char)error[0]);
+    if (errno == ENOENT && init.text[0])
+        say("exec %s: its loader %s: %c%s", init.program, init.text, first, error + 1);
+    else
+        say("exec %s: %c%s", init.program, first, error + 1);
     _exit(EXIT_NOT_STARTED);
 }

@@ -3,6 +3,8 @@
 #include "init.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -59,8 +61,15 @@ int send_message(enum pr_message_kind kind, int value, int fd)
         message.value = value;
     if (fd >= 0)
         return send_with_descriptor(reg(PR_REG_SYNC), &message, sizeof message, fd);
+    char bytes[sizeof message + sizeof init.text];
+    size_t size = sizeof message;
+    memcpy(bytes, &message, sizeof message);
+    if (kind == PR_MSG_FAILURE && message.why == PR_WHY_NO_LOADER) {
+        memcpy(bytes + size, init.text, strlen(init.text));
+        size += strlen(init.text);
+    }
     /* write, not sendmsg: it is what a seccomp profile that is already in force lets pass. */
-    return write(reg(PR_REG_SYNC), &message, sizeof message) < 0 ? -1 : 0;
+    return write(reg(PR_REG_SYNC), bytes, size) < 0 ? -1 : 0;
 }
 
 /* Wait for the parent's one-byte answer. End of file means that it is dead: nobody will ever
@@ -77,8 +86,26 @@ int await_go(void)
     return 0;
 }
 
+/* After the start there is nobody left to report to: the container's own stderr gets a line. */
+void say(const char *format, ...)
+{
+    char text[sizeof init.program + 256];
+    va_list list;
+    va_start(list, format);
+    int length = vsnprintf(text, sizeof text - 1, format, list);
+    va_end(list);
+    if (length < 0)
+        return;
+    size_t size = (size_t)length < sizeof text - 1 ? (size_t)length : sizeof text - 2;
+    text[size] = '\n';
+    if (write(2, text, size + 1) < 0)
+        return;
+}
+
 _Noreturn void die(void)
 {
+    if (reg(PR_REG_SYNC) < 0)
+        _exit(EXIT_NOT_STARTED);
     send_message(PR_MSG_FAILURE, 0, -1);
     _exit(1);
 }

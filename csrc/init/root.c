@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/mount.h>
+#include <linux/stat.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -21,6 +22,18 @@
 #endif
 
 enum { LINE = PATH_MAX * 2 };
+
+/* By the mount as well: a bind mount of the root at another place is not the root. -1 where the
+ * kernel does not say. */
+int is_root(int fd)
+{
+    struct statx a, b;
+    unsigned wanted = STATX_MNT_ID | STATX_INO;
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, wanted, &a) < 0 ||
+        syscall(SYS_statx, reg(PR_REG_ROOT), "", AT_EMPTY_PATH, wanted, &b) < 0)
+        return -1;
+    return a.stx_mnt_id == b.stx_mnt_id && a.stx_ino == b.stx_ino;
+}
 
 STEP(open_root)
 {

@@ -56,9 +56,32 @@ def compiled(spec: Spec, profile: Seccomp, root: str) -> tuple[bytes, int]:
     program = _kept(path)
     if program is None:
         program = seccomp.compile_filter(profile)
-        store.make_root(root)
-        _keep(path, program)
+        if not _misspelt(spec, profile):  # else compiled again, and told of each time
+            store.make_root(root)
+            _keep(path, program)
     return program, flags
+
+
+def _misspelt(spec: Spec, profile: Seccomp) -> bool:
+    """Tell of system calls that nobody knows and that are nearly another's name.
+
+    Others may be newer than libseccomp, as engines' profiles have them; so may those that differ
+    in a digit.
+    """
+    unknown = seccomp.unknown(profile)
+    if not unknown:
+        return False
+    from pyrunc.spec.spelling import near
+
+    known = seccomp.known()
+    told = False
+    for index, place, name in unknown:
+        likely = near(name, known)
+        if likely and likely.strip("0123456789") != name.strip("0123456789"):
+            where = f"/linux/seccomp/syscalls/{index}/names/{place}"
+            spec.warnings.append(f'{where}: no system call is named so; is it "{likely}"?')
+            told = True
+    return told
 
 
 def _kept(path: str) -> bytes | None:

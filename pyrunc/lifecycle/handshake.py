@@ -58,9 +58,11 @@ _DEATH_SECONDS = 10.0
 class Report:
     """One message of pyrunc-init, decoded and range-checked (it is not trusted)."""
 
-    __slots__ = ("call", "errno", "kind", "reason", "step", "value")
+    __slots__ = ("call", "errno", "kind", "reason", "step", "text", "value")
 
-    def __init__(self, fields: tuple[int, int, int, int, int, int], step_count: int) -> None:
+    def __init__(
+        self, fields: tuple[int, int, int, int, int, int], step_count: int, text: bytes = b""
+    ) -> None:
         kind, step, call, error, reason, value = fields
         if kind >= len(wire.MESSAGES) or call >= len(wire.CALLS) or reason >= len(wire.REASONS):
             raise PyruncError("pyrunc-init sent a message that does not exist")
@@ -72,6 +74,7 @@ class Report:
         self.errno = error
         self.reason = wire.REASONS[reason]
         self.value = value
+        self.text = text.decode(errors="replace")
 
 
 class NotReady(PyruncError):
@@ -201,7 +204,7 @@ class Child:
                 from pyrunc.lifecycle.wording import exception_for
 
                 _close(fd)
-                raise exception_for(report, self.plan.steps[report.step], self._drain())
+                raise exception_for(report, self.plan.steps, self._drain())
             if not self._expected or report.kind != self._expected[0]:
                 _close(fd)
                 raise PyruncError(f"pyrunc-init asks for what is not its part: {report.kind}")
@@ -255,7 +258,9 @@ class Child:
 
     def _receive(self, died: Callable[[], str]) -> tuple[Report, int]:
         try:
-            data, ancillary, _, _ = self.sync.recvmsg(_MESSAGE.size, _ONE_FD, _MSG_CMSG_CLOEXEC)
+            data, ancillary, _, _ = self.sync.recvmsg(
+                _MESSAGE.size + wire.MAX_TEXT, _ONE_FD, _MSG_CMSG_CLOEXEC
+            )
         except ConnectionError:
             raise PyruncError(died()) from None
         except OSError as error:
@@ -264,11 +269,12 @@ class Child:
         for level, kind, payload in ancillary:
             if (level, kind, len(payload)) == (_SOL_SOCKET, _SCM_RIGHTS, 4):
                 fd = int.from_bytes(payload, "little" if _LITTLE else "big")
-        if len(data) != _MESSAGE.size:
+        size = _MESSAGE.size
+        if len(data) < size:
             _close(fd)
             raise PyruncError(died())
         try:
-            return Report(_MESSAGE.unpack(data), len(self.plan.steps)), fd
+            return Report(_MESSAGE.unpack(data[:size]), len(self.plan.steps), data[size:]), fd
         except BaseException:
             _close(fd)
             raise

@@ -80,12 +80,14 @@ def _move(host: Any, inside: Any, name: str, new_name: str, path: str, pointer: 
     # By what is new there, not by the name: "eth%d" has become another one.
     (there,) = {link["index"] for link in inside.get_links()} - before
     for row in kept:
+        broadcast = row.get_attr("IFA_BROADCAST")
         inside.addr(
             "add",
             index=there,
             address=row.get_attr("IFA_LOCAL") or row.get_attr("IFA_ADDRESS"),
             prefixlen=row["prefixlen"],
             family=row["family"],
+            **({"broadcast": broadcast} if broadcast else {}),
         )
     inside.link("set", index=there, state="up")
 

@@ -7,6 +7,7 @@ pyrunc-init sends numbers only; the objects are read from the plan, which the pa
 from __future__ import annotations
 
 import errno
+import sys
 
 from pyrunc.errors import ExecError, HookError, PyruncError, StartError, errno_text
 from pyrunc.plan import steps
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pyrunc.lifecycle.handshake import Report
     from pyrunc.plan.steps import Step
 
+_SCHED_DEADLINE = 6
+_NODEV = errno.ENODEV
 # Step class -> (what was done, which of its fields it was done to).
 _VERBS: dict[str, tuple[str, str]] = {
     "join_cgroups": ("join the cgroup", ""),
@@ -27,8 +30,12 @@ _VERBS: dict[str, tuple[str, str]] = {
     "loopback_up": ("bring up lo", ""),
     "propagation": ("set mount propagation", ""),
     "open_tree": ("open mount source", "path"),
+    "open_inside": ("open mount source", "path"),
     "attach_root": ("attach the root filesystem", ""),
+    "private_parent": ("make private the mount below", "path"),
+    "open_procfs": ("make a procfs", ""),
     "make_filesystem": ("make filesystem", "fstype"),
+    "long_filesystem": ("make filesystem", "fstype"),
     "mount_attributes": ("set mount attributes", ""),
     "attach": ("mount on", "target"),
     "make_directory": ("make directory", "path"),
@@ -67,8 +74,9 @@ _REASONS = {
     "not_a_directory": "must be mounted on ordinary directory",
     "inside_proc": "cannot be mounted because it is inside /proc",
     "not_procfs": "cannot be mounted because it is not of type proc",
-    "on_rootfs": "a mount cannot cover the root filesystem",
+    "on_rootfs": "a mount cannot cover the root filesystem: no path would lead to it",
     "wrong_device": "a file stands there that is not this device",
+    "not_covered": "something else covers it by now",
     "not_null": "the container's /dev/null is not the null device",
     "not_devpts": "/dev/pts/ptmx is not that of a devpts",
     "locked_flags": "cannot clear locked flags",
@@ -76,14 +84,17 @@ _REASONS = {
 }
 
 
-def exception_for(report: Report, step: Step, hook_output: bytes) -> PyruncError:
+def exception_for(report: Report, plan: tuple[Step, ...], hook_output: bytes) -> PyruncError:
     """The exception for a failed step.
 
     Args:
         report: what pyrunc-init sent.
-        step: the step of the plan that it names.
+        plan: the steps, one of which it names.
         hook_output: what the hooks inside have printed so far.
     """
+    step = plan[report.step]
+    if report.call == "mmap":  # before the first step
+        return StartError("load the plan", report.call, report.errno)
     if isinstance(step, steps.FindProgram):
         return _program(step.args[0], report)
     if isinstance(step, steps.RunHook):
@@ -92,19 +103,63 @@ def exception_for(report: Report, step: Step, hook_output: bytes) -> PyruncError
         return _directory(step, report)
     verb, field = _VERBS.get(step.NAME, (step.NAME.replace("_", " "), ""))
     thing = str(getattr(step, field)) if field else ""
+    if isinstance(step, steps.ReadOnlyPath | steps.MaskPath):
+        thing = _mount_point(plan, step.base) + thing
+    if report.reason == "bad_plan":
+        verb, thing = "load the plan", ""
     if report.reason != "none":
         text = _REASONS.get(report.reason, report.reason)
         return _start_error(f'{verb} "{thing}": {text}' if thing else f"{verb}: {text}", step)
-    if isinstance(step, steps.MakeFilesystem) and report.call == "fsconfig":
+    if isinstance(step, steps.MakeFilesystem | steps.LongFilesystem) and report.call == "fsconfig":
         option = _option(step, report.value)
         thing = f"{thing} with the option {option}" if option else thing
     error = StartError(verb, report.call, report.errno, thing, pointer=step.pointer)
-    if isinstance(step, steps.OpenTree):
-        # The words that engines look for when a bind source is missing.
-        error.message = f'error mounting "{step.path}": stat {step.path}: ' + errno_text(
-            report.errno
-        )
+    _improve(error, report, plan, step)
     return error
+
+
+def _improve(error: StartError, report: Report, plan: tuple[Step, ...], step: Step) -> None:
+    """What the kernel's errno leaves out: the other path, the other property."""
+    number = report.errno
+    if isinstance(step, steps.Scheduler) and number == errno.EPERM:
+        error.hint = _deadline_hint(step)
+    elif isinstance(step, steps.OpenTree | steps.OpenInside):
+        # The words that engines look for when a bind source is missing.
+        text = errno_text(number)
+        error.message = f'error mounting "{step.path}": stat {step.path}: {text}'
+    elif isinstance(step, steps.Attach) and number == errno.ENOTDIR:
+        # "not a directory" is what Docker's own hint to the user depends on.
+        source = _source(plan, step)
+        error.message = (
+            f'error mounting "{source}" to rootfs at "{step.target}": {errno_text(number)}'
+        )
+        error.hint = "one is a directory and the other is none"
+    elif isinstance(step, steps.MakeFilesystem) and (report.call, number) == ("fsopen", _NODEV):
+        if step.source and step.source.startswith("/"):
+            error.hint = f'{error.hint}; a bind mount needs the option "bind" or "rbind"'
+    elif isinstance(step, steps.BecomeRoot) and number == errno.EINVAL:
+        kind = "gid" if report.call == "setresgid" else "uid"
+        error.message = f"{error.step}: {kind} 0 of the container is not mapped"
+        error.pointer = f"/linux/{kind}Mappings"
+        error.hint = 'an entry with "containerID": 0 is needed'
+
+
+def _mount_point(plan: tuple[Step, ...], register: int) -> str:
+    """Where the filesystem behind a register has been mounted; "" for the root itself."""
+    for step in plan:
+        if isinstance(step, steps.Attach) and step.mount == register:
+            return step.target
+    return ""
+
+
+def _source(plan: tuple[Step, ...], wanted: Step) -> str:
+    for step in plan:
+        if isinstance(step, steps.OpenTree | steps.OpenInside) and step.pointer == wanted.pointer:
+            return step.path
+        made = isinstance(step, steps.MakeFilesystem | steps.LongFilesystem)
+        if made and step.pointer == wanted.pointer:
+            return str(step.__dict__["source"] or step.__dict__["fstype"])
+    return wanted.pointer
 
 
 def _start_error(message: str, step: Step) -> StartError:
@@ -114,12 +169,25 @@ def _start_error(message: str, step: Step) -> StartError:
     return error
 
 
-def _option(step: steps.MakeFilesystem, index: int) -> str:
+def _option(step: steps.MakeFilesystem | steps.LongFilesystem, index: int) -> str:
     return f'"{step.options[index]}"' if 0 <= index < len(step.options) else ""
+
+
+def _deadline_hint(step: steps.Scheduler) -> str:
+    if int.from_bytes(step.attributes[4:8], sys.byteorder) != _SCHED_DEADLINE:
+        return ""
+    return (
+        "SCHED_DEADLINE wants every processor of the host: does a cpuset leave some out"
+        " (linux.resources.cpu.cpus)?"
+    )
 
 
 def _program(name: str, report: Report) -> ExecError:
     """As Go's os/exec words it; docker and podman derive exit codes from these texts."""
+    if report.reason == "no_loader":
+        # Engines take "no such file or directory" for exit code 127.
+        text = f'exec: "{name}": what it is run by, {report.text}, is not there: '
+        return ExecError(text + errno_text(errno.ENOENT), errno.ENOENT, name)
     if report.errno == errno.ENOENT and "/" not in name:
         reason = "executable file not found in $PATH"
     elif report.errno == errno.ENOENT:

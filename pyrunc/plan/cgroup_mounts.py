@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from pyrunc.kernel import constants as k
-from pyrunc.plan import steps
-from pyrunc.plan.mount_options import clean
+from pyrunc.plan import propagation, steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ _ANYWHERE = 0  # the rule of `Attach`
 def compile_cgroup(ctx: Context, mount: Mount, options: Options, pointer: str) -> list[Step]:
     """`type: cgroup`: the unified hierarchy, or a tmpfs with one directory a v1 hierarchy."""
     register = ctx.mount_register
-    destination = clean(mount.destination)
+    destination = ctx.destination(mount)
     private = ctx.has_namespace("cgroup")
     if ctx.facts.cgroup_kind == "v2":
         path = ctx.options.cgroup_paths.get("", "")
@@ -67,13 +66,16 @@ def _cgroup_v2(
     # hierarchy (nsdelegate and its like) to what this mount does not name, and wait for RCU.
     # In a user namespace it is refused; there the container sees its own cgroup alone.
     path = path if ctx.has_namespace("user") else ctx.facts.cgroup_unified
-    return _bind(register, path, 0, options, pointer)
+    return _bind(ctx, register, path, 0, options, pointer)
 
 
-def _bind(register: int, path: str, recursive: int, options: Options, pointer: str) -> list[Step]:
+def _bind(
+    ctx: Context, register: int, path: str, recursive: int, options: Options, pointer: str
+) -> list[Step]:
     """The host's directory, with the attributes that the mount is to have."""
     return [
         steps.OpenTree(result=register, path=path, recursive=recursive, pointer=pointer),
+        *propagation.not_the_hosts(ctx, register, pointer),
         steps.MountAttributes(
             mount=register,
             set=options.set,
@@ -113,7 +115,7 @@ def _cgroup_v1(
         path = path or ctx.options.cgroup_paths.get(controllers[0], "")
         if not path:
             return []
-        made += _bind(register, path, 1, options, pointer)
+        made += _bind(ctx, register, path, 1, options, pointer)
     made.append(_attach(register, target, pointer))
     if len(controllers) > 1:
         made += [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pyrunc.errors import SpecError
 from pyrunc.kernel import constants as k
-from pyrunc.plan import devices, mounts, namespaces, process, steps, wire
+from pyrunc.plan import devices, mounts, namespaces, process, propagation, steps, wire
 from pyrunc.plan.context import CGROUP, HOOKS, Context, Options, Plan
 
 TYPE_CHECKING = False
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pyrunc.spec.model import Spec
 
 _SIGKILL = 9
+# INT, QUIT and TERM: engines wait for their time-out before they kill what did not end.
+_ENDING = 1 << 2 | 1 << 3 | 1 << 15
 
 
 def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
@@ -99,7 +101,7 @@ def order(ctx: Context) -> list[Step]:
     made += mounts.covered_paths(ctx)
     # Covering a path clones a mount, as the console does, and what is unbindable has no clones
     # (EINVAL). Only steps of ours have run since the pivot, so that nobody has missed it.
-    made += _root_propagation(ctx, "unbindable", k.MS_UNBINDABLE)
+    made += propagation.of_the_root(ctx, "unbindable")
     # Last of all mounts done: from here on privileges only go.
     made += process.drop_privileges(ctx, process.start(ctx))
     return made
@@ -123,21 +125,20 @@ def _enter(ctx: Context) -> list[Step]:
     if options.cgroup_joins:
         made.append(steps.JoinCgroups(first=ctx.cgroup_register, count=options.cgroup_joins))
     if ctx.early:
-        if ctx.facts.nested:
-            # The mount namespace may belong to more powerful ones, and lets nobody clone then.
-            made += [
-                steps.Unshare(flags=k.CLONE_NEWNS, pointer="/linux/namespaces"),
-                steps.Propagation(mount=wire.ROOT, whole=1, flag=k.MS_SLAVE, recursive=1),
-            ]
+        made += propagation.apart(ctx)
         # While the host's paths are still reachable with the host's rights.
         made += [_root_source(ctx), *mounts.early_sources(ctx)]
     made += namespaces.enter(ctx)
     # After the namespaces, so that setsid happens in the process that stays.
-    made.append(steps.NewSession())
+    made.append(steps.NewSession(ending=_ENDING))
     if process.needs_procfs(ctx):
         # In its pid namespace, and while the host's procfs is visible: in a user namespace the
         # kernel allows a new one only beside a fully visible one.
-        made.append(steps.OpenProcfs(result=wire.PROCFS))
+        made.append(
+            steps.OpenProcfs(
+                result=wire.PROCFS, hosts=None if ctx.has_namespace("pid") else "/proc"
+            )
+        )
     if options.keyring:
         # In the user namespace that will own it.
         made += process.keyring(ctx)
@@ -165,18 +166,18 @@ def _root(ctx: Context) -> list[Step]:
     if not ctx.has_namespace("mount"):
         return [steps.OpenRoot(path=ctx.options.rootfs, pointer="/root/path")]
     if ctx.makes("mount"):
-        # The first of all mount operations: otherwise what follows would appear on the host.
-        # A slave, not private: unmounts on the host still reach us, so that we pin nothing.
-        made.append(steps.Propagation(mount=wire.ROOT, whole=1, flag=ctx.propagation, recursive=1))
+        # The first of all mount operations: what follows appears on the host where it is asked for
+        # and nowhere else.
+        made += propagation.begin(ctx)
+    elsewhere = ctx.early or ctx.joins("mount")
     if not ctx.early:
         made.append(_root_source(ctx))
-    made += [
+    if elsewhere:
         # A clone of a shared mount is its peer: the container's mounts would travel back.
-        steps.Propagation(
-            mount=wire.ROOT, whole=0, flag=ctx.propagation, recursive=1, pointer="/root/path"
-        ),
-        steps.AttachRoot(path=ctx.options.rootfs, pointer="/root/path"),
-    ]
+        made += propagation.cloned(ctx, wire.ROOT, "/root/path")
+    made.append(
+        steps.AttachRoot(path=ctx.options.rootfs, elsewhere=elsewhere, pointer="/root/path")
+    )
     return made
 
 
@@ -197,26 +198,12 @@ def _leave_host(ctx: Context) -> list[Step]:
     if not ctx.has_namespace("mount"):
         return [steps.ChangeRoot(path=ctx.options.rootfs, move=0, pointer="/root/path")]
     if ctx.options.no_pivot:
-        first: Step = steps.ChangeRoot(path=ctx.options.rootfs, move=1, pointer="/root/path")
+        made = propagation.before_moving(ctx)
+        made.append(steps.ChangeRoot(path=ctx.options.rootfs, move=1, pointer="/root/path"))
     else:
-        first = steps.Pivot()
+        made = [steps.Pivot()]
     # After the pivot: before it, "/" was the host's tree.
-    return [first, *_root_propagation(ctx, "shared", k.MS_SHARED)]
-
-
-def _root_propagation(ctx: Context, kind: str, flag: int) -> list[Step]:
-    """Slave and private are there from the start; the mounts have their own."""
-    wanted = ctx.spec.linux and ctx.spec.linux.rootfsPropagation
-    made: list[Step] = [
-        steps.Propagation(
-            mount=wire.ROOT,
-            whole=1,
-            flag=flag,
-            recursive=wanted != kind,
-            pointer="/linux/rootfsPropagation",
-        )
-    ]
-    return made if wanted in (kind, "r" + kind) else []
+    return made + propagation.of_the_root(ctx, "shared")
 
 
 def _finish_root(ctx: Context) -> list[Step]:

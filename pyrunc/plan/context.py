@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from pyrunc.kernel import constants as k
 from pyrunc.plan import namespaces, wire
+from pyrunc.plan.mount_options import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,8 +137,6 @@ class Context:
         self.early = facts.privileged and (self.has_namespace("user") or self.joins("mount"))
         self._sources = self.mount_register + 1
         self.registers = self._sources + (len(self.mounts) if self.early else 0) + 1
-        wanted = spec.linux.rootfsPropagation if spec.linux else None
-        self.propagation = k.MS_PRIVATE if wanted in ("private", "rprivate") else k.MS_SLAVE
         self.read_only_later: list[tuple[int, str]] = []
         # Where procfs and sysfs are mounted, and by which register.
         self.anchors: dict[str, int] = {}
@@ -160,6 +158,24 @@ class Context:
         if index in self.idmapped:
             return self.idmap_register + list(self.idmapped).index(index)
         return self._sources + index if self.early else self.mount_register
+
+    def destination(self, mount: Mount) -> str:
+        """Where it goes, from the container's root. The host's path of that is taken off, as
+        runc does."""
+        path = clean(mount.destination)
+        root = self.options.rootfs.rstrip("/")
+        return path[len(root) :] if root and path.startswith(root + "/") else path
+
+    def brought(self, index: int) -> str:
+        """Where the source of bind mount `index` lies from the container's root, if it lies in
+        what a mount before it brings, else ""."""
+        source = self.mounts[index].source or ""
+        root = self.options.rootfs.rstrip("/") + "/"
+        if not source.startswith(root):
+            return ""
+        inner = clean(source[len(root) :])
+        places = (self.destination(mount) for mount in self.mounts[:index])
+        return inner if any(f"{inner}/".startswith(f"{place}/") for place in places) else ""
 
     def within(self, path: str) -> tuple[int, str]:
         """The register of the kernel's filesystem that a path lies in, and the rest of it.

@@ -64,7 +64,7 @@ def compile_criu(
     made += [steps.SendDirectory(path=directory) for directory in directories]
     made += [
         steps.Environment(variables=(f"PATH={path}",), home_of=0, find_home=0),
-        steps.FindProgram(args=program, path=path),
+        steps.FindProgram(args=program, path=path, loader=0),
         steps.InheritDescriptors(first=SOCKET, count=1 + inherited),
         steps.Sync(message=wire.MESSAGES.index("parked")),
         steps.Execute(),
@@ -81,7 +81,7 @@ def _own_root(rootfs: str, mount_points: tuple[tuple[str, bool], ...]) -> list[S
         steps.OpenTree(result=wire.ROOT, path=rootfs, recursive=1, pointer="/root/path"),
         # A slave as the container's root is: CRIU gives it the same master again.
         steps.Propagation(mount=wire.ROOT, whole=0, flag=k.MS_SLAVE, recursive=1),
-        steps.AttachRoot(path=rootfs, pointer="/root/path"),
+        steps.AttachRoot(path=rootfs, elsewhere=0, pointer="/root/path"),
     ]
     for path, directory in mount_points:
         if directory:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pyrunc.kernel import constants as k
-from pyrunc.plan import steps
+from pyrunc.plan import propagation, steps
 from pyrunc.plan.mount_options import clean
 from pyrunc.plan.mounts import ANYWHERE
 
@@ -29,13 +29,13 @@ _LINKS = (
     ("/dev/stderr", "/proc/self/fd/2"),
 )
 _KINDS = {"c": k.S_IFCHR, "u": k.S_IFCHR, "b": k.S_IFBLK, "p": k.S_IFIFO}
-_PERMISSIONS = 0o777
+_PERMISSIONS = 0o7777
 
 
 def compile_devices(ctx: Context) -> list[Step]:
     """Nodes and links, unless the caller has brought a /dev of his own."""
     if any(
-        clean(mount.destination) == "/dev" and ("bind" in mount.options or "rbind" in mount.options)
+        ctx.destination(mount) == "/dev" and ("bind" in mount.options or "rbind" in mount.options)
         for mount in ctx.mounts
     ):
         return []
@@ -74,6 +74,7 @@ def _node(
         register = ctx.mount_register
         return [
             steps.OpenTree(result=register, path=path, recursive=0, pointer=pointer),
+            *propagation.not_the_hosts(ctx, register, pointer),
             steps.Attach(mount=register, target=path, rule=ANYWHERE, pointer=pointer),
         ]
     return [

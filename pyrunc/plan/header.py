@@ -34,6 +34,7 @@ def header() -> str:
         f"#define PR_MAX_BYTES {wire.MAX_BYTES}u",
         f"#define PR_MAX_STEPS {wire.MAX_STEPS}u",
         f"#define PR_MAX_REGISTERS {wire.MAX_REGISTERS}u",
+        f"#define PR_MAX_TEXT {wire.MAX_TEXT}u",
         f"#define PR_GO '{wire.GO.decode()}'",
         "",
         "struct pr_header {",

@@ -72,5 +72,11 @@ def find(ctx: Context) -> dict[int, IdMapped]:
             raise SpecError(
                 "an id-mapped mount needs the host's root", pointer=pointer + "/options"
             )
+        if ctx.brought(index):
+            raise SpecError(
+                "what another mount brings cannot be id-mapped: it is not there yet",
+                pointer=pointer + "/source",
+                hint="use that mount's own source",
+            )
         found[index] = IdMapped(ctx, mount, pointer)
     return found

@@ -81,7 +81,7 @@ def order(ctx: Context, target: int) -> list[Step]:
     made += _cgroups(ctx)
     made += _enter(ctx, target)
     # After the fork, so that setsid happens in the process that stays.
-    made.append(steps.NewSession())
+    made.append(steps.NewSession(ending=0))
     made += _root(ctx)
     if ctx.options.keyring:
         # By its name, in the user namespace that owns it: the container's own.

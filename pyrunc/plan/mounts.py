@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pyrunc.errors import SpecError
 from pyrunc.kernel import constants as k
-from pyrunc.plan import steps
+from pyrunc.plan import propagation, steps
 from pyrunc.plan.cgroup_mounts import compile_cgroup
 from pyrunc.plan.mount_options import ATTRIBUTE_OPTIONS, clean, parse_options
 from pyrunc.spec.fields import decode_object
@@ -33,6 +33,12 @@ _REPLACED = (
     | k.MOUNT_ATTR_NODIRATIME
     | k.MOUNT_ATTR_NOSYMFOLLOW
 )
+
+# What stands in `type` where no filesystem is meant.
+_NO_FILESYSTEM = ("none", "bind", "rbind")
+
+# In characters, each of which may be four bytes.
+_SURELY_SHORT = 63
 
 ANYWHERE, PLAIN_DIRECTORY, LISTED_BELOW_PROC, PROCFS_ROOT = range(4)
 
@@ -86,13 +92,22 @@ def adapted(ctx: Context, mount: Mount) -> Mount:
     )
 
 
+def has_long_values(mount: Mount) -> bool:
+    """Whether fsconfig(2), which takes 255 bytes, may refuse its source or an option."""
+    return bool(mount.type) and (
+        max(map(len, (mount.source or "", *mount.options))) > _SURELY_SHORT
+        and "bind" not in mount.options
+        and "rbind" not in mount.options
+    )
+
+
 def compile_mounts(ctx: Context) -> list[Step]:
     """The steps of all mounts, in the order of the list, which is binding."""
     made: list[Step] = []
     for index, mount in enumerate(ctx.mounts):
         pointer = f"/mounts/{index}"
         options = parse_options(mount.options)
-        destination = clean(mount.destination)
+        destination = ctx.destination(mount)
         if not options.remount:
             # What is mounted there from now on is another one.
             ctx.anchors.pop(destination, None)
@@ -121,7 +136,10 @@ def early_sources(ctx: Context) -> list[Step]:
     return [
         _open_source(ctx, mount, index, parse_options(mount.options))
         for index, mount in enumerate(ctx.mounts)
-        if ("bind" in mount.options or "rbind" in mount.options) and index not in ctx.idmapped
+        if ("bind" in mount.options or "rbind" in mount.options)
+        and index not in ctx.idmapped
+        # That is not there yet: its source is opened in its turn.
+        and not ctx.brought(index)
     ]
 
 
@@ -129,6 +147,14 @@ def _open_source(ctx: Context, mount: Mount, index: int, options: Options) -> St
     pointer = f"/mounts/{index}"
     if not mount.source:
         raise SpecError("a bind mount needs a source", pointer=pointer + "/source")
+    inner = ctx.brought(index)
+    if inner and ctx.early:
+        return steps.OpenInside(
+            result=ctx.source_register(index),
+            path=inner,
+            recursive=options.recursive,
+            pointer=pointer,
+        )
     return steps.OpenTree(
         result=ctx.source_register(index),
         path=host_path(mount.source, ctx.options.bundle),
@@ -142,12 +168,12 @@ def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step
     same (the conformance suite does), and mount(2) has always passed over them."""
     pointer = f"/mounts/{index}"
     register = ctx.source_register(index)
-    elsewhere = ctx.early or index in ctx.idmapped
+    elsewhere = index in ctx.idmapped or (ctx.early and not ctx.brought(index))
     made: list[Step] = [] if elsewhere else [_open_source(ctx, mount, index, options)]
     if elsewhere:
         # Cloned in the host's namespace the tree is a peer of the host's mounts, and what is
         # mounted below it later would appear there.
-        made.append(_detach(ctx, register, pointer))
+        made += propagation.cloned(ctx, register, pointer)
     if options.set or options.clear:
         # mount(2) replaces all flags but the access time; the fallback keeps what a user
         # namespace has locked, unless the option to clear it was given.
@@ -163,7 +189,7 @@ def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step
             )
         )
     made += _recursive(register, options, pointer)
-    destination = clean(mount.destination)
+    destination = ctx.destination(mount)
     made.append(
         steps.Attach(
             mount=register,
@@ -176,9 +202,13 @@ def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step
 
 
 def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> list[Step]:
-    if not mount.type:
-        raise SpecError("a mount needs a type, or the option bind", pointer=pointer + "/type")
-    destination = clean(mount.destination)
+    if not mount.type or mount.type in _NO_FILESYSTEM:
+        raise SpecError(
+            "a mount needs a filesystem's type, or the option bind",
+            pointer=pointer + "/type",
+            hint='for a bind mount add "bind" or "rbind" to its options',
+        )
+    destination = ctx.destination(mount)
     attributes = options.set
     data = list(options.data)
     register = ctx.mount_register
@@ -197,18 +227,21 @@ def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> l
     label = ctx.spec.linux.mountLabel if ctx.spec.linux else None
     if label and mount.type not in _UNLABELED:
         data.append(f"context={label}")
-    made: list[Step] = [
-        steps.MakeFilesystem(
-            result=register,
-            fstype=mount.type,
-            source=mount.source or mount.type,
-            options=tuple(data),
-            attributes=attributes,
-            # Without `mode=` a tmpfs takes the mode of what it covers, as with runc.
-            mode_of=destination if mount.type == "tmpfs" and not options.copy_up else None,
-            pointer=pointer,
-        )
-    ]
+    make = steps.MakeFilesystem(
+        result=register,
+        fstype=mount.type,
+        source=mount.source or mount.type,
+        options=tuple(data),
+        attributes=attributes,
+        # Without `mode=` a tmpfs takes the mode of what it covers, as with runc.
+        mode_of=destination if mount.type == "tmpfs" and not options.copy_up else None,
+        pointer=pointer,
+    )
+    made: list[Step] = [make]
+    if has_long_values(mount):
+        from pyrunc.plan import long_options
+
+        made = [long_options.compile_long(make, destination)]
     if options.copy_up:
         if mount.type != "tmpfs":
             raise SpecError("tmpcopyup is an option of tmpfs", pointer=pointer + "/options")
@@ -241,12 +274,6 @@ def _remount(destination: str, options: Options, pointer: str) -> list[Step]:
     if options.propagation:
         raise SpecError("a remount cannot change propagation", pointer=pointer + "/options")
     return made
-
-
-def _detach(ctx: Context, register: int, pointer: str) -> Step:
-    return steps.Propagation(
-        mount=register, whole=0, flag=ctx.propagation, recursive=1, pointer=pointer
-    )
 
 
 def _recursive(register: int, options: Options, pointer: str) -> list[Step]:

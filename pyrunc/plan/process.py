@@ -7,6 +7,7 @@ from _struct import pack
 
 from pyrunc.errors import SpecError
 from pyrunc.plan import namespaces, steps, wire
+from pyrunc.plan.mounts import has_long_values
 from pyrunc.spec.model import Capabilities
 from pyrunc.spec.names import CAPABILITIES
 
@@ -28,7 +29,12 @@ def needs_procfs(ctx: Context) -> bool:
     """Whether a step writes below /proc once the container's mounts may cover it."""
     process = ctx.spec.process
     labels = process and (process.apparmorProfile or process.selinuxLabel)
-    return bool(labels or ctx.options.no_pivot or (ctx.spec.linux and ctx.spec.linux.sysctl))
+    return bool(
+        labels
+        or ctx.options.no_pivot
+        or (ctx.spec.linux and ctx.spec.linux.sysctl)
+        or any(map(has_long_values, ctx.mounts))
+    )
 
 
 def joined_keyring(ctx: Context) -> list[Step]:
@@ -159,21 +165,23 @@ def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
     confined = process.noNewPrivileges
     made = _as_runtime(ctx, process)
     made += [
-        # As the runtime's user first: root may enter a directory that the user cannot.
-        _chdir(process, final=0),
-        # While CAP_SETPCAP is held: dropping it first would make the rest impossible.
-        *_bounding(process.capabilities),
         # Before setuid, while there is the right to give files away.
         steps.ChownStdio(uid=process.user.uid, pointer="/process/user/uid"),
         _ids(ctx, process),
         # A change of ids clears the parent-death signal.
         steps.ParentDeath(signal=9),
-        # As the container's user; then checked to lie inside the container (CVE-2024-21626).
+        # As the container's user, if it was refused; then, too, checked to lie inside the
+        # container (CVE-2024-21626).
         _chdir(process, final=1),
         # After setuid, which has emptied the effective set.
         *_capabilities(process.capabilities),
         # As the user who will run it; an error still reaches the caller of `create`.
-        steps.FindProgram(args=process.args, path=_search_path(process), pointer="/process/args/0"),
+        steps.FindProgram(
+            args=process.args,
+            path=_search_path(process),
+            loader=_loader(ctx, program is not None and not confined),
+            pointer="/process/args/0",
+        ),
         # Before a strict filter could forbid it; what stays open is neither directory nor
         # program.
         steps.CloseDescriptors(),
@@ -222,6 +230,12 @@ def _as_runtime(ctx: Context, process: Process) -> list[Step]:
     if process.selinuxLabel and not ctx.options.inside:
         # After all that this label could be refused, before the filter.
         made.append(_label("exec", None, process.selinuxLabel, "/process/selinuxLabel"))
+    # As the runtime's user first: root may enter a directory that the user cannot. And before a
+    # filter could forbid to ask where that is.
+    made.append(_chdir(process, final=0))
+    # While CAP_SETPCAP is held, and before a filter could answer in the kernel's place. The
+    # rights of this process itself stay what they are.
+    made += _bounding(process.capabilities)
     if program is not None and not process.noNewPrivileges:
         # Without no_new_privs the filter needs CAP_SYS_ADMIN, so before capabilities go.
         made.append(_seccomp(ctx, program))
@@ -259,6 +273,18 @@ def _environment(ctx: Context, process: Process) -> Step:
     )
 
 
+def _loader(ctx: Context, filtered: bool) -> int:
+    """Whether to look for the program's loader.
+
+    Not past a filter, which may kill who reads what the program would not. A startContainer hook
+    may still bring the loader.
+    """
+    if filtered:
+        return 0
+    later = ctx.spec.hooks and ctx.spec.hooks.startContainer and not ctx.options.inside
+    return 2 if later else 1
+
+
 def _search_path(process: Process) -> str:
     path = ""
     for entry in process.env:
@@ -283,16 +309,15 @@ def _bounding(capabilities: Capabilities | None) -> list[Step]:
 
 def _ids(ctx: Context, process: Process) -> Step:
     user = process.user
-    groups = user.additionalGids
+    # The annotation leaves the caller's groups, and with them no place for others (as crun has it:
+    # engines set both).
+    groups = () if namespaces.keeps_groups(ctx) else user.additionalGids
     allowed = namespaces.sets_groups(ctx)
     if groups and not allowed:
-        kept = namespaces.keeps_groups(ctx)
         raise SpecError(
-            "the annotation run.oci.keep_original_groups leaves the caller's"
-            if kept
-            else "cannot set any additional groups in a rootless container",
+            "cannot set any additional groups in a rootless container",
             pointer="/process/user/additionalGids",
-            hint="" if kept else "map more than one group (newgidmap, /etc/subgid)",
+            hint="map more than one group (newgidmap, /etc/subgid)",
         )
     return steps.SetIds(
         uid=user.uid,

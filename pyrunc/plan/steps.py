@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every step that a plan can hold: its name, its arguments, what it does.
+"""Every step that a plan can hold: its name, its arguments, what it does (and `steps_program`).
 
 A step is data. How it is carried out is one small function in `csrc/init/`, under the same name.
 The order of the classes is the numbering of the wire format.
@@ -8,12 +8,25 @@ The order of the classes is the numbering of the wire format.
 from __future__ import annotations
 
 from pyrunc.plan.step import ALL, Step
+from pyrunc.plan.steps_program import (
+    CloseDescriptors,
+    Environment,
+    Execute,
+    FindProgram,
+    InheritDescriptors,
+    RunHook,
+    SendDirectory,
+    WaitStart,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.plan.step import Bytes, Number, OptionalString, Register, String, Strings
 
-__all__ = ["ALL", "Step"]
+__all__ = [
+    "ALL", "CloseDescriptors", "Environment", "Execute", "FindProgram", "InheritDescriptors",
+    "RunHook", "SendDirectory", "Step", "WaitStart",
+]  # fmt: skip
 
 
 # --- the process and its namespaces -------------------------------------------------------
@@ -71,11 +84,17 @@ class BecomeRoot(Step):
 
 
 class NewSession(Step):
-    """Leave the caller's session: its terminal is not ours (TIOCSTI, CVE-2016-10124)."""
+    """Leave the caller's session: its terminal is not ours (TIOCSTI, CVE-2016-10124).
+
+    Until its program runs the process ends by the signals in `ending` (1 << number): as pid 1 it
+    has the kernel's protection from whatever it has no handler for.
+    """
+
+    ending: Number
 
 
 class SessionKeyring(Step):
-    """Join a session keyring of our own, so that the caller's keys are not in reach."""
+    """Join a session keyring of our own: the caller's keys are not in reach."""
 
     name: String
     permissions: Number
@@ -103,20 +122,37 @@ class OpenTree(Step):
     recursive: Number
 
 
+class OpenInside(Step):
+    """As OpenTree, at a path inside the root filesystem."""
+
+    result: Register
+    path: String
+    recursive: Number
+
+
 class AttachRoot(Step):
     """Attach the root filesystem's tree at its own path, from where `Pivot` makes it the root.
 
     There hooks find it. Where the path is out of reach (mode 0700 under a user namespace, a
-    joined mount namespace) it goes on top of "/": no mount is shared by now (pivot_root(2)).
+    joined mount namespace) `elsewhere` lets it go on top of "/", which is not shared then.
     """
 
     path: String
+    elsewhere: Number
+
+
+class PrivateParent(Step):
+    """Make the mount that a host path lies on private; "/" only if `root` says so."""
+
+    path: String
+    root: Number
 
 
 class OpenProcfs(Step):
     """A procfs of our own, attached nowhere: no image can lay anything over it."""
 
     result: Register
+    hosts: OptionalString  # the host's, to be used where the kernel allows no new one
 
 
 class MakeFilesystem(Step):
@@ -128,6 +164,19 @@ class MakeFilesystem(Step):
     options: Strings
     attributes: Number
     mode_of: OptionalString
+
+
+class LongFilesystem(Step):
+    """As MakeFilesystem by `options`, or else by mount(2) of `data`, at `target` for a moment."""
+
+    result: Register
+    fstype: String
+    source: String
+    options: Strings
+    data: OptionalString
+    flags: Number
+    attributes: Number
+    target: String
 
 
 class MountAttributes(Step):
@@ -271,8 +320,6 @@ class NoNewPrivileges(Step):
 
 
 class Seccomp(Step):
-    """Load a compiled filter."""
-
     program: Bytes
     flags: Number
     listener: Number  # 0 none; 1 tell the parent its descriptor's number; 2 send it
@@ -317,34 +364,24 @@ class AmbientCapabilities(Step):
 
 
 class Scheduler(Step):
-    """sched_setattr(2) with a struct sched_attr."""
-
-    attributes: Bytes
+    attributes: Bytes  # struct sched_attr
 
 
 class Affinity(Step):
-    """sched_setaffinity(2): the processors of this process, as a bit mask."""
-
-    processors: Bytes
+    processors: Bytes  # a bit mask
 
 
 class IoPriority(Step):
-    """ioprio_set(2) on this process."""
-
-    value: Number
+    value: Number  # as ioprio_set(2) has it
 
 
 class Personality(Step):
-    """personality(2)."""
-
     domain: Number
 
 
 class MemoryPolicy(Step):
-    """set_mempolicy(2); no nodes is an empty mask."""
-
     mode: Number
-    nodes: Bytes
+    nodes: Bytes  # none is an empty mask
 
 
 class Label(Step):
@@ -353,58 +390,3 @@ class Label(Step):
     file: String
     older: OptionalString
     value: String
-
-
-# --- the program --------------------------------------------------------------------------
-class Environment(Step):
-    """The program's environment; HOME from the container's passwd where it is not given."""
-
-    variables: Strings
-    home_of: Number
-    find_home: Number
-
-
-class FindProgram(Step):
-    """Look args[0] up in the container's PATH, as execvp does; remember the file."""
-
-    args: Strings
-    path: String
-
-
-class RunHook(Step):
-    """Run a hook in this process's namespaces and wait for it."""
-
-    path: String
-    args: Strings
-    env: Strings
-    inherit: Number
-    timeout: Number
-    state_before: String
-    state_after: String
-    name: String
-    index: Number
-
-
-class SendDirectory(Step):
-    """Send the parent a directory of this mount namespace, open."""
-
-    path: String
-
-
-class InheritDescriptors(Step):
-    """Let the program have these registers, at the numbers where they are."""
-
-    first: Register
-    count: Number
-
-
-class CloseDescriptors(Step):
-    """Close all but stdio, the preserved ones, the sync socket and the start fifo."""
-
-
-class WaitStart(Step):
-    """Block until `start` writes a byte into the fifo."""
-
-
-class Execute(Step):
-    """execve the program that FindProgram found."""

@@ -58,8 +58,12 @@ CALLS = (
     "pivot_root", "poll", "prctl", "read", "recvmsg", "seccomp", "sendmsg", "setdomainname",
     "setgroups", "sethostname", "setns", "setresgid", "setresuid", "setsid", "socket", "stat",
     "statfs", "symlink", "umount", "unlink", "unshare", "waitid", "write", "mmap", "sched_setattr",
-    "ioprio_set", "personality", "set_mempolicy", "chroot", "sched_setaffinity",
+    "ioprio_set", "personality", "set_mempolicy", "chroot", "sched_setaffinity", "mount",
+    "sigaction",
 )  # fmt: skip
+
+# The most that it adds to a message: a name that only it can read, the loader's of a program.
+MAX_TEXT = 256
 
 # Why pyrunc-init refused something that no system call refused. Worded in `wording.py`.
 REASONS = (
@@ -78,4 +82,6 @@ REASONS = (
     "hook_signal",  # a hook was killed by a signal (value)
     "hook_timeout",  # a hook ran past its time-out
     "too_many_links",
+    "not_covered",  # what is at a masked path is not the mask
+    "no_loader",  # a program names a loader or an interpreter that is not there (text)
 )

@@ -54,6 +54,8 @@ AFTER = {
     "create": "created", "checkpoint --image-path IMAGE": "none",
     "run --detach": "running", "delete": "none", "delete --force": "none",
 }  # fmt: skip
+# An init that waits for its start ends by what its program may well ignore as pid 1.
+AFTER_IN = {("created", "kill TERM"): "stopped", ("created", "kill --all TERM"): "stopped"}
 
 
 def line(command, name, bundle, image):

@@ -179,10 +179,10 @@ REASONS = (
         " at line 1, column 2",
     ),
     Reason(
-        "as runc 1.5: an execve that fails after the sync point is 255",
+        "what a script is run by is looked for before create says that all is ready: the reason"
+        " reaches its caller and --log, not the program's stderr only",
         ("bad_interpreter",),
-        "exit: 1$",
-        "exit: 255",
+        side="whole",
     ),
     Reason("pyrunc tells its own features, with the members of 1.5", ("features",), side="whole"),
     Reason("runc prints the versions of Go and libseccomp", ("version",), side="whole"),

@@ -8,7 +8,7 @@ import json
 import pytest
 import support
 import table
-from matrix import AFTER, DNE, STATES, cells, now, put, told, verdict, wanted_of
+from matrix import AFTER, AFTER_IN, DNE, STATES, cells, now, put, told, verdict, wanted_of
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,8 @@ def test_each_command_in_each_state(request, bundle, kind, command, state, tmp_p
     wanted = wanted_of(runtime.program, command, state)
     if wanted is None and command in AFTER and (state, command) != ("stopped", "kill --all KILL"):
         support.in_time(lambda: now(runtime, name) == AFTER[command])
+    elif wanted is None and (state, command) in AFTER_IN:
+        support.in_time(lambda: now(runtime, name) == AFTER_IN[state, command])
     elif wanted and state not in ("none", "half-made"):
         assert now(runtime, name) == state
 

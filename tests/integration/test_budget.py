@@ -77,7 +77,9 @@ OWN = {
         pyrunc.plan.cgroup_mounts pyrunc.plan.compile pyrunc.plan.context
         pyrunc.plan.devices pyrunc.plan.encode
         pyrunc.plan.mount_options pyrunc.plan.mounts pyrunc.plan.namespaces
-        pyrunc.plan.process pyrunc.plan.step pyrunc.plan.steps pyrunc.plan.wire
+        pyrunc.plan.process pyrunc.plan.propagation
+        pyrunc.plan.step pyrunc.plan.steps pyrunc.plan.steps_program
+        pyrunc.plan.wire
         pyrunc.spec pyrunc.spec.check pyrunc.spec.check_linux pyrunc.spec.check_process
         pyrunc.spec.check_resources
         pyrunc.spec.fields pyrunc.spec.load pyrunc.spec.model pyrunc.spec.model_linux

@@ -24,7 +24,7 @@ def device():
     """One end of a veth pair with two addresses, in the host's namespace until it moves."""
     name = f"pt{os.getpid() % 100000}"
     ip("link", "add", name, "type", "veth", "peer", "name", f"{name}p")
-    ip("addr", "add", "192.0.2.7/24", "dev", name)
+    ip("addr", "add", "192.0.2.7/24", "broadcast", "192.0.2.255", "dev", name)
     ip("addr", "add", "2001:db8::7/64", "dev", name, "nodad")
     ip("link", "set", name, "up")
     yield name
@@ -57,6 +57,9 @@ def test_a_device_moves_with_its_addresses(runtime, bundle, device, new):
     addresses = {(row["local"], row["prefixlen"]) for row in link["addr_info"]
                  if row["scope"] == "global"}  # fmt: skip
     assert addresses == {("192.0.2.7", 24), ("2001:db8::7", 64)}
+    assert {row.get("broadcast") for row in link["addr_info"] if row["family"] == "inet"} == {
+        "192.0.2.255"
+    }
     assert f" {device}@" not in ip("link")
 
 

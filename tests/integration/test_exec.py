@@ -100,11 +100,11 @@ def test_what_cannot_be_run(runtime, bundle, running, tmp_path, args, text):
 def test_a_program_that_turns_out_to_be_none(runtime, bundle, running):
     """The search finds it, execve refuses: the process's own stderr gets the line."""
     script = bundle.rootfs / "bin/broken"
-    script.write_text("#!/nosuch\n")
+    script.write_text("neither a program nor a script\n")
     script.chmod(0o755)
     done = runtime("exec", running, "/bin/broken", check=False)
     assert done.returncode == 255
-    assert done.stderr == "exec /bin/broken: no such file or directory\n"
+    assert done.stderr == "exec /bin/broken: exec format error\n"
 
 
 def test_options_of_the_process(runtime, running):

@@ -178,3 +178,31 @@ def test_what_a_user_namespace_cannot_mount_is_the_hosts(runtime, bundle, kind):
     text = said(runtime, bundle, f"grep ' {place} {kind} ' /proc/mounts; ls {place}")
     names = {"sysfs": "kernel", "proc": "cpuinfo"}[kind]
     assert names in text.split()
+
+
+def test_a_destination_with_the_host_s_path_of_the_root(runtime, bundle):
+    mount(bundle, destination=f"{bundle.rootfs}/m", type="tmpfs", source="here")
+    assert said(runtime, bundle, "grep -c '^here /m ' /proc/mounts") == "1\n"
+    assert (bundle.rootfs / "m").is_dir()
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["", "user_namespace"])
+def test_a_source_that_another_mount_brings(runtime, bundle, source, mapped):
+    """With a user namespace all others are opened before there is any mount."""
+    (source / "below" / "inner").touch()
+    if mapped:
+        bundle.config["linux"]["namespaces"].append({"type": "user"})
+        bundle.config["linux"] |= {"uidMappings": ids(0, 100000), "gidMappings": ids(0, 100000)}
+        for path in (bundle.rootfs, *bundle.rootfs.parents[:4]):
+            path.chmod(0o755)
+        os.chown(bundle.rootfs, 100000, 100000)
+    mount(bundle, destination="/first", source=str(source), options=["bind"])
+    mount(bundle, destination="/m", source=f"{bundle.rootfs}/first/below", options=["bind"])
+    assert said(runtime, bundle, "ls /m") == "inner\n"
+
+
+def test_a_source_that_another_mount_brings_cannot_be_mapped(runtime, bundle, source):
+    mount(bundle, destination="/first", source=str(source), options=["bind"])
+    mount(bundle, source=f"{bundle.rootfs}/first/below", options=["bind"],
+          uidMappings=ids(0, 5000), gidMappings=ids(0, 7000))  # fmt: skip
+    assert "what another mount brings cannot be id-mapped" in refused(runtime, bundle)

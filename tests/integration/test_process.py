@@ -123,7 +123,23 @@ def test_the_callers_groups_can_be_kept(runtime, bundle):
     assert runtime.run(bundle.args("/bin/id", "-G")).stdout == "0\n"
     bundle.config["annotations"] = {"run.oci.keep_original_groups": "1"}
     assert runtime.run(bundle.args("/bin/id", "-G")).stdout == "0 1234 2345\n"
+    # The list has no place beside them: distrobox and others set both.
     bundle.config["process"]["user"]["additionalGids"] = [7]
-    done = runtime.run(bundle.write())
-    assert done.returncode == 1
-    assert "run.oci.keep_original_groups" in done.stderr
+    assert runtime.run(bundle.args("/bin/id", "-G")).stdout == "0 1234 2345\n"
+    name = runtime.create(bundle.args("/bin/sleep", "1000"))
+    runtime("start", name)
+    assert runtime("exec", name, "/bin/id", "-G").stdout == "0 1234 2345\n"
+    assert runtime("exec", "-g", "9", name, "/bin/id", "-G").stdout == "0 1234 2345\n"
+
+
+def test_a_cpuset_as_the_reason_of_a_refused_deadline(runtime, bundle):
+    if os.sysconf("SC_NPROCESSORS_ONLN") < 2:
+        pytest.skip("needs two processors")
+    second = 1_000_000_000
+    bundle.config["process"]["scheduler"] = {
+        "policy": "SCHED_DEADLINE", "runtime": second // 100, "deadline": second, "period": second,
+    }  # fmt: skip
+    bundle.config["linux"]["resources"]["cpu"] = {"cpus": "0", "mems": "0"}
+    text = refused(runtime, bundle)
+    assert "sched_setattr: operation not permitted" in text
+    assert "does a cpuset leave some out (linux.resources.cpu.cpus)?" in text

@@ -270,3 +270,28 @@ def in_user_namespace(
         Path(f"/proc/{process.pid}/{name}").write_text(maps)
     out, err = process.communicate("\n", timeout=60 * support.SLOW)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["own", "outside"])
+def test_a_sysctl_with_the_pid_namespace_of_the_host(rootless, nested):
+    """The kernel allows no procfs of ours then; the host's is the same one (podman --pid=host)."""
+    namespaces = [ns for ns in rootless.linux["namespaces"] if ns["type"] != "pid"]
+    rootless.linux["namespaces"] = [*namespaces, {"type": "network"}]
+    rootless.linux["sysctl"] = {"net.ipv4.ping_group_range": "0 0"}
+    rootless.linux["maskedPaths"] = rootless.linux["readonlyPaths"] = []
+    rootless.bundle.config["mounts"] = [
+        mount
+        if mount["destination"] != "/proc"
+        else {"destination": "/proc", "source": "/proc", "options": ["rbind"]}
+        for mount in rootless.bundle.config["mounts"]
+        if mount["destination"] != "/sys/fs/cgroup"
+    ]
+    if nested:
+        # As engines do it that make the user namespace themselves.
+        rootless.runtime.prefix += ("unshare", "-r", "-m")
+        rootless.linux["namespaces"] = [
+            ns for ns in rootless.linux["namespaces"] if ns["type"] != "user"
+        ]
+        rootless.linux.pop("uidMappings")
+        rootless.linux.pop("gidMappings")
+    assert rootless.said("cat /proc/sys/net/ipv4/ping_group_range").split() == ["0", "0"]

@@ -58,13 +58,18 @@ class Agent:
             os.close(listener)  # the container has ended
 
 
-@pytest.mark.parametrize("confined", [True, False])
-def test_an_agent_answers(runtime, bundle, tmp_path, confined):
+RECEIVER = "run.oci.seccomp.receiver"
+
+
+@pytest.mark.parametrize(("confined", "annotated"), [(True, False), (False, False), (True, True)])
+def test_an_agent_answers(runtime, bundle, tmp_path, confined, annotated):
     agent = Agent(tmp_path / "agent", errno.ENOTBLK)
     bundle.config["process"]["noNewPrivileges"] = confined
+    path = str(tmp_path / "agent")
+    bundle.config["annotations"] = {RECEIVER: path} if annotated else {}
     bundle.config["linux"]["seccomp"] = {
         "defaultAction": "SCMP_ACT_ALLOW",
-        "listenerPath": str(tmp_path / "agent"),
+        **({} if annotated else {"listenerPath": path}),
         "listenerMetadata": "what for",
         "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"}],
     }
@@ -125,10 +130,20 @@ def test_an_agent_that_hears_nothing(runtime, bundle, tmp_path):
     assert "connect: connection refused" in done.stderr
 
 
-def test_an_agent_that_is_not_there(runtime, bundle, tmp_path):
+def test_an_annotation_without_a_rule_to_tell_of(runtime, bundle, tmp_path):
+    bundle.config["annotations"] = {RECEIVER: str(tmp_path / "agent")}
+    done = runtime.run(bundle.write())
+    assert done.returncode == 0
+    assert f"/annotations/{RECEIVER}: nothing is sent there" in done.stderr
+
+
+@pytest.mark.parametrize("annotated", [False, True])
+def test_an_agent_that_is_not_there(runtime, bundle, tmp_path, annotated):
+    path = str(tmp_path / "nobody")
+    bundle.config["annotations"] = {RECEIVER: path} if annotated else {}
     bundle.config["linux"]["seccomp"] = {
         "defaultAction": "SCMP_ACT_ALLOW",
-        "listenerPath": str(tmp_path / "nobody"),
+        **({} if annotated else {"listenerPath": path}),
         "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
     }
     done = runtime.run(bundle.write())
@@ -136,6 +151,22 @@ def test_an_agent_that_is_not_there(runtime, bundle, tmp_path):
     assert "send the seccomp listener to" in done.stderr
     assert "[/linux/seccomp/listenerPath]" in done.stderr
     assert not os.listdir(runtime.root) or os.listdir(runtime.root) == [":seccomp"]
+
+
+def test_a_misspelt_system_call_is_a_warning(runtime, bundle):
+    """Each time; a name that is merely unknown to this libseccomp is none."""
+    names = ["mkdirr", "openat", "quite_new_call", "fchmodat9"]
+    bundle.config["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": names, "action": "SCMP_ACT_LOG"}],
+    }
+    bundle.args("/bin/true")
+    for _ in range(2):
+        done = runtime.run(bundle)
+        assert done.returncode == 0
+        assert "/linux/seccomp/syscalls/0/names/0: " in done.stderr
+        assert done.stderr.count("level=warning") == 1
+        assert 'is it \\"mkdir\\"?' in done.stderr
 
 
 PROBE = r"""

@@ -152,6 +152,26 @@ def test_a_start_container_hook_that_fails(runtime, bundle):
     assert log.read_text() == ""
 
 
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"script": "echo the output; exit 4"}, "exit status 4"),
+        ({"script": "kill -9 $$"}, "signal 9"),
+        ({"script": "sleep 15", "timeout": 1}, "ran past its timeout of 1s"),
+        ({"script": "", "path": "/nosuch"}, "o such file or directory"),
+    ],
+)
+def test_a_start_container_hook_that_fails_says_so(runtime, bundle, more, reason):
+    """On the container's stderr, as the program's own failure does; its code is 255."""
+    hook(bundle, "startContainer", more.pop("script"), **more)
+    done = runtime.run(bundle.shell("echo ran"))
+    assert done.returncode == 255
+    lines = done.stderr.splitlines() + done.stdout.splitlines()
+    [line] = [line for line in lines if line != "the output"]
+    assert line.startswith("error running startContainer hook #0: ")
+    assert reason in line
+
+
 def test_a_poststart_hook_that_fails(runtime, bundle):
     """runtime.md, "Lifecycle" 9: an error, and the container is undone."""
     log = log_of(bundle)

@@ -132,6 +132,8 @@ DEVICES = [
     ({"path": "/dev/u", "type": "u", "major": 1, "minor": 3}, "character special file 666 1:3 0:0"),
     ({"path": "/dev/b", "type": "b", "major": 7, "minor": 9, "uid": 5, "gid": 6},
      "block special file 666 7:9 5:6"),
+    ({"path": "/dev/s", "type": "c", "major": 10, "minor": 229, "fileMode": 0o1232},
+     "character special file 1232 a:e5 0:0"),
     ({"path": "/dev/p", "type": "p", "fileMode": 0o4622, "uid": 7}, "fifo 622 0:0 7:0"),
     ({"path": "/new/dir/x", "type": "c", "major": 1, "minor": 5},
      "character special file 666 1:5 0:0"),
@@ -286,3 +288,24 @@ def test_propagation_of_the_root(runtime, bundle, wanted, shown):
     [line] = [line.split() for line in text.splitlines() if line.split()[4] == "/"]
     optional = line[6 : line.index("-")]
     assert any(word.startswith(shown) for word in optional) if shown else not optional
+
+
+@pytest.mark.parametrize("path", ["/", "/.", "//", "/link"])
+def test_a_read_only_path_that_is_the_root_itself(runtime, bundle, path):
+    """No look-up crosses what is mounted on top of "/": the root's own mount is changed."""
+    bundle.config["root"]["readonly"] = False
+    bundle.config["linux"]["readonlyPaths"] = [path]
+    (bundle.rootfs / "link").symlink_to("/")
+    text = said(runtime, bundle, "touch /new 2>&1; touch /dev/shm/new && echo inside")
+    assert "Read-only file system" in text
+    assert "inside" in text
+    assert not (bundle.rootfs / "new").exists()
+
+
+@pytest.mark.parametrize("path", ["/", "/link"])
+def test_the_root_itself_cannot_be_masked(runtime, bundle, path):
+    bundle.config["linux"]["maskedPaths"] = [path]
+    (bundle.rootfs / "link").symlink_to("/")
+    text = refused(runtime, bundle)
+    assert "a mount cannot cover the root filesystem" in text
+    assert "/linux/maskedPaths/0" in text

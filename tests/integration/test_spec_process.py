@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 from pathlib import Path
 
 import pytest
@@ -287,3 +288,34 @@ def test_stdio_belongs_to_the_user(runtime, bundle):
     os.close(reader)
     os.close(writer)
     assert done.stdout == "1000\n"
+
+
+@pytest.mark.parametrize("ambient", [True, False])
+def test_who_may_execute_is_asked_with_the_effective_capabilities(runtime, bundle, ambient):
+    """access(2) forgets the capabilities of who is not root; execve(2) does not."""
+    program = bundle.rootfs / "mine" / "busybox"
+    program.parent.mkdir()
+    shutil.copy(bundle.rootfs / "bin" / "busybox", program)
+    program.chmod(0o744)
+    process = bundle.config["process"]
+    process["user"] = {"uid": 1000, "gid": 1000}
+    names = ["CAP_DAC_OVERRIDE"] if ambient else []
+    kinds = ("bounding", "permitted", "effective", "inheritable", "ambient")
+    process["capabilities"] = dict.fromkeys(kinds, names)
+    done = runtime.run(bundle.args("/mine/busybox", "echo", "hello"))
+    if ambient:
+        assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+    else:
+        assert done.returncode == 1
+        assert "permission denied" in done.stderr
+
+
+def test_an_ambient_capability_that_cannot_be_raised_is_a_warning(runtime, bundle):
+    process = bundle.config["process"]
+    process["capabilities"] |= {"ambient": ["CAP_KILL"], "inheritable": []}
+    done = runtime.run(bundle.shell("grep CapAmb /proc/self/status"))
+    assert done.stdout.split()[1] == "0" * 16
+    [line] = done.stderr.splitlines()
+    assert "level=warning" in line
+    assert "/process/capabilities/ambient: cannot be raised" in line
+    assert "CAP_KILL" in line

@@ -210,3 +210,26 @@ def test_an_architecture(runtime, bundle, tmp_path, listed):
         assert (done.returncode, done.stdout) == (0, "-77\n")
     else:
         assert done.returncode == 159
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL])
+def test_a_filter_cannot_keep_the_bounding_set_whole(runtime, bundle, number):
+    """Its answer to PR_CAPBSET_DROP is not the kernel's: what is not asked for is dropped."""
+    bundle.config["process"]["noNewPrivileges"] = False
+    dropping = {"index": 0, "value": 24, "op": "SCMP_CMP_EQ"}
+    profile(bundle, rule("prctl", args=[dropping], errnoRet=number))
+    wanted = bundle.config["process"]["capabilities"]["bounding"]
+    found = said(runtime, bundle, "grep CapBnd /proc/self/status").split()[1]
+    assert int(found, 16).bit_count() == len(wanted)
+    name = runtime.create(bundle.args("/bin/sleep", "100"))
+    runtime("start", name)
+    found = runtime("exec", name, "grep", "CapBnd", "/proc/self/status").stdout.split()[1]
+    assert int(found, 16).bit_count() == len(wanted)
+
+
+@pytest.mark.parametrize("name", ["getcwd", "chdir", "faccessat2"])
+def test_calls_of_ours_that_the_filter_denies(runtime, bundle, name):
+    """In force before the capabilities go, so before much of what pyrunc-init does."""
+    bundle.config["process"]["noNewPrivileges"] = False
+    profile(bundle, rule(name))
+    assert said(runtime, bundle, "echo hello") == "hello\n"

@@ -131,6 +131,16 @@ def _hooks() -> dict[str, Any]:
     }
 
 
+def _brought() -> Case:
+    made = with_namespaces(config(), "mount", "pid", "user")
+    made.pop("hostname")
+    made["mounts"] += [
+        {"destination": f"{HOST}/bundle/rootfs/t", "type": "tmpfs"},
+        {"destination": "/b", "source": f"{HOST}/bundle/rootfs/t/x", "options": ["bind"]},
+    ]
+    return Case(made)
+
+
 def _privileged_user() -> Case:
     made = with_namespaces(config(), "user", "mount", "pid", "network", "ipc", "uts", "cgroup")
     made["mounts"] += [
@@ -203,6 +213,10 @@ def _unusual_mounts() -> Case:
          "uidMappings": maps, "gidMappings": maps},
         {"destination": "/u", "type": "tmpfs", "options": ["tmpcopyup", "defaults", "nosuid"]},
         {"destination": "/", "options": ["remount", "bind", "nodev", "relatime"]},
+        {"destination": "/o", "type": "overlay", "source": "overlay",
+         "options": ["ro", "lazytime", "lowerdir=" + ":".join([f"{HOST}/{0:040}"] * 7)]},
+        {"destination": "/p", "type": "overlay", "source": "overlay",
+         "options": ["lowerdir=/a", f"upperdir={HOST}/{0:0300}", "workdir=/w"]},
     ]  # fmt: skip
     return Case(made)
 
@@ -262,6 +276,7 @@ def cases() -> dict[str, Case]:
         "default-hybrid": Case(hybrid, "hybrid"),
         "default-v1": Case(hybrid, "v1"),
         "user-namespace": _privileged_user(),
+        "source-of-another-mount": _brought(),
         "joined-net-and-pid": _joined(),
         "joined-user-and-mount": _joined_user_and_mount(),
         "rootless": Case(config(rootless=True), "unprivileged"),
@@ -324,7 +339,7 @@ filesystems = st.builds(
     paths,
     st.sampled_from(["tmpfs", "proc", "sysfs", "mqueue", "cgroup", "overlay"]),
     flags,
-    st.lists(words, max_size=4),
+    st.lists(words | st.just("l" * 300), max_size=4),
 )
 capabilities = st.fixed_dictionaries(
     {},
@@ -401,7 +416,9 @@ def random_cases(draw: st.DrawFn) -> Case:
     if host in ("unprivileged", "no-groups"):
         made["process"]["user"].pop("additionalGids", None)
     if draw(st.booleans()):
-        linux["rootfsPropagation"] = draw(st.sampled_from(["shared", "rprivate", "unbindable"]))
+        linux["rootfsPropagation"] = draw(
+            st.sampled_from(["shared", "rshared", "slave", "private", "rprivate", "unbindable"])
+        )
     if "uts" in kinds:
         made |= {"hostname": draw(words), "domainname": draw(words)}
     if "network" in kinds:

@@ -21,8 +21,8 @@ from pyrunc.plan.steps import Step
 # Everything that changes what some mount namespace shows. OpenTree and MakeFilesystem make
 # detached trees; attaching them is what counts.
 CHANGES_MOUNTS = (
-    s.Propagation, s.AttachRoot, s.MountAttributes, s.Attach, s.MakeDirectory, s.MakeNode,
-    s.Symlink, s.Pivot, s.Console, s.ReadOnlyPath, s.MaskPath,
+    s.Propagation, s.PrivateParent, s.AttachRoot, s.MountAttributes, s.Attach, s.MakeDirectory,
+    s.MakeNode, s.Symlink, s.Pivot, s.Console, s.ReadOnlyPath, s.MaskPath,
 )  # fmt: skip
 NAMES_HOST_PATHS = (s.OpenTree, s.OpenRoot)
 # Registers that a step uses without naming them: csrc/init.
@@ -96,8 +96,9 @@ def filter_is_loaded_where_it_may_be(plan: Plan) -> None:
         assert confined[0] < filters[0]
         assert filters[0] > place(plan, s.CloseDescriptors)
     elif filters:
-        drops = places(plan, s.DropBounding, s.SetIds, s.SetCapabilities)
-        assert filters[0] < min(drops)
+        drops = places(plan, s.SetIds, s.SetCapabilities)
+        # A filter could answer PR_CAPBSET_DROP in the kernel's place.
+        assert place(plan, s.DropBounding) < filters[0] < min(drops)
         assert filters[0] > pivot(plan)
     assert all(i < parked(plan) for i in (*filters, *confined))
 
@@ -135,12 +136,23 @@ def the_end_is_parked_then_start_then_execute(plan: Plan) -> None:
 
 
 def prelude(plan: Plan) -> list[int]:
-    """Within another user namespace: a mount namespace to clone sources in, a slave at once."""
+    """Before a user namespace: a mount namespace to clone sources in, a slave at once."""
     at = next((i for i in places(plan, s.Unshare, s.JoinNamespace, s.OpenTree)), 0)
     if plan.steps[at] != s.Unshare(flags=k.CLONE_NEWNS, pointer="/linux/namespaces"):
         return []
     slave = s.Propagation(mount=wire.ROOT, whole=1, flag=k.MS_SLAVE, recursive=1)
-    return [at + 1] if plan.steps[at + 1] == slave else []
+    if plan.steps[at + 1] != slave:
+        return []
+    # Only a slave is shared again, and the clones' parent is private then.
+    made = [at + 1]
+    while isinstance(plan.steps[made[-1] + 1], s.Propagation | s.PrivateParent):
+        made.append(made[-1] + 1)
+    return made
+
+
+def leaves_the_host(step: Step) -> bool:
+    """Of a slave and of a private mount nothing travels to the host."""
+    return step.__dict__["flag"] in (k.MS_SLAVE, k.MS_PRIVATE) and step.__dict__["recursive"] == 1
 
 
 def mounts_begin_by_leaving_the_hosts_peers(plan: Plan, case: Case) -> None:
@@ -155,24 +167,43 @@ def mounts_begin_by_leaving_the_hosts_peers(plan: Plan, case: Case) -> None:
         entry["type"] == "mount" and "path" not in entry
         for entry in case.config["linux"]["namespaces"]
     )
+    asked = case.config["linux"].get("rootfsPropagation", "")
+    early = bool(places(plan, s.JoinNamespace)) or plan.spawn_flags == 0
     whole = [i for i in places(plan, s.Propagation) if plan.steps[i].__dict__["whole"]]
+    attached = place(plan, s.AttachRoot)
     if makes:
-        # Of a slave and of a private mount nothing travels to the host.
-        flag = first.__dict__["flag"]
-        assert flag in (k.MS_SLAVE, k.MS_PRIVATE)
-        assert first == s.Propagation(mount=wire.ROOT, whole=1, flag=flag, recursive=1)
-        assert place(plan, s.AttachRoot) > changes[0]
+        assert first.__dict__["whole"] == 1
+        assert attached > changes[0]
+        if not leaves_the_host(first):
+            # What is asked for leaves mounts shared with the host: not the root's parent.
+            assert asked in ("private", "slave", "shared", "rshared", "unbindable")
+            assert isinstance(plan.steps[changes[0] + 1], s.PrivateParent)
+            assert plan.steps[attached].__dict__["elsewhere"] == 0
+            # And the root itself is cloned from there, afterwards.
+            assert isinstance(plan.steps[attached - 1], s.OpenTree)
+            return
     # The only other one is the container's own root, after the pivot.
     first_two = (changes[0], *prelude(plan))
     assert all(i in first_two or i > pivot(plan) for i in whole)
+    if asked in ("", "rprivate", "rslave", "runbindable") and not early:
+        return
     # And no clone of a host's mount is attached while it is a peer of it.
-    attached = place(plan, s.AttachRoot)
-    assert any(
-        plan.steps[i].__dict__["mount"] == wire.ROOT
-        and not plan.steps[i].__dict__["whole"]
-        and plan.steps[i].__dict__["flag"] in (k.MS_SLAVE, k.MS_PRIVATE)
-        for i in places(plan, s.Propagation)
-        if i < attached
+    assert (
+        len(prelude(plan)) > 1
+        or any(
+            plan.steps[i].__dict__["mount"] == wire.ROOT
+            and not plan.steps[i].__dict__["whole"]
+            and leaves_the_host(plan.steps[i])
+            for i in places(plan, s.Propagation)
+            if i < attached
+        )
+        or plan.steps[attached - 1]
+        == s.OpenTree(
+            result=wire.ROOT,
+            path=case.options().rootfs,
+            recursive=1,
+            pointer="/root/path",
+        )
     )
 
 
@@ -332,7 +363,7 @@ def check_joining(plan: Plan, case: Case) -> None:
     if filters and places(plan, s.NoNewPrivileges):
         assert place(plan, s.CloseDescriptors) < filters[0] < parked(plan)
     elif filters:
-        assert place(plan, s.OpenRoot) < filters[0] < place(plan, s.DropBounding)
+        assert place(plan, s.OpenRoot) < place(plan, s.DropBounding) < filters[0] < ids
     assert parked(plan) == place(plan, s.Execute) - 1 == len(plan.steps) - 2
     dies_with_its_creator_until_it_is_parked(plan)
     every_namespace_is_entered_once(plan, case)
@@ -380,7 +411,10 @@ def test_the_random_documents_reach_what_the_invariants_are_about() -> None:
     collect()
     assert outcomes["plan"] > outcomes["refused"]
     # All of the random ones have a mount namespace, none joins a container or is CRIU's.
-    elsewhere = ["make_file", "open_root", "affinity", "send_directory", "inherit_descriptors"]
+    elsewhere = [
+        "send_directory", "inherit_descriptors",
+        "open_inside", "make_file", "open_root", "affinity",
+    ]  # fmt: skip
     assert [step.NAME for step in s.ALL if step not in held] == elsewhere
 
 

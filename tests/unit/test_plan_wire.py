@@ -223,7 +223,7 @@ def good() -> list[bytes]:
         joined(
             [record(s.MakeFilesystem, [0, (56, 2), (0, 0), (56, 0), 0, (0, 0)], TMP)], strings=1
         ),
-        joined([record(s.OpenProcfs, [REGISTERS - 1])]),
+        joined([record(s.OpenProcfs, [REGISTERS - 1, (0, 0)])]),
         joined([record(s.Environment, [(32, 6), 0, 0], TWO)], strings=3),
         joined([record(s.Environment, [(32, 0), 0, 0])], strings=1),
         joined([record(s.Seccomp, [(32, 3), 0, 0], NAME)]),
@@ -267,9 +267,9 @@ WRONG: dict[str, Callable[[], bytes]] = {
     "step size 2^32-8": lambda: joined([record(s.Fork, [], size=HUGE - 7)]),
     "too small for its arguments": lambda: joined([record(s.Umask, [])]),
     "cut inside its arguments": lambda: joined([record(s.MakeNode, [(AT, 5)], NAME)]),
-    "register out of range": lambda: joined([record(s.OpenProcfs, [REGISTERS])]),
-    "register 2^64-1": lambda: joined([record(s.OpenProcfs, [2**64 - 1])]),
-    "register with a high half": lambda: joined([record(s.OpenProcfs, [1 << 32])]),
+    "register out of range": lambda: joined([record(s.OpenProcfs, [REGISTERS, (0, 0)])]),
+    "register 2^64-1": lambda: joined([record(s.OpenProcfs, [2**64 - 1, (0, 0)])]),
+    "register with a high half": lambda: joined([record(s.OpenProcfs, [1 << 32, (0, 0)])]),
     "offset inside the arguments": lambda: joined([record(s.Hostname, [(8, 5)], NAME)]),
     "offset not of 8": lambda: joined([record(s.Hostname, [(AT + 1, 4)], NAME)]),
     "offset beyond the record": lambda: joined([record(s.Hostname, [(AT + 16, 1)], NAME)]),
