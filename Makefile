@@ -9,7 +9,7 @@ C      := $(wildcard csrc/*/*.c csrc/*/*.h tests/c/*.c)
 # What is formatted: not the generated header, nor headers that cffi reads as text.
 FORMAT := $(filter-out csrc/init/plan_wire.h,$(C))
 
-.PHONY: build demo test test-unit test-root test-injection test-guest guest lint bench clean deps
+.PHONY: build demo test test-unit test-root test-injection test-guest test-engines guest lint bench clean deps
 
 build: $(VENV)/.built
 
@@ -24,6 +24,7 @@ $(VENV)/.built: $(VENV)/.packages setup.py pyproject.toml $(C) csrc/build_core.p
 	@$(BIN)/python setup.py -q build_ext --inplace
 	@$(BIN)/python setup.py -q build_native
 	@cp build/launcher/pyrunc $(BIN)/pyrunc
+	@mkdir -p $(VENV)/share/pyrunc && cp build/launcher/source $(VENV)/share/pyrunc/source
 	@$(BIN)/python -m compileall -q pyrunc
 	@touch $@
 
@@ -55,6 +56,11 @@ guest: $(VENV)/.guest-packages
 
 test-guest: $(VENV)/.guest-packages
 	@tests/guest/check
+
+# What `make test` leaves out of it: engines of an ordinary user, a quarter of an hour.
+test-engines: $(VENV)/.guest-packages
+	@tests/guest/run --env PYRUNC_TEST_ENGINES=1 python3 -m pytest -q -p no:cacheprovider \
+	    tests/guest/test_rootless_engines.py
 
 # The tests of pure code beside those that ask the kernel: a machine has two processors.
 test: lint

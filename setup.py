@@ -8,6 +8,7 @@ print them, and README.md says where they go.
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -22,8 +23,28 @@ from setuptools.dist import Distribution
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 LAUNCHER = Path("build/launcher/pyrunc")
+# Names the source tree to a launcher that is to use it as it is (csrc/launcher/place.c).
+SOURCE = Path("build/launcher/source")
 STATIC = ["-static", "-s", "-ffunction-sections", "-Wl,--gc-sections"]
 WARNINGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
+# Both run as root, on data of others. musl has no FORTIFY; with glibc it costs nothing.
+HARDENED = [
+    "-fstack-protector-strong", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack",
+    "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2",
+]  # fmt: skip
+# Those that have a start of the first process in assembly, or the word size and the order of
+# bytes that the plan and the device filter are written in.
+MACHINES = ("x86_64", "aarch64")
+
+
+def refuse_other_machines() -> None:
+    """A build for another machine would go wrong where it runs as root, not here."""
+    if platform.machine() in MACHINES and sys.maxsize > 1 << 32 and sys.byteorder == "little":
+        return
+    raise SystemExit(
+        f"pyrunc runs on {' and '.join(MACHINES)} with 64 bits, little-endian; "
+        f"this is {platform.machine()} with {sys.maxsize.bit_length() + 1}, {sys.byteorder}-endian"
+    )
 
 
 def static_compiler() -> list[str]:
@@ -46,7 +67,7 @@ def static_compiler() -> list[str]:
 
 def compile_c(compiler: list[str], options: list[str], sources: list[str], target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    command = [*compiler, *WARNINGS, *options, *sources, "-o", str(target)]
+    command = [*compiler, *WARNINGS, *HARDENED, *options, *sources, "-o", str(target)]
     print(" ".join(command), file=sys.stderr)
     subprocess.run(command, check=True)
 
@@ -59,7 +80,6 @@ def build_native(package: Path) -> None:
     defines = {
         "PYRUNC_PYTHON": os.path.realpath(base),
         "PYRUNC_VERSION": sysconfig.get_python_version(),
-        "PYRUNC_SOURCE": str(HERE),
     }
     defined = [f'-D{name}="{value}"' for name, value in defines.items()]
     sources = sorted(str(p) for p in (HERE / "csrc" / "launcher").glob("*.c"))
@@ -75,6 +95,11 @@ def pack_modules(package: Path, *arguments: str) -> None:
     subprocess.run([*command, str(package), str(output)], check=True)
 
 
+def name_source() -> None:
+    SOURCE.parent.mkdir(parents=True, exist_ok=True)
+    SOURCE.write_text(f"{HERE}\n")
+
+
 class BuildPython(build_py):
     """Adds pyrunc-init to what a wheel holds, and builds the launcher that it puts on PATH."""
 
@@ -83,6 +108,8 @@ class BuildPython(build_py):
         if self.editable_mode:
             build_native(HERE / "pyrunc")
             pack_modules(HERE / "pyrunc")
+            name_source()
+            self.distribution.data_files.append(("share/pyrunc", [str(SOURCE)]))
         else:
             build_native(Path(self.build_lib) / "pyrunc")
             pack_modules(Path(self.build_lib) / "pyrunc", "--fixed")
@@ -100,13 +127,19 @@ class BuildNative(Command):
     def run(self) -> None:
         build_native(HERE / "pyrunc")
         pack_modules(HERE / "pyrunc")
+        name_source()
 
 
 class BinaryDistribution(Distribution):
     def has_ext_modules(self) -> bool:
         return True
 
+    def has_data(self) -> bool:
+        """What setuptools' editable_wheel asks by that name: the command is among the data."""
+        return bool(self.data_files)
 
+
+refuse_other_machines()
 setup(
     cffi_modules=[
         "csrc/build_core.py:core_ffi",

@@ -51,7 +51,7 @@ def seccomp() -> FFI:
         "pyrunc.kernel._seccomp",
         [],
         [HERE / "core" / "seccomp.cdef"],
-        "#include <errno.h>\n#include <seccomp.h>\n",
+        "#include <errno.h>\n#include <seccomp.h>\n#include <stdlib.h>\n",
         libraries=["seccomp"],
     )
 

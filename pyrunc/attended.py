@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.container import Container
+    from pyrunc.lifecycle.signals import Signals
 
 
 def attended(
     make: Callable[..., Container],
     options: dict[str, Any],
-    begin: Callable[[Container], None],
+    begin: Callable[[Container, Signals], None],
     *,
     keep: bool,
 ) -> tuple[int, list[str]]:
@@ -25,7 +26,7 @@ def attended(
     Args:
         make: makes it, with `options` and what is added here.
         options: of the caller.
-        begin: lets it run.
+        begin: lets it run; the signals that come meanwhile may end it.
         keep: leave it when it has stopped.
 
     Returns:
@@ -60,7 +61,7 @@ def attended(
                 streams = Terminal(receive_master(ours))
             else:
                 pipes.started()
-            begin(container)
+            begin(container, signals)
             code = attend(container, signals, streams).code
         except BaseException:
             container.delete(force=True)

@@ -166,10 +166,10 @@ class Container(Running):
         """
         from pyrunc.attended import attended
 
-        def begin(container: Container) -> None:
+        def begin(container: Container, signals: Signals) -> None:
             for warning in container.warnings:
                 warn(warning)
-            container.start(notify_socket=notify_socket, attended=True)
+            container.start(notify_socket=notify_socket, attended=True, signals=signals)
 
         options |= {"bundle": bundle, "container_id": container_id}
         return attended(cls.create, options, begin, keep=keep)
@@ -218,7 +218,7 @@ class Container(Running):
         from pyrunc.attended import attended
 
         options |= {"bundle": bundle, "container_id": container_id, "image_path": image_path}
-        return attended(cls.restore, options, lambda container: None, keep=False)
+        return attended(cls.restore, options, lambda *_: None, keep=False)
 
     @classmethod
     def load(cls, container_id: str, *, root: str | None = None) -> Container:

@@ -5,9 +5,10 @@
 module compiles regular expressions (DESIGN section 7). The C scanner and encoder beneath it
 live in `_json` and need neither; this module drives them.
 
-What Python's json would let pass and this does not: duplicate keys (also those that differ
-only in case: Go reads them as one), NaN and infinities, lone surrogates, NUL inside a
-string, more nesting than a document of ours can have. security.md 2.19.
+What Python's json would let pass and this does not: duplicate keys, NaN and infinities, lone
+surrogates, NUL inside a string, more nesting than a document of ours can have. security.md 2.19.
+A caller that collects warnings gets what Go's json reads as well: text behind the document, half
+a surrogate pair, and duplicate keys, which are refused where somebody looks at them (`Repeated`).
 """
 
 from __future__ import annotations
@@ -31,14 +32,32 @@ class _Refused(ValueError):
     """A construct that JSON (or we) do not allow; the message says which."""
 
 
+class Repeated(dict[str, "Any"]):
+    """An object in which a key stands twice. No reader of ours takes it for a dict."""
+
+    __slots__ = ("key",)
+
+    key: str
+
+
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len(found) != len(pairs) or len({k.lower() for k in found}) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key.lower() in seen:
-                raise _Refused(f'the key "{key}" stands twice in one object')
-            seen.add(key.lower())
+    if len(found) == len(pairs):
+        return found
+    seen: set[str] = set()
+    repeated = Repeated(found)
+    for key, _ in pairs:
+        if key in seen:
+            repeated.key = key
+            break
+        seen.add(key)
+    return repeated
+
+
+def _pairs_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = _pairs(pairs)
+    if type(found) is Repeated:
+        raise _Refused(f'the key "{found.key}" stands twice in one object')
     return found
 
 
@@ -58,23 +77,29 @@ class _Context:
 
     strict = True
     object_hook = None
-    object_pairs_hook = staticmethod(_pairs)
+    object_pairs_hook = staticmethod(_pairs_once)
     parse_float = staticmethod(_float)
     parse_int = int
     parse_constant = staticmethod(_constant)
     memo: ClassVar[dict[str, str]] = {}
 
 
+class _Lenient(_Context):
+    object_pairs_hook = staticmethod(_pairs)
+
+
 _SPACE = " \t\n\r"
+_SCAN_LENIENT: Callable[[str, int], tuple[Any, int]] = _json.make_scanner(_Lenient)  # type: ignore[arg-type]  # as below
 _SCAN: Callable[[str, int], tuple[Any, int]] = _json.make_scanner(_Context)  # type: ignore[arg-type]  # any object with these attributes does
 
 
-def loads(data: bytes, document: str = "config.json") -> Any:
+def loads(data: bytes, document: str = "config.json", warnings: list[str] | None = None) -> Any:
     """Parse one JSON document.
 
     Args:
         data: the document, UTF-8.
         document: its name, for the error message.
+        warnings: collects what is odd, and read as other runtimes read it; None refuses it.
 
     Returns:
         dict, list, str, int, float, bool or None.
@@ -93,7 +118,7 @@ def loads(data: bytes, document: str = "config.json") -> Any:
         raise SpecError(f"not UTF-8 at byte {error.start}", document=document) from None
     start = len(text) - len(text.lstrip(_SPACE))
     try:
-        value, end = _SCAN(text, start)
+        value, end = (_SCAN if warnings is None else _SCAN_LENIENT)(text, start)
     except _Refused as error:
         raise SpecError(str(error), document=document) from None
     except RecursionError:
@@ -102,12 +127,13 @@ def loads(data: bytes, document: str = "config.json") -> Any:
         raise _explain(text, document) from None
     if text[end:].strip(_SPACE):
         end += len(text[end:]) - len(text[end:].lstrip(_SPACE))
-        raise SpecError(_place(text, end, "more text after the document"), document=document)
+        behind = _place(text, end, "more text after the document")
+        if warnings is None:
+            raise SpecError(behind, document=document)
+        warnings.append(f"{behind}, ignored")
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deep(value):
         raise SpecError("nested too deeply", document=document)
-    if "\\u" in text:
-        _refuse_hidden(value, document)
-    return value
+    return _without_hidden(value, document, warnings) if "\\u" in text else value
 
 
 def _explain(text: str, document: str) -> SpecError:
@@ -128,13 +154,13 @@ def _explain(text: str, document: str) -> SpecError:
 
 def _is_deep(value: Any) -> bool:
     """Whether containers lie in more than MAX_DEPTH levels; one pass a level, not recursive."""
-    level = [value] if type(value) in _CONTAINERS else []
+    level = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(MAX_DEPTH):
         level = [
             member
             for container in level
-            for member in (container.values() if type(container) is dict else container)
-            if type(member) in _CONTAINERS
+            for member in (container.values() if isinstance(container, dict) else container)
+            if isinstance(member, _CONTAINERS)
         ]
         if not level:
             return False
@@ -148,18 +174,65 @@ def _place(text: str, position: int, what: str) -> str:
     return f"{what} at line {line}, column {column}"
 
 
-def _refuse_hidden(value: Any, document: str) -> None:
-    """Refuse what no path, name or variable can hold: NUL and lone surrogates.
+def _without_hidden(value: Any, document: str, warnings: list[str] | None) -> Any:
+    """Look for what no path, name or variable can hold: NUL and lone surrogates.
 
     A raw control byte inside a string is refused by the scanner, so only an escape brings one.
     """
     text = "".join(_encode(value))
     if "\\u0000" in text.replace("\\\\", ""):
-        raise SpecError("a string contains a NUL byte (\\u0000)", document=document)
+        raise SpecError(
+            "a string contains a NUL byte (\\u0000)",
+            pointer=_pointer(value, lambda found: "\0" in found),
+            document=document,
+        )
+    if not _is_half(text):
+        return value
+    pointer = _pointer(value, _is_half)
+    if warnings is None:
+        what = "a string contains half of a surrogate pair"
+        raise SpecError(what, pointer=pointer, document=document)
+    warnings.append(f"{pointer}: half of a surrogate pair is read as U+FFFD")
+    return _whole(value)
+
+
+def _is_half(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise SpecError("a string contains half of a surrogate pair", document=document) from None
+        return True
+    return False
+
+
+def _whole(value: Any) -> Any:
+    """A value with U+FFFD for lone surrogates. The depth has been looked at."""
+    if isinstance(value, dict):
+        if type(value) is Repeated:
+            return value  # that is worse, and is told by whoever reads it
+        return {_whole(key): _whole(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_whole(member) for member in value]
+    if isinstance(value, str) and _is_half(value):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return value
+
+
+def _pointer(value: Any, wrong: Callable[[str], bool], base: str = "") -> str:
+    """Where the first string is that is wrong: the object's place for a key; "" for none."""
+    if isinstance(value, str):
+        return base if wrong(value) else ""
+    rows: Any = ()
+    if isinstance(value, dict):
+        if any(map(wrong, value)):
+            return base or "/"
+        rows = value.items()
+    elif isinstance(value, list):
+        rows = enumerate(value)
+    for key, member in rows:
+        part = str(key).replace("~", "~0").replace("/", "~1")
+        if found := _pointer(member, wrong, f"{base}/{part}"):
+            return found
+    return ""
 
 
 def dumps(value: Any) -> str:

@@ -6,10 +6,10 @@
  * Engines call with no PATH, no HOME and no locale, and wait for the pid they spawned: so this
  * finds the interpreter by absolute path and executes it in place; it never forks. Nothing of
  * the caller's environment or directory reaches the interpreter (-I), and what it does not need
- * is not loaded (-S). Interpreter and package are those beside this file (a virtual environment,
- * /usr/local); failing that, those it was built with.
+ * is not loaded (-S). Interpreter and package are those of this file's own installation (place.c).
  */
 #define _GNU_SOURCE
+#include "place.h"
 #include "quick.h"
 
 #include <errno.h>
@@ -19,61 +19,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef PYRUNC_PYTHON
-#error "setup.py defines PYRUNC_PYTHON, PYRUNC_VERSION and PYRUNC_SOURCE"
+#error "setup.py defines PYRUNC_PYTHON and PYRUNC_VERSION"
 #endif
 
-enum { CODE_MAX = 4 * PATH_MAX };
-
-static const char *const layouts[] = {
-    "%s/lib/python" PYRUNC_VERSION "/site-packages",
-    "%s/lib/python" PYRUNC_VERSION "/dist-packages",
-    "%s/local/lib/python" PYRUNC_VERSION "/dist-packages",
-};
-
-static int is_package_root(const char *directory)
-{
-    char probe[PATH_MAX];
-    int n = snprintf(probe, sizeof probe, "%s/pyrunc/pyrunc-init", directory);
-    return n > 0 && n < (int)sizeof probe && access(probe, F_OK) == 0;
-}
-
-/* /prefix/bin/pyrunc -> /prefix */
-static void find_prefix(char prefix[PATH_MAX])
-{
-    ssize_t n = readlink("/proc/self/exe", prefix, PATH_MAX - 1);
-    prefix[n > 0 ? n : 0] = 0;
-    for (int i = 0; i < 2; i++) {
-        char *slash = strrchr(prefix, '/');
-        if (slash)
-            *slash = 0;
-    }
-}
-
-static void find_package(const char *prefix, char package[PATH_MAX])
-{
-    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
-        int n = snprintf(package, PATH_MAX, layouts[i], prefix);
-        if (n > 0 && n < PATH_MAX && is_package_root(package))
-            return;
-    }
-    snprintf(package, PATH_MAX, "%s", PYRUNC_SOURCE);
-}
-
-/* The real file behind a virtual environment's link: the environment's own configuration would
- * be read for nothing, since the package's directory is given. */
-static void find_python(const char *prefix, char python[PATH_MAX])
-{
-    char candidate[PATH_MAX];
-    int n = snprintf(candidate, sizeof candidate, "%s/bin/python" PYRUNC_VERSION, prefix);
-    if (n > 0 && n < (int)sizeof candidate && realpath(candidate, python))
-        return;
-    snprintf(python, PATH_MAX, "%s", PYRUNC_PYTHON);
-    if (access(python, X_OK) != 0)
-        snprintf(python, PATH_MAX, "/usr/bin/python" PYRUNC_VERSION);
-}
+enum { CODE_MAX = 6 * PATH_MAX };
 
 /* A descriptor 0, 1 or 2 that is missing would be taken by the next open, and become the
  * container's stdio or the target of an error message. */
@@ -87,16 +40,39 @@ static void fill_stdio(void)
         close(fd);
 }
 
+/* Python does not start with a directory as one of its streams; the container may have it. So it
+ * waits elsewhere until Python is up, and what stands there in its place is the word for that. */
+static int put_directories_aside(char *code, size_t size)
+{
+    struct stat st;
+    int n = 0;
+    code[0] = 0;
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode))
+            continue;
+        /* Out of the way of --preserve-fds, where it is gone before anybody looks. */
+        int aside = fcntl(fd, F_DUPFD_CLOEXEC, 200), null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (aside < 0)
+            aside = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (aside < 0 || null < 0 || dup2(null, fd) < 0 || fcntl(aside, F_SETFD, 0) < 0)
+            return -1;
+        close(null);
+        n += snprintf(code + n, size - (size_t)n, "posix.dup2(%d,%d);posix.close(%d);", aside, fd,
+                      aside);
+    }
+    return n;
+}
+
 /* What Python is to run. */
-static void compose(char *code, size_t size, const char *prefix, const char *package)
+static void compose(char *code, size_t size, const char *package, const char *others,
+                    const char *first)
 {
     char modules[PATH_MAX + 32];
-    /* A command ends before collecting garbage pays: without it 0.3 ms less.
-     * cffi's runtime lies beside the package, in the environment, or where Debian puts it. */
+    /* A command ends before collecting garbage pays: without it 0.3 ms less. */
     int n = snprintf(code, size,
-                     "import gc,sys;gc.disable();sys.path+=['%s','%s/lib/python" PYRUNC_VERSION
-                     "/site-packages','/usr/lib/python3/dist-packages'];",
-                     package, prefix);
+                     "import gc,posix,sys;%sgc.disable();sys.path+=['%s',%s"
+                     "'/usr/lib/python3/dist-packages'];",
+                     first, package, others);
     snprintf(modules, sizeof modules, "%s/pyrunc/modules-" PYRUNC_VERSION ".bin", package);
     /* 65536 is HEADER of pyrunc/boot.py. A damaged file costs time and nothing else: whatever goes
      * wrong here, the import behind it does without. */
@@ -111,7 +87,8 @@ static void compose(char *code, size_t size, const char *prefix, const char *pac
 
 int main(int argc, char **argv)
 {
-    char prefix[PATH_MAX], package[PATH_MAX], python[PATH_MAX], code[CODE_MAX];
+    char prefix[PATH_MAX], package[PATH_MAX], python[PATH_MAX], code[CODE_MAX], first[256];
+    char others[2 * PATH_MAX + 16];
     if (getauxval(AT_SECURE)) {
         static const char text[] = "pyrunc: refusing to run setuid\n";
         return write(2, text, sizeof text - 1) < 0 ? 2 : 1;
@@ -120,11 +97,19 @@ int main(int argc, char **argv)
     if (quick(argc, argv))
         return 0;
     find_prefix(prefix);
-    find_package(prefix, package);
-    find_python(prefix, python);
-    if (strpbrk(package, "'\\\n") || strpbrk(prefix, "'\\\n"))
+    if (find_package(prefix, package) < 0)
         return 1;
-    compose(code, sizeof code, prefix, package);
+    find_others(prefix, others, sizeof others);
+    find_python(prefix, python);
+    if (strpbrk(package, "'\\\n") || strpbrk(prefix, "'\\\n")) {
+        fprintf(stderr, "pyrunc: a quote, a backslash or a line break in the path %s\n", package);
+        return 1;
+    }
+    if (put_directories_aside(first, sizeof first) < 0) {
+        fprintf(stderr, "pyrunc: no descriptor left: %s\n", strerror(errno));
+        return 1;
+    }
+    compose(code, sizeof code, package, others, first);
     static const char *const options[] = {"-I", "-S", "-B", "-X", "utf8", "-c"};
     enum { OPTIONS = sizeof options / sizeof *options };
     char **args = calloc((size_t)argc + OPTIONS + 3, sizeof *args);

@@ -182,7 +182,7 @@ static void run_line(struct writer *w, char *line)
     }
     for (char *at; (at = strsep(&line, " ")) && count < WORDS;)
         word[count++] = at;
-    switch (word[0] && !word[0][1] ? word[0][0] : 0) {
+    switch (word[0] && strlen(word[0]) == 1 ? word[0][0] : 0) {
     case 'H': /* for hosts whose hierarchies are these */
         w->broken |= !word[1] || strcmp(word[1], w->layout);
         break;

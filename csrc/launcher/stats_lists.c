@@ -10,11 +10,20 @@
 
 enum { PAIRS = 512 };
 
+/* A line of a damaged list. */
+static int lacks(struct writer *w, int count, int wanted)
+{
+    w->broken |= count < wanted;
+    return count < wanted;
+}
+
 /* A NAME FILE COLUMN: the words, or a column of the lines with three words behind the first. */
 void add_array(struct writer *w, char **word, int count)
 {
-    const char *text = count == 4 ? contents(w, word[2]) : NULL;
-    int column = count == 4 && *word[3] != '-' ? atoi(word[3]) : -1, found = 0;
+    if (lacks(w, count, 4))
+        return;
+    const char *text = contents(w, word[2]);
+    int column = *word[3] != '-' ? atoi(word[3]) : -1, found = 0;
     size_t before = w->used;
     add_name(w, word[1]);
     add(w, "[", 1);
@@ -26,7 +35,7 @@ void add_array(struct writer *w, char **word, int count)
             memcpy(copy, line, (size_t)(end - line));
             if (sscanf(copy, "%23s %23s %23s %c", cells[0], cells[1], cells[2], &more) == 3) {
                 add(w, ",", found++ > 0);
-                add_number(w, strtoull(cells[column < 3 ? column : 0], NULL, 10), 0);
+                add_number(w, strtoull(cells[column >= 0 && column < 3 ? column : 0], NULL, 10), 0);
             }
         }
         line = *end ? end + 1 : end;
@@ -48,7 +57,9 @@ void add_array(struct writer *w, char **word, int count)
 /* R NAME FILE: "0-2,7" */
 void add_ranges(struct writer *w, char **word, int count)
 {
-    const char *at = count == 3 ? contents(w, word[2]) : NULL;
+    if (lacks(w, count, 3))
+        return;
+    const char *at = contents(w, word[2]);
     size_t before = w->used;
     int found = 0;
     add_name(w, word[1]);
@@ -186,7 +197,9 @@ static void add_device(struct writer *w, const char *line, const char *key_and_o
 /* I NAME FILE KEY=OP... */
 void add_devices(struct writer *w, char **word, int count)
 {
-    const char *text = count > 3 ? contents(w, word[2]) : NULL;
+    if (lacks(w, count, 3))
+        return;
+    const char *text = contents(w, word[2]);
     size_t before = w->used;
     int found = 0;
     add_name(w, word[1]);

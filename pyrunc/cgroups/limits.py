@@ -287,9 +287,8 @@ def expand(text: str, last: int = -1) -> set[int] | None:
     for part in text.replace(",", " ").split():
         if last < 0 and ("N" in part or part[:3].lower() == "all"):
             last = _last_processor()
-        if part[:3].lower() == "all":
-            part = "0-N" + part[3:]
         region, colon, pattern = part.partition(":")
+        region = "0-N" if region.lower() == "all" else region
         first, dash, end = region.partition("-")
         used, slash, group = pattern.partition("/")
         if colon and not (dash and slash):

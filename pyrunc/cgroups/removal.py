@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyrunc.cgroups.driver import Driver
     from pyrunc.errors import CgroupError
 
 # security.md section 2.11: removal is tried for at least 5 s before it is an error.
@@ -61,6 +62,26 @@ def remove(directories: list[str], kill: Callable[[], None] | None) -> None:
         pause = min(pause * 2, _LAST_PAUSE)
     if kill is not None or last.errno != errno.EBUSY:
         raise last
+
+
+def sweep(driver: Driver, there: list[str]) -> None:
+    """Remove what a creation that was killed has made.
+
+    Args:
+        driver: of that creation.
+        there: directories that were there before, which stay.
+
+    Raises:
+        CgroupError: as `Driver.destroy`.
+    """
+    if driver.needs_process or not there:
+        driver.destroy()
+        return
+    driver._new = [path not in there for path in driver.directories]
+    if driver.owned:
+        driver.undo()
+    else:
+        remove([path for path in driver.directories[::-1] if path not in there], None)
 
 
 def unmake(made: list[str]) -> list[str]:

@@ -144,6 +144,31 @@ def _add_rule(context: Any, rule: Any, default: int, pointer: str) -> None:
                 raise KernelError("add the seccomp rule for", "", -result, name, pointer=pointer)
 
 
+# Above every number that a kernel has given out.
+_NUMBERS = range(600)
+
+
+def unknown(profile: Any) -> list[tuple[int, int, str]]:
+    """The names that libseccomp does not know: index of the rule, of the name, the name."""
+    return [
+        (index, place, name)
+        for index, rule in enumerate(profile.syscalls)
+        for place, name in enumerate(rule.names)
+        if lib.seccomp_syscall_resolve_name(name.encode()) == lib.__NR_SCMP_ERROR
+    ]
+
+
+def known() -> list[str]:
+    """All names that libseccomp knows on this machine."""
+    found = []
+    for number in _NUMBERS:
+        name = lib.seccomp_syscall_resolve_num_arch(lib.seccomp_arch_native(), number)
+        if name != ffi.NULL:
+            found.append(ffi.string(name).decode())
+            lib.free(name)
+    return found
+
+
 def _conditions(args: Any) -> list[Any]:
     """All conditions hold together, unless one argument is named twice: then each alone."""
     compare = [(a.index, getattr(lib, a.op), a.value, a.valueTwo or 0) for a in args]

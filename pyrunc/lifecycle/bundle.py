@@ -33,10 +33,11 @@ def read_spec(bundle: str, limits: Limits | None = None, config: str = "") -> Sp
     """
     name = config or CONFIG
     data = read_config(bundle, config)
-    raw = jsontext.loads(data, name)
+    warnings: list[str] = []
+    raw = jsontext.loads(data, name, warnings)
     if limits is not None and isinstance(raw, dict):
         limits.add_to(raw)
-    spec = load.from_json(raw, name)
+    spec = load.from_json(raw, name, warnings)
     spec.source = data
     return spec
 
@@ -81,7 +82,23 @@ def root_directory(bundle: str, spec: Spec) -> str:
         raise KernelError("use", "stat", error.errno or 0, path, pointer="/root/path") from None
     if not stat.S_ISDIR(mode):
         raise SpecError(f'"{path}" is not a directory', pointer="/root/path")
-    return os.path.realpath(path)
+    return written(os.path.realpath(path), "the root filesystem")
+
+
+def written(path: str, what: str) -> str:
+    """A path that the state is to name, and which JSON has to hold (RFC 8259: it is UTF-8).
+
+    Raises:
+        PyruncError: it is not UTF-8.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise PyruncError(
+            f"the path of {what} is not UTF-8, and no state document can name it: {path}",
+            hint="rename the directory, or reach it by another name (a bind mount)",
+        ) from None
+    return path
 
 
 def kept_resources(spec: Spec) -> dict[str, Any]:

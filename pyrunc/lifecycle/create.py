@@ -209,7 +209,8 @@ class Creation:
 
     def begin(self, entry: Entry) -> None:
         """The first effects: the entry's files, the cgroup, the resctrl group."""
-        entry.note(cgroup=self.cgroup.to_dict(), creator=os.getpid())
+        there = [path for path in self.cgroup.directories if os.path.isdir(path)]
+        entry.note(cgroup=self.cgroup.to_dict(), there=there, creator=os.getpid())
         entry.write(store.CONFIG, self.spec.source)
         if not self.cgroup.needs_process:
             self.cgroup.create()

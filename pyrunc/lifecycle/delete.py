@@ -97,7 +97,11 @@ def _clear(cgroup: Driver | None, noted: dict[str, Any], force: bool) -> list[st
     """
     warnings = []
     try:
-        if cgroup:
+        if cgroup and noted.get("there"):
+            from pyrunc.cgroups import removal
+
+            removal.sweep(cgroup, noted["there"])
+        elif cgroup:
             cgroup.destroy()
     except PyruncError as error:
         if not force or not cgroup or cgroup.populated():

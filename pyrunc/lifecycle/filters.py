@@ -7,6 +7,7 @@ compiled is kept below the state root, under a hash of all that it was made from
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pyrunc
@@ -55,9 +56,32 @@ def compiled(spec: Spec, profile: Seccomp, root: str) -> tuple[bytes, int]:
     program = _kept(path)
     if program is None:
         program = seccomp.compile_filter(profile)
-        store.make_root(root)
-        _keep(path, program)
+        if not _misspelt(spec, profile):  # else compiled again, and told of each time
+            store.make_root(root)
+            _keep(path, program)
     return program, flags
+
+
+def _misspelt(spec: Spec, profile: Seccomp) -> bool:
+    """Tell of system calls that nobody knows and that are nearly another's name.
+
+    Others may be newer than libseccomp, as engines' profiles have them; so may those that differ
+    in a digit.
+    """
+    unknown = seccomp.unknown(profile)
+    if not unknown:
+        return False
+    from pyrunc.spec.spelling import near
+
+    known = seccomp.known()
+    told = False
+    for index, place, name in unknown:
+        likely = near(name, known)
+        if likely and likely.strip("0123456789") != name.strip("0123456789"):
+            where = f"/linux/seccomp/syscalls/{index}/names/{place}"
+            spec.warnings.append(f'{where}: no system call is named so; is it "{likely}"?')
+            told = True
+    return told
 
 
 def _kept(path: str) -> bytes | None:
@@ -133,16 +157,26 @@ def hand_over(spec: Spec, state: dict[str, Any], pid: int, fd: int) -> None:
     }
     agent = socket(AF_UNIX, SOCK_STREAM)
     agent.settimeout(_SEND_SECONDS)
+    text = jsontext.dumps(document).encode()
+    call = "connect"
     try:
         agent.connect(path)
-        text = jsontext.dumps(document).encode()
+        call = "sendmsg"
         # The descriptor goes with the first part only; the end of the connection ends the text.
         rights = [(1, 1, fd.to_bytes(4, "little" if _is_little() else "big"))]
-        sent = agent.sendmsg([text], rights)
-        agent.sendall(text[sent:])
+        text = text[agent.sendmsg([text], rights) :]
+        call = "send"
+        if text:
+            agent.sendall(text)
     except OSError as error:
+        # It has taken the descriptor, and closed without reading the rest: what it wants to know
+        # is its own affair, as long as somebody answers the filter.
+        if call == "send" and error.errno in (errno.EPIPE, errno.ECONNRESET):
+            return
+        # A time-out of ours has no errno.
+        number = error.errno or errno.ETIMEDOUT
         raise KernelError(
-            "send the seccomp listener to", "connect", error.errno or 0, path,
+            "send the seccomp listener to", call, number, path,
             pointer="/linux/seccomp/listenerPath",
         ) from None  # fmt: skip
     finally:

@@ -7,13 +7,14 @@ import errno
 import os
 
 from pyrunc.errors import KernelError, PyruncError, UsageError
+from pyrunc.lifecycle.bundle import written
 
 
 def bundle_directory(bundle: str) -> str:
     path = os.path.abspath(bundle)
     if not os.path.isdir(path):
         raise PyruncError(f"chdir {bundle}: no such file or directory")
-    return path
+    return written(path, "the bundle")
 
 
 def check_terminal(terminal: bool, has_socket: bool, detached: bool) -> None:

@@ -80,7 +80,7 @@ class Changes:
 def of_container(entry: Entry) -> Spec:
     """The container's configuration, as it was when it was created and checked."""
     data = entry.config()
-    spec = load.decode(jsontext.loads(data, "config.json"))
+    spec = load.decode(jsontext.loads(data, "config.json", []))
     spec.source = data
     return spec
 
@@ -101,7 +101,7 @@ def read_process(path: str, warnings: list[str]) -> Process:
             data = file.read(jsontext.MAX_BYTES + 1)
     except OSError as error:
         raise KernelError("open", "", error.errno or 0, path) from None
-    return load.decode_process(jsontext.loads(data, path), path, warnings)
+    return load.decode_process(jsontext.loads(data, path, warnings), path, warnings)
 
 
 def changed(state: dict[str, Any], spec: Spec, changes: Changes, warnings: list[str]) -> Process:

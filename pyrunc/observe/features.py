@@ -33,6 +33,7 @@ OCI_VERSION_MAX = "1.3.0"
 _UNSAFE_ANNOTATIONS = (
     *("bundle", "org.systemd.property.", "org.criu.config"),
     "run.oci.keep_original_groups",
+    "run.oci.seccomp.receiver",
 )
 
 

@@ -34,6 +34,9 @@ _REPLACED = (
     | k.MOUNT_ATTR_NOSYMFOLLOW
 )
 
+# What stands in `type` where no filesystem is meant.
+_NO_FILESYSTEM = ("none", "bind", "rbind")
+
 # In characters, each of which may be four bytes.
 _SURELY_SHORT = 63
 
@@ -199,8 +202,12 @@ def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step
 
 
 def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> list[Step]:
-    if not mount.type:
-        raise SpecError("a mount needs a type, or the option bind", pointer=pointer + "/type")
+    if not mount.type or mount.type in _NO_FILESYSTEM:
+        raise SpecError(
+            "a mount needs a filesystem's type, or the option bind",
+            pointer=pointer + "/type",
+            hint='for a bind mount add "bind" or "rbind" to its options',
+        )
     destination = ctx.destination(mount)
     attributes = options.set
     data = list(options.data)

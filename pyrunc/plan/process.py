@@ -309,16 +309,15 @@ def _bounding(capabilities: Capabilities | None) -> list[Step]:
 
 def _ids(ctx: Context, process: Process) -> Step:
     user = process.user
-    groups = user.additionalGids
+    # The annotation leaves the caller's groups, and with them no place for others (as crun has it:
+    # engines set both).
+    groups = () if namespaces.keeps_groups(ctx) else user.additionalGids
     allowed = namespaces.sets_groups(ctx)
     if groups and not allowed:
-        kept = namespaces.keeps_groups(ctx)
         raise SpecError(
-            "the annotation run.oci.keep_original_groups leaves the caller's"
-            if kept
-            else "cannot set any additional groups in a rootless container",
+            "cannot set any additional groups in a rootless container",
             pointer="/process/user/additionalGids",
-            hint="" if kept else "map more than one group (newgidmap, /etc/subgid)",
+            hint="map more than one group (newgidmap, /etc/subgid)",
         )
     return steps.SetIds(
         uid=user.uid,

@@ -73,7 +73,7 @@ def _scheduler(scheduler: Scheduler) -> Step:
 def _io_priority(wanted: IOPriority) -> Step:
     number = IOPRIO_CLASSES.index(wanted.class_) + 1
     return steps.IoPriority(
-        value=number << _IOPRIO_CLASS_SHIFT | wanted.priority, pointer="/process/ioPriority"
+        value=number << _IOPRIO_CLASS_SHIFT | (wanted.priority or 0), pointer="/process/ioPriority"
     )
 
 

@@ -17,7 +17,7 @@ import os.path
 from pyrunc.errors import SpecError
 from pyrunc.spec.check_process import check_process
 from pyrunc.spec.fields import escape
-from pyrunc.spec.names import HOOKS
+from pyrunc.spec.names import HOOKS, PROPAGATIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 # security.md 2.19.
 MAX_MOUNTS = 10_000
+_RECEIVER = "run.oci.seccomp.receiver"  # see load.decode
+# What nearly all bind mounts have; spelling.py knows the others.
+_BIND = frozenset(
+    ("bind", "rbind", "ro", "rw", "nosuid", "nodev", "noexec", "relatime", "noatime", *PROPAGATIONS)
+)
 
 
 def check(spec: Spec) -> None:
@@ -36,7 +41,7 @@ def check(spec: Spec) -> None:
     Raises:
         SpecError: the first broken rule, with the JSON pointer.
     """
-    _check_version(spec.ociVersion)
+    _check_version(spec.ociVersion, spec.warnings)
     if spec.process is None:
         # cli-contract 1.4: callers know this text.
         raise SpecError("process property must not be empty", pointer="/process")
@@ -51,7 +56,13 @@ def check(spec: Spec) -> None:
         _check_hooks(spec.hooks)
     for key in spec.annotations:
         if not key:
-            raise SpecError("has a member with an empty name", pointer="/annotations")
+            spec.warnings.append("/annotations: has a member with an empty name")
+    if _RECEIVER in spec.annotations:
+        seccomp = spec.linux and spec.linux.seccomp
+        if not (seccomp and seccomp.notifies):
+            spec.warnings.append(
+                f"/annotations/{_RECEIVER}: nothing is sent there, no rule has SCMP_ACT_NOTIFY"
+            )
     if spec.linux:
         # Here, not above: a document for the host's own namespaces has no `linux`.
         from pyrunc.spec.check_linux import check_linux
@@ -59,19 +70,21 @@ def check(spec: Spec) -> None:
         check_linux(spec.linux, "/linux", spec.warnings)
 
 
-def _check_version(version: str) -> None:
+def _check_version(version: str, warnings: list[str]) -> None:
     # SemVer 2.0: the numbers end where a pre-release (-) or build (+) part starts.
     numbers = version.partition("+")[0].partition("-")[0].split(".")
     digits = "".join(numbers)
-    semver = len(numbers) == 3 and all(numbers) and digits.isascii() and digits.isdigit()
-    if not semver:
+    if len(numbers) > 3 or not all(numbers) or not (digits.isascii() and digits.isdigit()):
         raise SpecError(
             f'"{version}" is not a version of the specification',
             pointer="/ociVersion",
             hint='write it as "1.2.0"',
         )
-    if numbers[0] != "1":
+    if numbers[0] not in ("0", "1"):
         raise SpecError(f'version "{version}" is not supported, only 1.x is', pointer="/ociVersion")
+    if numbers[0] == "0" or len(numbers) < 3:
+        # No runtime looks; what was written for a draft means nearly the same.
+        warnings.append(f'/ociVersion: "{version}" is read as 1.x')
 
 
 def _check_names(spec: Spec) -> None:
@@ -106,6 +119,11 @@ def _check_mounts(mounts: tuple[Mount, ...], warnings: list[str]) -> None:
                 f'{where}/destination: "{destination}" is relative, which is deprecated;'
                 " it is taken relative to /"
             )
+        bind = "bind" in mount.options or "rbind" in mount.options
+        if bind and not _BIND.issuperset(mount.options):
+            from pyrunc.spec.spelling import check_bind_options
+
+            check_bind_options(mount.options, f"{where}/options", warnings)
         if bool(mount.uidMappings) != bool(mount.gidMappings):
             raise SpecError(
                 "uidMappings and gidMappings must be given both, or neither", pointer=where

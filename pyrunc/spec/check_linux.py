@@ -57,13 +57,13 @@ def check_linux(linux: Linux, base: str, warnings: list[str]) -> None:
         SpecError: the first broken rule.
     """
     types = _check_namespaces(linux.namespaces, f"{base}/namespaces")
-    _check_user_namespace(linux, types, base)
+    _check_user_namespace(linux, types, base, warnings)
     _check_time_offsets(linux, types, base)
     if linux.sysctl:
         _check_sysctls(linux.sysctl, types, f"{base}/sysctl")
     _check_devices(linux.devices, f"{base}/devices")
     for name in ("maskedPaths", "readonlyPaths"):
-        _check_paths(getattr(linux, name), "mount" in types, f"{base}/{name}")
+        _check_paths(linux, name, "mount" in types, f"{base}/{name}", warnings)
     propagation = linux.rootfsPropagation
     if propagation and propagation not in PROPAGATIONS:
         raise SpecError(
@@ -74,7 +74,7 @@ def check_linux(linux: Linux, base: str, warnings: list[str]) -> None:
     if linux.resources:
         from pyrunc.spec.check_resources import check_resources
 
-        check_resources(linux.resources, f"{base}/resources")
+        check_resources(linux.resources, f"{base}/resources", warnings)
     if linux.seccomp:
         from pyrunc.spec.check_seccomp import check_seccomp
 
@@ -110,16 +110,19 @@ def _check_namespaces(namespaces: tuple[Namespace, ...], base: str) -> dict[str,
     return types
 
 
-def _check_user_namespace(linux: Linux, types: dict[str, Namespace], base: str) -> None:
+def _check_user_namespace(
+    linux: Linux, types: dict[str, Namespace], base: str, warnings: list[str]
+) -> None:
     user = types.get("user")
     for name in ("uidMappings", "gidMappings"):
         mappings = getattr(linux, name)
         if mappings and user is None:
-            raise SpecError(
-                f"{name} are given, but there is no user namespace to set them on",
-                pointer=f"{base}/{name}",
-                hint='add {"type": "user"} to /linux/namespaces',
+            warnings.append(
+                f"{base}/{name}: ignored, there is no user namespace to set them on"
+                ' (add {"type": "user"} to /linux/namespaces)'
             )
+            setattr(linux, name, ())
+            continue
         if not mappings and user is not None and not user.path:
             raise SpecError(
                 f"a new user namespace needs {name}",
@@ -278,7 +281,8 @@ def _check_devices(devices: tuple[Device, ...], base: str) -> None:
                 raise SpecError(f"is no device number: {number}", pointer=f"{where}/{name}")
 
 
-def _check_paths(paths: tuple[str, ...], own_mounts: bool, base: str) -> None:
+def _check_paths(linux: Linux, name: str, own_mounts: bool, base: str, warnings: list[str]) -> None:
+    paths: tuple[str, ...] = getattr(linux, name)
     if not paths:
         return
     if not own_mounts:
@@ -291,7 +295,12 @@ def _check_paths(paths: tuple[str, ...], own_mounts: bool, base: str) -> None:
         raise SpecError(f"{len(paths)} paths, at most {MAX_PATHS} are taken", pointer=base)
     for index, path in enumerate(paths):
         if path[:1] != "/":
-            raise SpecError(f'must be an absolute path, not "{path}"', pointer=f"{base}/{index}")
+            # As runc: relative to its directory then, which is the container's root.
+            what = f'"{path}" is relative; it is taken relative to /' if path else '"" is ignored'
+            warnings.append(f"{base}/{index}: {what}")
+    if not all(path[:1] == "/" for path in paths):
+        whole = tuple(path if path[0] == "/" else f"/{path}" for path in paths if path)
+        setattr(linux, name, whole)
 
 
 # --- the rest -----------------------------------------------------------------------------

@@ -57,9 +57,9 @@ def check_process(process: Process, base: str, warnings: list[str]) -> None:
         )
     umask = process.user.umask
     if umask is not None and umask > MAX_UMASK:
-        raise SpecError(
-            f"must have no bits but 0o777, not 0o{umask:o}", pointer=f"{base}/user/umask"
-        )
+        # As umask(2) has it.
+        process.user.umask = umask & MAX_UMASK
+        warnings.append(f"{base}/user/umask: 0o{umask:o} is taken for 0o{umask & MAX_UMASK:o}")
     _check_ids(process.user, f"{base}/user")
     if len(process.user.additionalGids) > MAX_GROUPS:
         raise SpecError(
@@ -75,7 +75,7 @@ def check_process(process: Process, base: str, warnings: list[str]) -> None:
     if process.scheduler:
         _check_scheduler(process.scheduler, f"{base}/scheduler")
     if process.ioPriority:
-        _check_io_priority(process.ioPriority, f"{base}/ioPriority")
+        _check_io_priority(process.ioPriority, f"{base}/ioPriority", warnings)
 
 
 def _check_ids(user: User, base: str) -> None:
@@ -91,15 +91,9 @@ def _check_env(env: tuple[str, ...], base: str) -> None:
     for index, entry in enumerate(env):
         if entry.find("=") > 0:
             continue
-        if not entry.startswith("="):
-            raise SpecError(
-                f'"{entry}" has no "="', pointer=f"{base}/{index}", hint="write NAME=value"
-            )
-        raise SpecError(
-            f'"{entry}" has no name before the "="',
-            pointer=f"{base}/{index}",
-            hint="write NAME=value",
-        )
+        # Not the entry itself: it may be a password.
+        what = "has no name before the" if entry.startswith("=") else "has no"
+        raise SpecError(f'{what} "="', pointer=f"{base}/{index}", hint="write NAME=value")
 
 
 def _check_capabilities(capabilities: Capabilities, base: str, warnings: list[str]) -> None:
@@ -163,8 +157,10 @@ def _check_scheduler(scheduler: Scheduler, base: str) -> None:
             )
 
 
-def _check_io_priority(priority: IOPriority, base: str) -> None:
+def _check_io_priority(priority: IOPriority, base: str, warnings: list[str]) -> None:
     if priority.class_ not in IOPRIO_CLASSES:
         raise SpecError(f'unknown I/O class "{priority.class_}"', pointer=f"{base}/class")
-    if not 0 <= priority.priority <= 7:
+    if priority.priority is None:
+        warnings.append(f"{base}: has no priority, which is taken for 0")
+    elif not 0 <= priority.priority <= 7:
         raise SpecError(f"must be from 0 to 7, not {priority.priority}", pointer=f"{base}/priority")

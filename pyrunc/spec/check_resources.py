@@ -16,28 +16,31 @@ if TYPE_CHECKING:
 # security.md 2.19.
 MAX_RULES = 4096
 MAX_SWAPPINESS = 100
+_UNSET = 2**64 - 1  # a -1 of Docker's before 20.10, which means "not set"
 MIN_WEIGHT, MAX_WEIGHT = 10, 1000
 
 
-def check_resources(resources: Resources, base: str) -> None:
+def check_resources(resources: Resources, base: str, warnings: list[str] | None = None) -> None:
     """Check one resources object.
 
     Args:
         resources: the decoded object.
         base: its JSON pointer, "" when it is the document.
+        warnings: what is odd but not wrong is appended here.
 
     Raises:
         SpecError: the first broken rule.
     """
-    _check_rules(resources.devices, f"{base}/devices")
+    told = [] if warnings is None else warnings
+    _check_rules(resources.devices, f"{base}/devices", told)
     if resources.memory:
         _check_memory(resources.memory, f"{base}/memory")
     cpu = resources.cpu
     if cpu and cpu.idle not in (None, 0, 1):
         raise SpecError(f"must be 0 or 1, not {cpu.idle}", pointer=f"{base}/cpu/idle")
-    pids = resources.pids and resources.pids.limit
-    if pids is not None and pids < -1:
-        raise _no_limit(pids, f"{base}/pids/limit")
+    most = resources.pids.limit if resources.pids else None
+    if most is not None and most < -1:
+        raise _no_limit(most, f"{base}/pids/limit")
     if resources.blockIO:
         _check_block_io(resources.blockIO, f"{base}/blockIO")
     _check_hugepages(resources.hugepageLimits, f"{base}/hugepageLimits")
@@ -58,7 +61,7 @@ def _no_limit(value: int, pointer: str) -> SpecError:
     return SpecError(f"must not be {value}", pointer=pointer, hint="-1 is no limit")
 
 
-def _check_rules(rules: tuple[DeviceRule, ...], base: str) -> None:
+def _check_rules(rules: tuple[DeviceRule, ...], base: str, warnings: list[str]) -> None:
     if len(rules) > MAX_RULES:
         raise SpecError(f"{len(rules)} rules, at most {MAX_RULES} are taken", pointer=base)
     for index, rule in enumerate(rules):
@@ -77,10 +80,15 @@ def _check_rules(rules: tuple[DeviceRule, ...], base: str) -> None:
                 )
         if not rule.access:
             raise SpecError("must not be empty", pointer=f"{where}/access", hint='write "rwm"')
-        if rule.access.strip("rwm"):
-            raise SpecError(
-                f'"{rule.access}" has other letters than r, w and m', pointer=f"{where}/access"
-            )
+        if others := rule.access.strip("rwm"):
+            if not set(rule.access) & set("rwm"):
+                raise SpecError(
+                    f'"{rule.access}" has none of the letters r, w and m',
+                    pointer=f"{where}/access",
+                )
+            warnings.append(f'{where}/access: "{others}" is ignored, there are only r, w and m')
+        if rule.allow is None:
+            warnings.append(f"{where}: has no `allow`, which is taken for false")
 
 
 def _check_memory(memory: Memory, base: str) -> None:
@@ -88,6 +96,8 @@ def _check_memory(memory: Memory, base: str) -> None:
         value = getattr(memory, name)
         if value is not None and value < -1:
             raise _no_limit(value, f"{base}/{name}")
+    if memory.swappiness == _UNSET:
+        memory.swappiness = None
     swappiness = memory.swappiness
     if swappiness is not None and swappiness > MAX_SWAPPINESS:
         raise SpecError(f"must be from 0 to 100, not {swappiness}", pointer=f"{base}/swappiness")

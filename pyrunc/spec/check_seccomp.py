@@ -49,7 +49,7 @@ def check_seccomp(seccomp: Seccomp, base: str, warnings: list[str]) -> None:
     _check_known(seccomp.architectures, SECCOMP_ARCHES, "architecture", f"{base}/architectures")
     _check_known(seccomp.flags or (), SECCOMP_FLAGS, "seccomp flag", f"{base}/flags")
     for index, syscall in enumerate(seccomp.syscalls):
-        _check_syscall(syscall, f"{base}/syscalls/{index}")
+        _check_syscall(syscall, f"{base}/syscalls/{index}", warnings)
     notifies = seccomp.notifies
     if notifies and not seccomp.listenerPath:
         raise SpecError("is required by SCMP_ACT_NOTIFY", pointer=f"{base}/listenerPath")
@@ -86,9 +86,9 @@ def _check_errno(action: str, value: int | None, where: str) -> None:
         raise SpecError(f"must be at most {MAX_ERRNO}, not {value}", pointer=where)
 
 
-def _check_syscall(syscall: Syscall, where: str) -> None:
+def _check_syscall(syscall: Syscall, where: str, warnings: list[str]) -> None:
     if not syscall.names:
-        raise SpecError("must have at least one name", pointer=f"{where}/names")
+        warnings.append(f"{where}/names: a rule without names does nothing")
     for index, name in enumerate(syscall.names):
         if not name:
             raise SpecError("must not be empty", pointer=f"{where}/names/{index}")

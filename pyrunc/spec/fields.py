@@ -12,6 +12,7 @@ without one, and each level on the way up adds the key it was reading.
 from __future__ import annotations
 
 from pyrunc.errors import SpecError
+from pyrunc.jsontext import Repeated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,12 +32,16 @@ class Wrong(Exception):  # never leaves the decoder: SpecError is what users see
         message: what is wrong.
         hint: what to write instead.
         key: the member at fault, where the object itself is at fault for it.
+        plain: the message without the value, where the value is in it.
     """
 
-    def __init__(self, message: str, hint: str = "", key: str | None = None) -> None:
+    def __init__(
+        self, message: str, hint: str = "", key: str | None = None, plain: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.plain = plain
         self.keys: list[str | int] = [] if key is None else [key]
 
     def error(self, document: str, base: str = "") -> SpecError:
@@ -56,9 +61,10 @@ class Field:
         required: whether the member has to be there.
         attribute: the attribute's name where the JSON name is a Python keyword.
         item: what a list, map or object consists of: a class of the model, or a kind.
+        free: an object with free member names.
     """
 
-    __slots__ = ("absent", "attribute", "decode", "expected", "item", "make", "required")
+    __slots__ = ("absent", "attribute", "decode", "expected", "free", "item", "make", "required")
 
     def __init__(  # one parameter a column
         self,
@@ -70,6 +76,7 @@ class Field:
         required: bool = False,
         attribute: str = "",
         item: type[Model] | Field | None = None,
+        free: bool = False,
     ) -> None:
         self.decode = decode
         self.expected = expected
@@ -78,6 +85,7 @@ class Field:
         self.required = required
         self.attribute = attribute
         self.item = item
+        self.free = free
 
 
 class Model:
@@ -120,6 +128,12 @@ class Model:
         return {name: getattr(self, name) for name in names}
 
 
+# How often something was decoded that is odd but not wrong. Who decodes a document compares it
+# before and after; only then spelling.py looks for the places. (A thread that decodes meanwhile
+# makes it look once too often.)
+ODD = [0]
+
+
 def decode_object(cls: type[T], raw: object) -> T:
     """Decode one JSON object by its class's table.
 
@@ -134,45 +148,54 @@ def decode_object(cls: type[T], raw: object) -> T:
         Wrong: the value is not an object, or one of its members is wrong.
     """
     if type(raw) is not dict:
-        raise wrong_type("an object", raw)
+        raise _no_object(raw)
+    if not raw.keys() <= cls.FIELDS.keys():
+        ODD[0] += 1
+        raw = folded(cls, raw)
     made = cls.__new__(cls)
-    found = 0
     for name, field in cls.FIELDS.items():
         value = raw.get(name)
         if value is None:
             if field.required:
-                # A misspelt key is the likelier mistake than a forgotten one.
-                _refuse_wrong_case(cls, raw)
                 raise Wrong(f"is required and must be {field.expected}", key=name)
             value = field.absent if field.make is None else field.make()
-            found += name in raw
         else:
-            found += 1
             try:
                 value = field.decode(value)
             except Wrong as wrong:
                 wrong.keys.append(name)
                 raise
         setattr(made, field.attribute or name, value)
-    if found != len(raw):
-        _refuse_wrong_case(cls, raw)
     return made
 
 
-def _refuse_wrong_case(cls: type[Model], raw: dict[object, object]) -> None:
-    """Unknown members are ignored, as the specification asks; a near miss is not.
+def _no_object(raw: object) -> Wrong:
+    if type(raw) is Repeated:
+        return Wrong("stands twice in one object", "keep one of the two", raw.key)
+    return wrong_type("an object", raw)
 
-    Go matches keys without regard to case, so runc would honour "noNewprivileges": ignoring it
-    here would silently drop a restriction.
+
+def folded(cls: type[Model], raw: dict[Any, Any]) -> dict[str, Any]:
+    """An object with the table's spelling of names that differ from it in case only.
+
+    Unknown members are ignored, as the specification asks; these are not: Go matches keys
+    without regard to case, and ignoring "noNewprivileges" would silently drop a restriction.
+
+    Raises:
+        Wrong: a member stands there in both spellings: runtimes differ in which one counts.
     """
+    names = {name.lower(): name for name in cls.FIELDS}
+    found = dict(raw)
     for key in raw:
         if type(key) is not str:
             raise Wrong(f"member names must be strings, not {describe(key)}")
-        if key in cls.FIELDS:
+        name = names.get(key.lower())
+        if name is None or name == key:
             continue
-        for name in cls.FIELDS:
-            if name.lower() == key.lower():
-                raise Wrong("wrong upper and lower case in this name", f'write "{name}"', key)
+        if name in found:
+            raise Wrong(f'is "{name}" a second time', "keep one of the two", key)
+        found[name] = found.pop(key)
+    return found
 
 
 # --- words for messages -------------------------------------------------------------------
@@ -208,7 +231,9 @@ def _number(value: int | float) -> str:
 
 def wrong_type(expected: str, value: object, hint: str = "") -> Wrong:
     """The refusal of a value of the wrong JSON type."""
-    return Wrong(f"must be {expected}, not {describe(value)}", hint)
+    kind = _TYPE_NAMES.get(type(value), "something else")
+    plain = f"must be {expected}, not {kind}"
+    return Wrong(f"must be {expected}, not {describe(value)}", hint, plain=plain)
 
 
 def escape(key: str) -> str:
@@ -314,24 +339,47 @@ def many(item: type[Model] | Field) -> Field:
     return Field(decode, "a list", (), item=item)
 
 
-def mapping(item: type[Model] | Field) -> Field:
-    """An object with free member names, as a dict; {} when absent."""
+def secret(kind: Field) -> Field:
+    """The same kind for what may hold passwords: its errors say where and why, not the value."""
+
+    def decode(value: object) -> Any:
+        try:
+            return kind.decode(value)
+        except Wrong as wrong:
+            if wrong.plain:
+                wrong.message, wrong.hint = wrong.plain, ""
+            raise
+
+    return Field(decode, kind.expected, kind.absent, make=kind.make, item=kind.item, free=kind.free)
+
+
+def mapping(item: type[Model] | Field, null: str | None = None) -> Field:
+    """An object with free member names, as a dict; {} when absent.
+
+    Args:
+        item: what its members are.
+        null: what a null member stands for, as Go has it; None refuses it.
+    """
 
     def decode(value: object) -> dict[str, Any]:
         if type(value) is not dict:
-            raise wrong_type("an object", value)
+            raise _no_object(value)
         _refuse_long(value)
         read = _reader(item)
         found: dict[str, Any] = {}
         for key, member in value.items():
             try:
-                found[_string(key)] = read(member)
+                if member is None and null is not None:
+                    ODD[0] += 1
+                    found[_string(key)] = null
+                else:
+                    found[_string(key)] = read(member)
             except Wrong as wrong:
                 wrong.keys.append(str(key))
                 raise
         return found
 
-    return Field(decode, "an object", make=dict, item=item)
+    return Field(decode, "an object", make=dict, item=item, free=True)
 
 
 def _reader(item: type[Model] | Field) -> Callable[[Any], Any]:
@@ -341,10 +389,15 @@ def _reader(item: type[Model] | Field) -> Callable[[Any], Any]:
 
 
 BOOL = Field(_boolean, "true or false", False)
+BOOL_OR_NONE = Field(_boolean, "true or false")
 STRING = Field(_string, "a string")
 STRINGS = Field(_strings, "a list of strings", (), item=STRING)
 STRINGS_OR_NONE = Field(_strings, "a list of strings", item=STRING)
 STRING_MAP = mapping(STRING)
+STRING_MAP_OR_NULL = mapping(STRING, null="")
+SECRETS = secret(STRINGS)
+SECRETS_OR_NONE = secret(STRINGS_OR_NONE)
+SECRET_MAP = secret(STRING_MAP_OR_NULL)
 UINT16 = _integer(0, (1 << 16) - 1)
 UINT32 = _integer(0, (1 << 32) - 1)
 UINT64 = _integer(0, (1 << 64) - 1)

@@ -11,19 +11,21 @@ from __future__ import annotations
 
 from pyrunc import jsontext
 from pyrunc.errors import SpecError
-from pyrunc.spec.fields import Wrong, decode_object
+from pyrunc.spec.fields import ODD, Wrong, decode_object
 from pyrunc.spec.model import Process, Spec
 from pyrunc.spec.model_resources import Resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     from pyrunc.spec.fields import Model
 
     T = TypeVar("T", bound=Model)
     R = TypeVar("R")
+
+RECEIVER = "run.oci.seccomp.receiver"
 
 
 def parse(data: bytes, document: str = "config.json") -> Spec:
@@ -40,31 +42,35 @@ def parse(data: bytes, document: str = "config.json") -> Spec:
         SpecError: it is not strict JSON, a member has the wrong type or range, or a rule of
             the specification is broken. The error names the JSON pointer.
     """
-    return from_json(jsontext.loads(data, document), document)
+    warnings: list[str] = []
+    return from_json(jsontext.loads(data, document, warnings), document, warnings)
 
 
-def from_json(raw: object, document: str = "config.json") -> Spec:
-    """As `parse`, of what jsontext.loads returned.
+def from_json(
+    raw: object, document: str = "config.json", warnings: list[str] | None = None
+) -> Spec:
+    """As `parse`, of what jsontext.loads returned, with its warnings.
 
     Raises:
         SpecError: as `parse`.
     """
     from pyrunc.spec.check import check
 
-    spec = decode(raw, document)
+    spec = decode(raw, document, warnings)
     with_document(document, check, spec)
     return spec
 
 
-def decode(raw: object, document: str = "config.json") -> Spec:
+def decode(raw: object, document: str = "config.json", warnings: list[str] | None = None) -> Spec:
     """Decode a JSON value by type alone, without the semantic checks.
 
     Args:
         raw: what jsontext.loads returned, or a dict built by a library caller.
         document: its name, for messages.
+        warnings: about its JSON; they become the Spec's.
 
     Returns:
-        The Spec; `warnings` is still empty.
+        The Spec.
 
     Raises:
         SpecError: a member has the wrong type or range, or a required one is missing.
@@ -72,14 +78,18 @@ def decode(raw: object, document: str = "config.json") -> Spec:
     if raw is None:
         # runc's text (spec-map section 0).
         raise SpecError("config cannot be null", document=document)
-    spec = _typed(Spec, raw, document)
-    spec.raw = raw  # type: ignore[assignment]  # decode_object has seen that it is a dict
+    told = [] if warnings is None else warnings
+    spec, known = _typed(Spec, raw, document, told)
+    spec.raw = known
     spec.source = b""
-    spec.warnings = []
+    spec.warnings = told
     linux = spec.linux
     if linux and linux.seccomp and not (linux.seccomp.defaultAction or linux.seccomp.syscalls):
         # No action and no rules: runc takes this for no seccomp (spec-map 1.16).
         linux.seccomp = None
+    if linux and linux.seccomp and not linux.seccomp.listenerPath:
+        # crun's word for the same, older than listenerPath.
+        linux.seccomp.listenerPath = spec.annotations.get(RECEIVER)
     return spec
 
 
@@ -101,17 +111,21 @@ def decode_process(
     """
     from pyrunc.spec.check_process import check_process
 
-    process = _typed(Process, raw, document)
-    with_document(document, check_process, process, "", [] if warnings is None else warnings)
+    told = [] if warnings is None else warnings
+    process, _ = _typed(Process, raw, document, told)
+    with_document(document, check_process, process, "", told)
     return process
 
 
-def decode_resources(raw: object, document: str = "resources.json") -> Resources:
+def decode_resources(
+    raw: object, document: str = "resources.json", warnings: list[str] | None = None
+) -> Resources:
     """Decode and check a resources object: what `update --resources` reads.
 
     Args:
         raw: the JSON value.
         document: its name, for messages.
+        warnings: collects what is odd but not wrong.
 
     Returns:
         The Resources.
@@ -121,8 +135,9 @@ def decode_resources(raw: object, document: str = "resources.json") -> Resources
     """
     from pyrunc.spec.check_resources import check_resources
 
-    resources = _typed(Resources, raw, document)
-    with_document(document, check_resources, resources, "")
+    told = [] if warnings is None else warnings
+    resources, _ = _typed(Resources, raw, document, told)
+    with_document(document, check_resources, resources, "", told)
     return resources
 
 
@@ -151,8 +166,18 @@ def with_document(document: str, checker: Callable[..., R], *arguments: object) 
         raise
 
 
-def _typed(cls: type[T], raw: object, document: str) -> T:
+def _typed(
+    cls: type[T], raw: object, document: str, warnings: list[str]
+) -> tuple[T, dict[str, Any]]:
+    """The decoded object, and the JSON object with the names that it was decoded by."""
+    odd = ODD[0]
     try:
-        return decode_object(cls, raw)
+        found = decode_object(cls, raw)
     except Wrong as wrong:
         raise wrong.error(document) from None
+    assert isinstance(raw, dict)  # decode_object has seen to it
+    if ODD[0] == odd:
+        return found, raw
+    from pyrunc.spec.spelling import tidy
+
+    return found, tidy(cls, raw, warnings)

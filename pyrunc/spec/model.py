@@ -17,10 +17,11 @@ from pyrunc.spec.fields import (
     BOOL,
     INT32,
     INT64,
+    SECRET_MAP,
+    SECRETS,
+    SECRETS_OR_NONE,
     STRING,
-    STRING_MAP,
     STRINGS,
-    STRINGS_OR_NONE,
     UINT32,
     UINT64,
     Field,
@@ -133,11 +134,11 @@ class IOPriority(Model):
     """The I/O priority. `class` is a Python keyword, so that attribute is `class_`."""
 
     class_: str
-    priority: int
+    priority: int | None
 
     FIELDS = {
         "class": Field(STRING.decode, STRING.expected, required=True, attribute="class_"),
-        "priority": required(INT64),
+        "priority": INT64,
     }
     __slots__ = ("class_", "priority")
 
@@ -176,7 +177,7 @@ class Process(Model):
         "consoleSize": one(ConsoleSize),
         "user": one_or_empty(User),
         "args": STRINGS,
-        "env": STRINGS,
+        "env": SECRETS,
         # Required, but callers match check.py's text for its absence.
         "cwd": STRING,
         "capabilities": one(Capabilities),
@@ -225,7 +226,7 @@ class Hook(Model):
         "path": required(STRING),
         "args": STRINGS,
         # None and () differ: a hook without env inherits (spec-map 1.5).
-        "env": STRINGS_OR_NONE,
+        "env": SECRETS_OR_NONE,
         "timeout": INT64,
     }
     __slots__ = tuple(FIELDS)
@@ -280,7 +281,7 @@ class Spec(Model):
         "domainname": STRING,
         "mounts": many(Mount),
         "hooks": one(Hooks),
-        "annotations": STRING_MAP,
+        "annotations": SECRET_MAP,
         "linux": one(Linux),
     }
     __slots__ = (*FIELDS, "raw", "source", "warnings")

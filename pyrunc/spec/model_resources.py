@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from pyrunc.spec.fields import (
     BOOL,
+    BOOL_OR_NONE,
     INT64,
     STRING,
-    STRING_MAP,
+    STRING_MAP_OR_NULL,
     UINT16,
     UINT32,
     UINT64,
@@ -30,14 +31,14 @@ from pyrunc.spec.fields import (
 class DeviceRule(Model):
     """One rule of the device allow list."""
 
-    allow: bool
+    allow: bool | None
     type: str | None
     major: int | None
     minor: int | None
     access: str | None
 
     FIELDS = {
-        "allow": required(BOOL),
+        "allow": BOOL_OR_NONE,
         "type": STRING,
         "major": INT64,
         "minor": INT64,
@@ -222,6 +223,6 @@ class Resources(Model):
         "hugepageLimits": many(HugepageLimit),
         "network": one(Network),
         "rdma": mapping(Rdma),
-        "unified": STRING_MAP,
+        "unified": STRING_MAP_OR_NULL,
     }
     __slots__ = tuple(FIELDS)

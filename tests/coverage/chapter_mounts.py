@@ -17,11 +17,17 @@ DOCUMENT = (
     Row("a member of another type or out of range", "refused before anything is made, by pointer",
         "spec_fields:every_field_refuses_every_other_json_type spec_fields:every_integer_has_its_range "
         "bad_input:properties", "crun is laxer in places"),
-    Row("a member in another case, or twice", "refused", "spec_fields:every_name_in_another_case_is_refused "
-        "jsontext:refused_documents_say_why_and_where", "runc takes both, the last one wins"),
+    Row("a member in another case", "counts, with a warning; beside the right one: refused",
+        "spec_fields:every_name_in_another_case_counts_but_not_twice spec_check:a_name_in_another_case_counts",
+        "runc takes both, the last one wins; crun ignores it"),
+    Row("a member twice", "refused, but in objects that nobody knows; names of a map may differ in case only",
+        "spec_check:a_key_twice_is_refused_where_it_counts_only spec_check:two_names_of_a_map_may_differ_in_case_only "
+        "jsontext:what_go_reads_is_read_with_a_warning", "runc takes the last one"),
+    Row("a misspelt member", "ignored, with a warning that has the likely word",
+        "spec_check:what_others_take_is_taken_with_a_warning", "both ignore it silently"),
     Row("`null`", "a null member is an absent one; a null document is refused",
         "spec_fields:every_field_takes_its_own_type_and_null_is_absent bad_input:documents"),
-    Row("ociVersion", "a SemVer version of major 1, else refused",
+    Row("ociVersion", "a version of major 1; 0.x and shorter ones with a warning, else refused",
         "spec_check:every_broken_rule_is_named_where_it_is_broken spec_check:values_at_the_edge_of_a_rule_are_taken",
         "neither looks at it"),
     Row("process", "required at create", "spec_check:every_broken_rule_is_named_where_it_is_broken",
@@ -37,7 +43,7 @@ DOCUMENT = (
         "bundles:same[joined_uts_with_a_hostname]"),
     Row("domainname", "as hostname", "spec_linux:names spec_check:names_need_a_uts_namespace",
         "runc 1.1 does not know it"),
-    Row("annotations", "in the state, as they are; an empty key is refused",
+    Row("annotations", "in the state, as they are; null is the empty string",
         "spec_linux:annotations_are_in_the_state lives:state "
         "spec_check:every_broken_rule_is_named_where_it_is_broken"),
     Row("`org.systemd.property.*`", "a unit's property, by a list of harmless ones, with their types",
@@ -77,7 +83,7 @@ MOUNTS = (
     Row("mounts[].type", "required but for bind mounts, which ignore it",
         "spec_mount_options:a_type_that_is_missing spec_mount_options:a_type_is_ignored_where_a_bind_is_asked_for "
         "bundles:same[bind_by_type_alone]", "runc passes an empty type on"),
-    Row("mounts[].options", "by the tables below; other words are the filesystem's",
+    Row("mounts[].options", "by the tables below; other words are the filesystem's, and on a bind mount a warning, or refused where they are nearly one of its own",
         "spec_mount_options:what_no_table_knows_is_the_filesystems "
         "bundles:same[option_that_the_file_system_refuses]",
         "crun has default options where there are none"),

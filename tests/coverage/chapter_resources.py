@@ -19,11 +19,11 @@ _RUNC_V2 = "runc passes over it on v2"
 DEVICES = (
     Row("linux.resources.devices", "in their order, after deny-all and before the default devices; by BPF, on v1 by devices.*",
         f"{_RULE} cgroups_fs:device_filter device_filter:default_rules_come_last_and_cannot_be_denied bundles:same[device_rules] bundles:same[v2_device_rules]"),
-    Row("linux.resources.devices[].allow", "required", f"{_RULE} spec_fields:every_field_refuses_every_other_json_type"),
+    Row("linux.resources.devices[].allow", "absent is false, with a warning", f"{_RULE} spec_check_linux:what_others_take_is_taken_with_a_warning spec_fields:every_field_refuses_every_other_json_type"),
     Row("linux.resources.devices[].type", "a, c, b; absent: a", f"{_RULE} device_filter:rules_add_up_and_take_away {_BROKEN}"),
     Row("linux.resources.devices[].major", "absent or -1: all", f"{_RULE} device_filter:wrong_rules {_BROKEN}"),
     Row("linux.resources.devices[].minor", "absent or -1: all", f"{_RULE} device_filter:no_hole_in_a_wildcard {_BROKEN}"),
-    Row("linux.resources.devices[].access", "letters of rwm, at least one", f"{_RULE} device_filter:denying_one_way_denies_accesses_that_include_it {_BROKEN}"),
+    Row("linux.resources.devices[].access", "letters of rwm, at least one; others are passed over with a warning", f"{_RULE} device_filter:denying_one_way_denies_accesses_that_include_it {_BROKEN}"),
 )
 
 MEMORY = (
@@ -33,7 +33,7 @@ MEMORY = (
     Row("linux.resources.memory.swap", "memory and swap; v2 gets the difference; not without or below the limit", "cgroup_limits:swap_on_v2 cgroup_limits:swap_without_limit cgroup_limits:wrong_memory cgroup_limits:memory_order_on_v1"),
     Row("linux.resources.memory.kernel", "v1: passed over; v2: refused", f"{_V2_NONE} {_VALUES}", "runc passes over it everywhere"),
     Row("linux.resources.memory.kernelTCP", "v1: passed over; v2: refused", f"{_V2_NONE} {_VALUES}", "runc passes over it everywhere"),
-    Row("linux.resources.memory.swappiness", "0 to 100; v2: refused", f"{_V2_NONE} cgroup_limits:other_memory_on_v1 {_BROKEN}", _RUNC_V2),
+    Row("linux.resources.memory.swappiness", "0 to 100; 2^64-1 is not set (old Docker); v2: refused", f"{_V2_NONE} cgroup_limits:other_memory_on_v1 {_BROKEN}", _RUNC_V2),
     Row("linux.resources.memory.disableOOMKiller", "v1: oom_control; v2: refused", f"{_V2_NONE} cgroup_limits:other_memory_on_v1 cgroup_controllers:the_oom_killer_can_be_turned_off", _RUNC_V2),
     Row("linux.resources.memory.useHierarchy", "passed over: kernels do nothing else any more", "cgroup_limits:what_v2_does_by_itself_is_not_refused", "crun refuses it on v2"),
     Row("linux.resources.memory.checkBeforeUpdate", "refuses a limit that is below what is used", "cgroup_limits:check_before_update cgroup_controllers:check_before_update"),
@@ -54,7 +54,7 @@ CPU = (
 
 OTHERS = (
     Row("linux.resources.pids", "see its limit", "cgroup_limits:pids cgroup_behaviour:a_fork_bomb_stays_below_its_limit"),
-    Row("linux.resources.pids.limit", "pids.max; -1: none; 0 becomes 1: the container itself", f"cgroup_limits:pids lives:limits_differ_from_none {_BROKEN}", "crun takes 0 for not set"),
+    Row("linux.resources.pids.limit", "pids.max; absent or -1: none; 0 becomes 1, the container itself, with a warning", f"cgroup_limits:pids lives:limits_differ_from_none {_BROKEN}", "crun takes 0 for not set"),
     Row("linux.resources.blockIO", "an empty one asks for nothing", "cgroup_values:an_empty_object_asks_for_no_controller bundles:same[block_io_that_asks_for_nothing]"),
     Row("linux.resources.blockIO.weight", "10 to 1000, 0: not set; bfq's file, or a weight of v2", f"cgroup_values:weights_on_v1 cgroup_values:weights_on_v2 cgroup_values:weight {_BROKEN} bundles:same[block_io_weight_zero]"),
     Row("linux.resources.blockIO.leafWeight", "v1; v2: refused", f"cgroup_values:weights_on_v1 cgroup_values:leaf_weights_are_refused_on_v2 {_BROKEN}", _RUNC_V2),

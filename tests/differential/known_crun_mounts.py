@@ -51,11 +51,17 @@ MOUNTS = (
         spec="both",
     ),
     Difference(
+        "a bind mount without the option bind is refused before anything is made",
+        r"^left: rootfs/.*\n",
+        "",
+        cases=("bind_by_type_alone",),
+        spec="both",
+    ),
+    Difference(
         "a file system is made before its mount point, so nothing is left if that fails",
         r"^left: rootfs/mnt .*\n",
         "",
         cases=(
-            "bind_by_type_alone",
             "option_that_the_file_system_refuses",
             "type_that_does_not_exist",
         ),

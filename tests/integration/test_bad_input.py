@@ -164,3 +164,17 @@ def test_proc_and_sys_that_are_links(runtime, bundle, name, link):
     """CVE-2019-19921, CVE-2023-27561."""
     os.symlink(link, bundle.rootfs / name)
     assert f"/{name}" in refused(runtime, bundle)
+
+
+def test_a_bundle_whose_path_is_not_utf8(runtime, bundle, tmp_path):
+    """JSON cannot name it: not the state, not what hooks read. runc 1.1 looks for another path."""
+    path = tmp_path / os.fsdecode(b"bundle-\xff")
+    bundle.path.rename(path)
+    for where in (path, tmp_path / "link"):
+        done = runtime("run", "-b", str(where), runtime.new_id(), check=False)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert "is not UTF-8" in done.stderr
+        (tmp_path / "link").unlink(missing_ok=True)
+        (tmp_path / "link").symlink_to(path)
+    assert not list(runtime.root.iterdir()) if runtime.root.exists() else True

@@ -387,9 +387,12 @@ def test_beside_processes_others_are_refused_with_the_way_out(name: str) -> None
     parent.create()
     beside = Child()
     parent.attach(beside.pid)
+    error = refusal(name + "/leaf", {"memory": {"limit": 32 * MIB}})
+    assert error.pointer.startswith(f"{BASE}/memory")
+    assert "move them to a cgroup below it" in str(error)
+    # Then the others are of no use, and the parent stays what it is.
     error = refusal(name + "/leaf", {"memory": {"limit": 32 * MIB}, "pids": {"limit": 7}})
     assert "move them to a cgroup below it" in str(error)
-    assert error.pointer.startswith(f"{BASE}/memory")
     assert directory(name + "/cgroup.type").read_text() == "domain\n"
     assert beside.finish() == 0
 

@@ -89,6 +89,28 @@ def test_what_lives_in_it_keeps_it(read_only, runtime, bundle):
     runtime("delete", "--force", name)
 
 
+@pytest.mark.parametrize("owned", [False, True])
+def test_what_was_there_before_a_killed_creation_stays(runtime, owned):
+    name = runtime.new_id()
+    entry = runtime.root / name
+    entry.mkdir(parents=True, mode=0o711)
+    tops = [Path(f"{h.mount}/{name}") for h in LAYOUT.hierarchies]
+    for top in tops:
+        top.mkdir()
+    noted = {"manager": "fs", "layout": LAYOUT.to_dict(), "owned": owned,
+             "inner": [f"/{name}" for _ in LAYOUT.hierarchies]}  # fmt: skip
+    there = [str(top) for top in tops[1:] or tops]
+    (entry / "journal").write_text(json.dumps({"cgroup": noted, "there": there}) + "\n")
+    try:
+        runtime("delete", "--force", name)
+        assert [top.is_dir() for top in tops] == [len(tops) == 1] + [True] * (len(tops) - 1)
+        assert not entry.exists()
+    finally:
+        for top in tops:
+            if top.is_dir():
+                os.rmdir(top)
+
+
 def test_a_refused_create_leaves_an_empty_cgroup_of_others(runtime, bundle):
     path = f"/{runtime.new_id()}"
     tops = [Path(h.mount + path) for h in LAYOUT.hierarchies]

@@ -67,7 +67,7 @@ def test_sigkill_after_every_system_call_of_create(runtime, bundle, tmp_path):
     with open(log) as file:
         lines = [line for line in file if "(" in line and not line.startswith(("-", "+"))]
     # Before the directory is made there is nothing to leave.
-    first = next(i for i, line in enumerate(lines) if line.startswith("mkdir") and "state" in line)
+    first = next(i for i, line in enumerate(lines) if line.startswith("mkdir") and "0711" in line)
     calls = [line.split("(")[0] for line in lines]
     assert len(calls) - first > 80
     seen: dict[str, int] = {}

@@ -114,7 +114,7 @@ def test_pause_and_resume(runtime, bundle, quick, tmp_path):
 
 def test_who_is_busy_is_left_to_python(runtime, created, quick):
     """It waits for the lock, which the launcher does not."""
-    # By another process: nobody waits for a lock of who waits for it (test_hooks_that_act.py).
+    # By another process: nobody waits for a lock of who waits for it (test_spec_hooks.py).
     holder = [
         "flock",
         str(runtime.root / created),
@@ -390,6 +390,34 @@ def test_a_damaged_list_is_pythons(runtime, quick, busy, damage):
     assert json.loads(done.stdout)["type"] == "stats"
     # And it is written anew.
     assert quick("events", "--stats", busy)[1] == 1
+
+
+def test_the_launcher_does_not_die_of_a_damaged_list(runtime, busy):
+    """Cut, with words missing, and with bytes exchanged; each line alone, too."""
+    path = runtime.root / ":stats"
+    runtime("events", "--stats", busy)
+    data = path.read_bytes()
+    head, _, rest = data.partition(b"\n")
+    lines = rest.split(b"\n")
+    chance = random.Random(2)
+    some = lines[:: 1 + len(lines) // 20]
+    cases = [head + b"\n" + line.rsplit(b" ", n)[0] for line in some for n in (1, 2, 3)]
+    for tail in (b"", b" x", b" x y"):
+        cases += [head + b"\n" + bytes([kind]) + tail for kind in b"ARINMPGBKXHOSCL "]
+    for number in range(max(30, 120 // support.EVERY)):
+        damaged = bytearray(data)
+        if number % 3 == 0:
+            del damaged[chance.randrange(len(damaged)) :]
+        for _ in range(chance.randrange(1, 4)):
+            if damaged:
+                damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        cases.append(bytes(damaged))
+    for damaged in cases:
+        path.write_bytes(damaged)
+        path.chmod(0o600)
+        command = [runtime.program, "--root", str(runtime.root), "events", "--stats", busy]
+        done = subprocess.run(command, check=False, capture_output=True, timeout=60)
+        assert done.returncode == 0, damaged
 
 
 def test_statistics_of_none(runtime, quick, busy):

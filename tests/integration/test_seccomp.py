@@ -15,7 +15,7 @@ import subprocess
 import threading
 
 import pytest
-from support import said
+from support import SLOW, said
 
 PROFILE = "/usr/share/containers/seccomp.json"
 # struct seccomp_notif and struct seccomp_notif_resp, <linux/seccomp.h>.
@@ -58,13 +58,18 @@ class Agent:
             os.close(listener)  # the container has ended
 
 
-@pytest.mark.parametrize("confined", [True, False])
-def test_an_agent_answers(runtime, bundle, tmp_path, confined):
+RECEIVER = "run.oci.seccomp.receiver"
+
+
+@pytest.mark.parametrize(("confined", "annotated"), [(True, False), (False, False), (True, True)])
+def test_an_agent_answers(runtime, bundle, tmp_path, confined, annotated):
     agent = Agent(tmp_path / "agent", errno.ENOTBLK)
     bundle.config["process"]["noNewPrivileges"] = confined
+    path = str(tmp_path / "agent")
+    bundle.config["annotations"] = {RECEIVER: path} if annotated else {}
     bundle.config["linux"]["seccomp"] = {
         "defaultAction": "SCMP_ACT_ALLOW",
-        "listenerPath": str(tmp_path / "agent"),
+        **({} if annotated else {"listenerPath": path}),
         "listenerMetadata": "what for",
         "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"}],
     }
@@ -80,10 +85,65 @@ def test_an_agent_answers(runtime, bundle, tmp_path, confined):
     assert len(agent.served) == 1
 
 
-def test_an_agent_that_is_not_there(runtime, bundle, tmp_path):
+@pytest.mark.parametrize("size", [10, 300_000])
+def test_an_agent_that_closes_after_one_message(runtime, bundle, tmp_path, size):
+    """It has the descriptor then; what it does not want to read is not an error."""
+
+    class Hasty(Agent):
+        def serve(self) -> None:
+            connection, _ = self.socket.accept()
+            fds = array.array("i")
+            _, control, _, _ = connection.recvmsg(16, 64)
+            connection.close()
+            self.socket.close()
+            for _, _, data in control:
+                fds.frombytes(data)
+            self.served += fds
+
+    for count in range(5):
+        agent = Hasty(tmp_path / f"agent{count}", errno.ENOTBLK)
+        bundle.config["linux"]["seccomp"] = {
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"}],
+            "listenerPath": str(tmp_path / f"agent{count}"),
+            "listenerMetadata": "x" * size,
+        }
+        bundle.write()
+        runtime.create(bundle)
+        agent.thread.join(10 * SLOW)
+        assert len(agent.served) == 1
+        os.close(agent.served[0])
+
+
+def test_an_agent_that_hears_nothing(runtime, bundle, tmp_path):
+    """A socket nobody listens to: the call that failed is named."""
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "agent"))
+        bundle.config["linux"]["seccomp"] = {
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
+            "listenerPath": str(tmp_path / "agent"),
+        }
+        bundle.write()
+        done = runtime("create", "-b", str(bundle.path), runtime.new_id(), check=False)
+    assert done.returncode == 1
+    assert "connect: connection refused" in done.stderr
+
+
+def test_an_annotation_without_a_rule_to_tell_of(runtime, bundle, tmp_path):
+    bundle.config["annotations"] = {RECEIVER: str(tmp_path / "agent")}
+    done = runtime.run(bundle.write())
+    assert done.returncode == 0
+    assert f"/annotations/{RECEIVER}: nothing is sent there" in done.stderr
+
+
+@pytest.mark.parametrize("annotated", [False, True])
+def test_an_agent_that_is_not_there(runtime, bundle, tmp_path, annotated):
+    path = str(tmp_path / "nobody")
+    bundle.config["annotations"] = {RECEIVER: path} if annotated else {}
     bundle.config["linux"]["seccomp"] = {
         "defaultAction": "SCMP_ACT_ALLOW",
-        "listenerPath": str(tmp_path / "nobody"),
+        **({} if annotated else {"listenerPath": path}),
         "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
     }
     done = runtime.run(bundle.write())
@@ -91,6 +151,22 @@ def test_an_agent_that_is_not_there(runtime, bundle, tmp_path):
     assert "send the seccomp listener to" in done.stderr
     assert "[/linux/seccomp/listenerPath]" in done.stderr
     assert not os.listdir(runtime.root) or os.listdir(runtime.root) == [":seccomp"]
+
+
+def test_a_misspelt_system_call_is_a_warning(runtime, bundle):
+    """Each time; a name that is merely unknown to this libseccomp is none."""
+    names = ["mkdirr", "openat", "quite_new_call", "fchmodat9"]
+    bundle.config["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": names, "action": "SCMP_ACT_LOG"}],
+    }
+    bundle.args("/bin/true")
+    for _ in range(2):
+        done = runtime.run(bundle)
+        assert done.returncode == 0
+        assert "/linux/seccomp/syscalls/0/names/0: " in done.stderr
+        assert done.stderr.count("level=warning") == 1
+        assert 'is it \\"mkdir\\"?' in done.stderr
 
 
 PROBE = r"""

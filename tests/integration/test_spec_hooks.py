@@ -173,7 +173,9 @@ def test_a_start_container_hook_that_fails_says_so(runtime, bundle, more, reason
 
 
 def test_a_poststart_hook_that_fails(runtime, bundle):
-    """Since 1.3.0 that ends the container."""
+    """runtime.md, "Lifecycle" 9: an error, and the container is undone."""
+    log = log_of(bundle)
+    hook(bundle, "poststop", f"echo poststop >> {log}")
     hook(bundle, "poststart", "echo the reason; exit 5")
     name = runtime.create(bundle.args("/bin/sleep", "1000"))
     pid = runtime.state(name)["pid"]
@@ -185,7 +187,63 @@ def test_a_poststart_hook_that_fails(runtime, bundle):
     while os.path.exists(f"/proc/{pid}"):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    runtime("delete", "--force", name)
+    assert log.read_text() == "poststop\n"
+    assert nothing_left(runtime)
+    assert not support.cgroups_named(name)
+
+
+ACTS = {
+    "update": "update --pids-limit 77 NAME",
+    "pause": "pause NAME",
+    "kill": "kill NAME USR1",
+    "exec": "exec NAME true",
+    "state": "state NAME",
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_a_poststart_hook_acts_on_its_container(runtime, bundle, act):
+    """The lock is not held meanwhile: nobody waits for who waits for him."""
+    log = log_of(bundle)
+    name = runtime.new_id()
+    command = f"{runtime.program} --root {runtime.root} {ACTS[act].replace('NAME', name)}"
+    hook(bundle, "poststart", f"{command} > {log} 2>&1 </dev/null || echo failed >> {log}")
+    bundle.shell("trap : USR1; while :; do sleep 0.1; done")
+    runtime.create(bundle, name)
+    begun = time.monotonic()
+    runtime("start", name)
+    assert "failed" not in log.read_text()
+    assert time.monotonic() - begun < 10 * support.SLOW, "it waited for the lock"
+    assert runtime.state(name)["status"] == ("paused" if act == "pause" else "running")
+    if act == "pause":
+        runtime("resume", name)
+
+
+def test_a_poststart_hook_deletes_its_container(runtime, bundle):
+    name = runtime.new_id()
+    hook(bundle, "poststart", f"{runtime.program} --root {runtime.root} delete -f {name}")
+    runtime.create(bundle.args("/bin/sleep", "1000"), name)
+    runtime("start", name)
+    assert nothing_left(runtime)
+
+
+@pytest.mark.parametrize("act", ["delete --force", "update --pids-limit 5", "pause"])
+def test_a_hook_of_create_is_refused_at_once(runtime, bundle, act):
+    """Its container is not made yet, and who makes it waits for the hook."""
+    log = log_of(bundle)
+    name = runtime.new_id()
+    command = f"{runtime.program} --root {runtime.root} {act} {name}"
+    hook(bundle, "createRuntime", f"{command} > {log} 2>&1; echo code $? >> {log}")
+    begun = time.monotonic()
+    runtime.create(bundle.args("/bin/sleep", "1000"), name)
+    assert time.monotonic() - begun < 10 * support.SLOW, "it waited for the lock"
+    said = log.read_text()
+    if act.startswith("delete"):
+        assert f"container {name} is being changed by process " in said
+    else:
+        assert "container does not exist" in said
+    assert said.endswith("code 1\n")
+    runtime("start", name)
 
 
 def test_a_poststop_hook_that_fails_is_a_warning(runtime, bundle):

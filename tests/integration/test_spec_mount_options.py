@@ -260,3 +260,13 @@ def test_a_tmpfs_takes_the_mode_that_it_covers(runtime, bundle):
     (bundle.rootfs / "m").chmod(0o1701)
     filesystem(bundle)
     assert said(runtime, bundle, "stat -c %a /m") == "1701\n"
+
+
+@pytest.mark.parametrize("kind", ["bind", "none", "rbind", None])
+def test_a_bind_mount_without_the_option_says_what_it_lacks(runtime, bundle, kind):
+    mount = {"destination": "/mnt", "source": "/tmp", "options": ["ro"], "type": kind}
+    bundle.config["mounts"].append(mount)
+    text = refused(runtime, bundle)
+    where = len(bundle.config["mounts"]) - 1
+    assert f"[/mounts/{where}/type]" in text or f"/mounts/{where}/type: " in text
+    assert 'add \\"bind\\" or \\"rbind\\" to its options' in text

@@ -137,7 +137,7 @@ def test_no_hole_in_a_wildcard() -> None:
     [
         (Rule(True, access=""), "access"),
         (Rule(True, "c", access=None), "access"),
-        (Rule(True, "c", access="rx"), "access"),
+        (Rule(True, "c", access="xa"), "access"),
         (Rule(True, "p"), "type"),
         (Rule(True, "c", -2), "major"),
         (Rule(True, "c", 1, 1 << 32), "minor"),

@@ -105,6 +105,8 @@ def install(port: Port, size: int) -> None:
     if tar.returncode:
         raise OSError("tar failed")
     shutil.copy(f"{PROJECT}/build/launcher/pyrunc", "/usr/local/bin/pyrunc")
+    os.makedirs("/usr/local/share/pyrunc", exist_ok=True)
+    shutil.copy(f"{PROJECT}/build/launcher/source", "/usr/local/share/pyrunc/source")
 
 
 def command(wish: dict, unit: str) -> list[str]:

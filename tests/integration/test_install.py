@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyrunc as it is packed and installed: its command finds its own package, and no other's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import support
+
+import pyrunc
+
+TOP = Path(pyrunc.__file__).parent.parent
+PYTHON = os.path.realpath(sys.executable)
+VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(support.GUEST, reason="installs from PyPI: the guest has no network"),
+    pytest.mark.skipif(
+        not (TOP / ".git").exists(), reason="needs git to tell what the sources are"
+    ),
+]
+
+
+def command(*words: object, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, check=False, timeout=300,
+        **options,
+    )  # fmt: skip
+
+
+def done(*words: object, **options: object) -> str:
+    found = command(*words, **options)
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
+
+
+class Packed:
+    """A wheel, made of an sdist that was unpacked elsewhere; the tools, and the sources."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        self.sources = top / "sources"
+        listed = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        for name in done(*listed, cwd=TOP).split("\0"):
+            if name and (TOP / name).is_file() and not name.startswith("tests/"):
+                (self.sources / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(TOP / name, self.sources / name)
+        done(PYTHON, "-m", "venv", top / "venv")
+        self.python = top / "venv/bin/python"
+        found = command(self.python, "-m", "pip", "install", "-q", "build")
+        if found.returncode != 0:
+            pytest.skip(f"needs PyPI: {found.stderr.strip().splitlines()[-1]}")
+        done(self.python, "-m", "build", "-q", "--sdist", "-o", top, self.sources)
+        unpacked = top / "unpacked"
+        unpacked.mkdir()
+        (packed,) = top.glob("*.tar.gz")
+        done("tar", "-x", "-C", unpacked, "-f", packed)
+        (source,) = unpacked.iterdir()
+        done(self.python, "-m", "build", "-q", "--wheel", "-o", top, source)
+        (self.wheel,) = top.glob("*.whl")
+        shutil.rmtree(unpacked)
+
+    def pip(self, *words: object, python: Path | None = None) -> None:
+        done(self.python, "-m", "pip", f"--python={python or self.python}", "install", "-q", *words)
+
+    def installed(self, how: str) -> Path:
+        place = self.top / how
+        if how == "venv":
+            self.pip(self.wheel)
+        elif how == "target":
+            self.pip("--no-deps", "--target", place, self.wheel)
+        else:
+            self.pip("--no-deps", "--ignore-installed", "--prefix", place, self.wheel)
+        if how == "lib64":
+            (place / "lib").rename(place / "lib64")
+        return place / "bin/pyrunc"
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    top = tmp_path_factory.mktemp("packed")
+    yield Packed(top)
+    shutil.rmtree(top)
+
+
+@pytest.mark.parametrize("how", ["venv", "target", "prefix", "lib64"])
+def test_the_command_runs_where_it_is_installed(packed, how, tmp_path):
+    program = packed.installed(how)
+    assert done(program, "--version", cwd="/", env={}).startswith("pyrunc version ")
+    done(program, "spec", "-b", tmp_path)
+    assert (tmp_path / "config.json").exists()
+    data = program.read_bytes()
+    for path in (packed.top, packed.sources, TOP, "/tmp/build-env", "unpacked"):
+        assert os.fsencode(path) not in data
+
+
+def test_a_container_of_an_installed_pyrunc(packed, bundle, tmp_path):
+    runtime = support.Runtime(str(packed.top / "venv/bin/pyrunc"), tmp_path / "state")
+    try:
+        assert runtime.run(bundle.shell("echo in")).stdout == "in\n"
+    finally:
+        runtime.clean()
+
+
+def test_an_editable_install_has_the_command(packed, tmp_path):
+    done(PYTHON, "-m", "venv", "--without-pip", tmp_path / "venv")
+    packed.pip("--no-deps", "-e", packed.sources, python=tmp_path / "venv/bin/python")
+    program = tmp_path / "venv/bin/pyrunc"
+    assert done(program, "--version").startswith("pyrunc version ")
+    assert os.fsencode(packed.sources) not in program.read_bytes()
+    source = packed.sources / "pyrunc/cli/version.py"
+    source.write_text(source.read_text().replace("{name} version ", "edited version "))
+    assert done(program, "--version").startswith("edited version ")
+
+
+def test_a_copy_of_the_command_has_no_package(packed, tmp_path):
+    shutil.copy(packed.installed("target"), tmp_path / "pyrunc")
+    # What others could make where no installation is.
+    found = command(tmp_path / "pyrunc", "--version", cwd=packed.sources)
+    assert found.returncode == 1
+    assert found.stderr.startswith("pyrunc: the package is not below ")
+    assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it gives files away")
+@pytest.mark.parametrize("change", ["mode", "group", "owner", "inner"])
+def test_a_package_that_others_may_write_is_refused(packed, change, tmp_path):
+    place = tmp_path / "copy"
+    shutil.copytree(packed.installed("target").parent.parent, place)
+    # Where that user could not have replaced the command itself.
+    if change == "mode":
+        place.chmod(0o757)
+    elif change == "inner":
+        (place / "pyrunc").chmod(0o757)
+    elif change == "group":
+        place.chmod(0o775)
+        os.chown(place, 0, 1000)
+    else:
+        os.chown(place / "pyrunc", 1000, 0)
+    found = command(place / "bin/pyrunc", "--version")
+    assert found.returncode == 1
+    assert "belongs to others or may be written by others: refused" in found.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it gives files away")
+def test_an_owner_of_the_command_is_trusted(packed, tmp_path):
+    """Who could replace the command gains nothing by the package: a user's own environment."""
+    place = tmp_path / "copy"
+    shutil.copytree(packed.installed("target").parent.parent, place)
+    for path in (place, *place.rglob("*")):
+        os.chown(path, 1000, 1000, follow_symlinks=False)
+    place.chmod(0o775)
+    assert done(place / "bin/pyrunc", "--version").startswith("pyrunc version ")
+
+
+@pytest.mark.parametrize("machine", ["riscv64", "s390x", "armv7l"])
+def test_other_machines_are_refused_in_one_line(machine):
+    code = (
+        f"import platform, sys; platform.machine = lambda: '{machine}'; sys.argv = ['setup.py'];"
+        "exec(compile(open('setup.py').read(), 'setup.py', 'exec'), {'__file__': 'setup.py'})"
+    )
+    found = command(sys.executable, "-c", code, cwd=TOP)
+    assert found.returncode == 1
+    last = found.stderr.strip().splitlines()[-1]
+    assert last.startswith("pyrunc runs on x86_64 and aarch64")
+    assert machine in last

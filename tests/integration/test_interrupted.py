@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that wait for something: a signal ends them, and what they had done is undone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from cgroup_tools import LAYOUT
+from support import SLOW, cgroups_named, in_time
+from test_spec_hooks import hook
+
+SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+
+
+def started(runtime, *arguments: str) -> subprocess.Popen[bytes]:
+    return runtime.spawn(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def ended(process: subprocess.Popen[bytes], number: int) -> str:
+    """Signal it; how it says that it has been interrupted."""
+    process.send_signal(number)
+    try:
+        _, errors = process.communicate(timeout=10 * SLOW)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    text = errors.decode()
+    assert process.returncode == 128 + number
+    assert f"interrupted by signal {number}" in text
+    assert text.count("\n") == 1
+    return text
+
+
+def nothing_left(runtime, name: str) -> None:
+    assert not (runtime.root / name).exists()
+    assert not cgroups_named(name)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("command", ["create", "run", "run -d"])
+def test_a_hook_that_hangs(runtime, bundle, tmp_path, command, number):
+    hook(bundle, "createRuntime", f"echo $$ > {tmp_path}/pid; sleep 1000")
+    name = runtime.new_id()
+    process = started(runtime, *command.split(), "-b", str(bundle.write().path), name)
+    in_time(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    ended(process, number)
+    nothing_left(runtime, name)
+    pid = (tmp_path / "pid").read_text().strip()
+    in_time(lambda: not os.path.exists(f"/proc/{pid}"))
+
+
+@pytest.mark.parametrize("command", ["create", "run"])
+def test_a_hook_inside_that_hangs(runtime, bundle, command):
+    bundle.config["root"]["readonly"] = False
+    hook(bundle, "createContainer", f"touch {bundle.rootfs}/begun; exec sleep 1000")
+    name = runtime.new_id()
+    process = started(runtime, command, "-b", str(bundle.write().path), name)
+    in_time((bundle.rootfs / "begun").exists)
+    ended(process, signal.SIGTERM)
+    nothing_left(runtime, name)
+
+
+def test_a_poststart_hook_that_hangs(runtime, bundle, tmp_path):
+    hook(bundle, "poststart", f"touch {tmp_path}/begun; sleep 1000")
+    name = runtime.new_id()
+    process = started(runtime, "run", "-b", str(bundle.args("sleep", "1000").path), name)
+    in_time((tmp_path / "begun").exists)
+    ended(process, signal.SIGTERM)
+    nothing_left(runtime, name)
+
+
+@pytest.fixture
+def frozen():
+    """A frozen cgroup of the unified hierarchy, from which a process is started."""
+    unified = LAYOUT.unified
+    if unified is None:
+        pytest.skip("needs cgroup v2 to be mounted")
+    name = f"pyrunc-test-{os.getpid()}-frozen"
+    path = unified.mount + "/" + name
+    os.mkdir(path)
+    yield name
+    for file, value in (("cgroup.kill", "1"), ("cgroup.freeze", "0")):
+        Path(path, file).write_text(value)
+    in_time(lambda: "populated 0" in Path(path, "cgroup.events").read_text())
+    for directory, _, _ in os.walk(path, topdown=False):
+        os.rmdir(directory)
+
+
+def freeze(name: str) -> None:
+    assert LAYOUT.unified
+    Path(LAYOUT.unified.mount, name, "cgroup.freeze").write_text("1")
+
+
+@pytest.mark.parametrize("command", ["create", "run"])
+def test_below_a_frozen_cgroup(runtime, bundle, frozen, command):
+    """What is started there stops before it has executed anything."""
+    bundle.config["linux"]["cgroupsPath"] = f"/{frozen}/below"
+    freeze(frozen)
+    name = runtime.new_id()
+    process = started(runtime, command, "-b", str(bundle.write().path), name)
+    # It waits, or it has been refused with the reason: both are no hang.
+    time.sleep(1)
+    if process.poll() is None:
+        ended(process, signal.SIGTERM)
+    else:
+        assert process.stderr
+        assert b"frozen" in process.stderr.read()
+        process.stderr.close()
+    nothing_left(runtime, name)
+
+
+def test_exec_below_a_cgroup_that_is_frozen_meanwhile(runtime, bundle, frozen):
+    bundle.config["linux"]["cgroupsPath"] = f"/{frozen}/below"
+    name = runtime.create(bundle.args("sleep", "1000"))
+    runtime("start", name)
+    freeze(frozen)
+    process = started(runtime, "exec", "--ignore-paused", name, "true")
+    time.sleep(1)
+    assert process.poll() is None
+    process.terminate()
+    with process:
+        assert process.wait(10 * SLOW) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL])
+def test_a_fault_of_its_own_ends_it(runtime, bundle, number):
+    """A Python handler would return to the instruction at fault, for ever."""
+    name = runtime.new_id()
+    process = started(runtime, "run", "-b", str(bundle.args("sleep", "1000").path), name)
+    in_time(lambda: runtime("state", name, check=False).stdout.count('"running"'))
+    process.send_signal(number)
+    with process:
+        assert process.wait(10 * SLOW) == -number
+
+
+def test_what_comes_before_the_program_runs_is_kept(runtime, bundle, tmp_path):
+    """A signal that does not end the command is the program's."""
+    hook(
+        bundle,
+        "createRuntime",
+        f"touch {tmp_path}/begun; while test ! -e {tmp_path}/go; do :; done",
+    )
+    bundle.shell("trap 'exit 9' USR1; while :; do sleep 0.1; done")
+    process = started(runtime, "run", "-b", str(bundle.path), runtime.new_id())
+    in_time((tmp_path / "begun").exists)
+    process.send_signal(signal.SIGUSR1)
+    (tmp_path / "go").touch()
+    with process:
+        # pid 1 has no default action: sent again once the trap is set.
+        time.sleep(1 * SLOW)
+        process.send_signal(signal.SIGUSR1)
+        assert process.wait(10 * SLOW) == 9
