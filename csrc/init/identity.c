@@ -11,6 +11,7 @@
 #include <linux/filter.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
+#include <linux/securebits.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -37,8 +38,7 @@ STEP(sysctl)
 
 STEP(umask)
 {
-    umask((mode_t)s->mask);
-    return 0;
+    return syscall(SYS_umask, (mode_t)s->mask) < 0 ? fail(PR_CALL_UMASK) : 0;
 }
 
 STEP(no_new_privileges)
@@ -185,15 +185,18 @@ STEP(set_capabilities)
     return 0;
 }
 
-/* A capability that is not both permitted and inheritable cannot be raised (EPERM); the
- * specification makes that a warning, which the plan's compiler has given already. */
+/* What is not both permitted and inheritable is not in the mask, so that an error is one. */
 STEP(ambient_capabilities)
 {
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
         return fail(PR_CALL_PRCTL);
-    for (unsigned cap = 0; cap < 64; cap++)
-        if (s->mask >> cap & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0 &&
-            errno != EPERM && errno != EINVAL)
-            return fail(PR_CALL_PRCTL);
+    for (int cap = 0; cap <= init.last_capability; cap++) {
+        if (!(s->mask >> cap & 1) || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) == 0)
+            continue;
+        int error = errno, bits = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
+        if (error == EPERM && bits >= 0 && (bits & SECBIT_NO_CAP_AMBIENT_RAISE))
+            return 0; /* whoever started us has forbidden it to all */
+        return fail_with(PR_CALL_PRCTL, error, 0);
+    }
     return 0;
 }
