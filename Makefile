@@ -9,7 +9,7 @@ C      := $(wildcard csrc/*/*.c csrc/*/*.h tests/c/*.c)
 # What is formatted: not the generated header, nor headers that cffi reads as text.
 FORMAT := $(filter-out csrc/init/plan_wire.h,$(C))
 
-.PHONY: build demo test test-unit test-root test-guest test-engines guest lint bench clean deps
+.PHONY: build demo test test-unit test-root test-injection test-guest test-engines guest lint bench clean deps
 
 build: $(VENV)/.built
 
@@ -42,6 +42,10 @@ test-unit: build
 
 test-root: build
 	$(BIN)/pytest -q tests/integration tests/differential
+
+# Each system call of pyrunc-init with each fault: half an hour.
+test-injection: build
+	PYRUNC_TEST_ALL_FAULTS=1 $(BIN)/pytest -q tests/integration/test_injection.py
 
 # Where packages cannot be installed, what follows says what it lacks.
 $(VENV)/.guest-packages: tools/packages.sh | $(VENV)/.packages

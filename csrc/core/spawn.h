@@ -1,7 +1,7 @@
 /* Start pyrunc-init. `fds` become descriptors first_fd + i of the child (-1: closed); stdio[i]
- * becomes i; [3, first_fd) are kept as they are. If it has not executed after timeout_ms (-1: none),
- * or once there is something to read from interrupt_fd (-1: none), it is killed: -ETIMEDOUT, -EINTR.
- * On failure `failed_call` names the system call. */
+ * becomes i; [3, first_fd) are kept as they are. If it has not executed after timeout_ms (-1:
+ * none), or once there is something to read from interrupt_fd (-1: none), it is killed: -ETIMEDOUT,
+ * -EINTR. On failure `failed_call` names the system call. */
 struct pyrunc_spawn {
     uint64_t flags;
     int cgroup_fd;

@@ -11,6 +11,7 @@
 #include <linux/filter.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
+#include <linux/securebits.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -37,8 +38,7 @@ STEP(sysctl)
 
 STEP(umask)
 {
-    umask((mode_t)s->mask);
-    return 0;
+    return syscall(SYS_umask, (mode_t)s->mask) < 0 ? fail(PR_CALL_UMASK) : 0;
 }
 
 STEP(no_new_privileges)
@@ -98,8 +98,16 @@ STEP(drop_bounding)
     return 0;
 }
 
-/* Pipes, sockets and terminals of the caller must be open to the container's user. Regular files
- * of the host keep their owner, and so does any device but a terminal. */
+/* Whether the container's user must be able to open it again, by /dev/stdout. A file at 1 or 2 is
+ * what the caller has opened for the program's output; one at 0, or that cannot be written to, is
+ * the host's own, and keeps its owner, as does any device but a terminal. */
+static int is_for_the_program(int fd, const struct stat *st)
+{
+    if (S_ISREG(st->st_mode))
+        return fd > 0 && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+    return S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode) || (S_ISCHR(st->st_mode) && isatty(fd));
+}
+
 STEP(chown_stdio)
 {
     struct stat st;
@@ -108,7 +116,7 @@ STEP(chown_stdio)
             return errno == EBADF ? 0 : fail(PR_CALL_STAT);
         if (st.st_uid == (uid_t)s->uid)
             continue;
-        if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode) && !(S_ISCHR(st.st_mode) && isatty(fd)))
+        if (!is_for_the_program(fd, &st))
             continue;
         /* EINVAL: the owner is not mapped in this user namespace. */
         if (fchown(fd, (uid_t)s->uid, (gid_t)-1) < 0 && errno != EPERM && errno != EROFS &&
@@ -177,15 +185,18 @@ STEP(set_capabilities)
     return 0;
 }
 
-/* A capability that is not both permitted and inheritable cannot be raised (EPERM); the
- * specification makes that a warning, which the plan's compiler has given already. */
+/* What is not both permitted and inheritable is not in the mask, so that an error is one. */
 STEP(ambient_capabilities)
 {
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
         return fail(PR_CALL_PRCTL);
-    for (unsigned cap = 0; cap < 64; cap++)
-        if (s->mask >> cap & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0 &&
-            errno != EPERM && errno != EINVAL)
-            return fail(PR_CALL_PRCTL);
+    for (int cap = 0; cap <= init.last_capability; cap++) {
+        if (!(s->mask >> cap & 1) || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) == 0)
+            continue;
+        int error = errno, bits = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
+        if (error == EPERM && bits >= 0 && (bits & SECBIT_NO_CAP_AMBIENT_RAISE))
+            return 0; /* whoever started us has forbidden it to all */
+        return fail_with(PR_CALL_PRCTL, error, 0);
+    }
     return 0;
 }

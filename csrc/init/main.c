@@ -145,7 +145,13 @@ static int prepare(void)
     init.registers = (int *)(init.arena + h->strings + 2);
     for (uint32_t i = 0; i < h->registers; i++) {
         int fd = (int)(h->first_fd + i);
-        init.registers[i] = i < h->passed_fds && fcntl(fd, F_GETFD) >= 0 ? fd : -1;
+        init.registers[i] = -1;
+        if (i >= h->passed_fds)
+            continue;
+        if (fcntl(fd, F_GETFD) >= 0)
+            init.registers[i] = fd;
+        else if (errno != EBADF) /* that one was not passed */
+            return fail(PR_CALL_FCNTL);
     }
     return 0;
 }

@@ -31,7 +31,13 @@ STEP(sync)
 {
     if (send_message((enum pr_message_kind)s->message, 0, -1) < 0)
         return fail(PR_CALL_WRITE);
-    return await_go();
+    if (await_go() == 0)
+        return 0;
+    if (s->message == PR_MSG_PARKED) { /* the last that the parent has listened to */
+        say("wait for the runtime: read: %s", strerror(init.report.err));
+        _exit(EXIT_NOT_STARTED);
+    }
+    return -1;
 }
 
 STEP(join_cgroups)
@@ -79,7 +85,8 @@ STEP(fork)
     if (pid > 0)
         _exit(send_message(PR_MSG_FORKED, (int)pid, pidfd) < 0);
     /* The parent-death signal is not inherited; the parent's death also ends the socket. */
-    await_go();
+    if (await_go() < 0)
+        return -1;
     return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? fail(PR_CALL_PRCTL) : 0;
 }
 

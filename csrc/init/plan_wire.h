@@ -113,6 +113,8 @@ enum pr_call {
     PR_CALL_SCHED_SETAFFINITY = 55,
     PR_CALL_MOUNT = 56,
     PR_CALL_SIGACTION = 57,
+    PR_CALL_FCNTL = 58,
+    PR_CALL_UMASK = 59,
 };
 
 enum pr_reason {

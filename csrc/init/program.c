@@ -174,7 +174,10 @@ STEP(wait_start)
     do
         n = read(reg(PR_REG_FIFO), &byte, 1);
     while (n < 0 && errno == EINTR);
-    return n == 1 ? 0 : fail(PR_CALL_READ);
+    if (n == 1)
+        return 0;
+    say("wait for start: read: %s", strerror(errno));
+    return fail(PR_CALL_READ);
 }
 
 STEP(execute)

@@ -81,6 +81,8 @@ int await_go(void)
     do
         n = read(reg(PR_REG_SYNC), &answer, 1);
     while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return fail(PR_CALL_READ);
     if (n != 1 || answer != PR_GO)
         _exit(1);
     return 0;

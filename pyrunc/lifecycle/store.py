@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 STATE, JOURNAL, FIFO, CONFIG = "state.json", "journal", "exec.fifo", "config.json"
 EXIT, QUICK = "exit.json", "quick"
+# What no command could do without.
+_STATE_HAS = {
+    "pid": int, "startTime": int, "cgroup": dict, "hooks": dict, "annotations": dict,
+    "bundle": str, "created": str,
+}  # fmt: skip
 _REMOVALS = 5
 MAX_ID = 255
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-")
@@ -216,7 +221,9 @@ class Entry:
         state = jsontext.loads(data, f"{self.path}/{STATE}")
         if isinstance(state, dict) and "init_process_pid" in state:
             raise ForeignContainer(self.container_id)  # libcontainer's: runc's own
-        if not isinstance(state, dict) or "pid" not in state:
+        if not isinstance(state, dict) or any(
+            not isinstance(state.get(name), kind) for name, kind in _STATE_HAS.items()
+        ):
             raise PyruncError(f"{self.path}/{STATE} is damaged", hint="pyrunc delete --force")
         return state
 

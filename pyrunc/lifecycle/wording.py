@@ -93,7 +93,7 @@ def exception_for(report: Report, plan: tuple[Step, ...], hook_output: bytes) ->
         hook_output: what the hooks inside have printed so far.
     """
     step = plan[report.step]
-    if report.call == "mmap":  # before the first step
+    if report.call in ("mmap", "fcntl"):  # before the first step
         return StartError("load the plan", report.call, report.errno)
     if isinstance(step, steps.FindProgram):
         return _program(step.args[0], report)

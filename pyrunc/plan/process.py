@@ -338,5 +338,9 @@ def _capabilities(capabilities: Capabilities | None) -> list[Step]:
             inheritable=mask(sets.inheritable),
             pointer="/process/capabilities",
         ),
-        steps.AmbientCapabilities(mask=mask(sets.ambient), pointer="/process/capabilities/ambient"),
+        steps.AmbientCapabilities(
+            # The kernel raises no others, which the check of the document has warned of.
+            mask=mask(sets.ambient) & mask(sets.permitted) & mask(sets.inheritable),
+            pointer="/process/capabilities/ambient",
+        ),
     ]

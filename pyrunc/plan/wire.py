@@ -59,7 +59,7 @@ CALLS = (
     "setgroups", "sethostname", "setns", "setresgid", "setresuid", "setsid", "socket", "stat",
     "statfs", "symlink", "umount", "unlink", "unshare", "waitid", "write", "mmap", "sched_setattr",
     "ioprio_set", "personality", "set_mempolicy", "chroot", "sched_setaffinity", "mount",
-    "sigaction",
+    "sigaction", "fcntl", "umask",
 )  # fmt: skip
 
 # The most that it adds to a message: a name that only it can read, the loader's of a program.

@@ -31,6 +31,7 @@ static struct tracee {
     pid_t pid;
     enum kind kind;
     int injected; /* the call was left out, its result is to be set */
+    int waits;    /* stopped before its parent's event has said what it is */
 } tracees[TRACEES];
 
 static FILE *log_file;
@@ -153,8 +154,13 @@ static void at_event(struct tracee *tracee, int event)
             tracee->kind = INIT;
     } else if (event == PTRACE_EVENT_CLONE || event == PTRACE_EVENT_FORK ||
                event == PTRACE_EVENT_VFORK) {
-        if (ptrace(PTRACE_GETEVENTMSG, tracee->pid, 0, &message) == 0 && message)
-            find((pid_t)message)->kind = tracee->kind == INIT ? INIT : OTHER;
+        if (ptrace(PTRACE_GETEVENTMSG, tracee->pid, 0, &message) == 0 && message) {
+            struct tracee *child = find((pid_t)message);
+            child->kind = tracee->kind == INIT ? INIT : OTHER;
+            if (child->waits)
+                go_on(child, 0);
+            child->waits = 0;
+        }
     }
     go_on(tracee, 0);
 }
@@ -168,7 +174,9 @@ static void at_stop(pid_t pid, int status)
         go_on(tracee, 0);
     } else if (status >> 16) {
         int event = status >> 16;
-        if (event == PTRACE_EVENT_STOP)
+        if (event == PTRACE_EVENT_STOP && tracee->kind == NOBODY)
+            tracee->waits = 1;
+        else if (event == PTRACE_EVENT_STOP)
             go_on(tracee, 0);
         else
             at_event(tracee, event);
