@@ -11,6 +11,7 @@ import _signal
 import os
 
 from pyrunc.errors import Interrupted
+from pyrunc.kernel.process import pipe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Signals:
     def __init__(self, numbers: Iterable[int] = ALL) -> None:
         self._kept = b""
         self._before: dict[int, Any] = {}
-        self.reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.reader, self._writer = pipe("catch signals", blocking=False)
         try:
             self._wakeup = _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         except BaseException:

@@ -120,20 +120,13 @@ RUNC = Known(
         "the bind mounts of v1 cgroups take no part in the host's propagation",
         r"^(mount: \S+ /sys/fs/cgroup/.*)shared:",
         r"\1master:",
-        cases=("root_propagation_slave",),
-        on="v1",
-    ),
-    Difference(
-        "private holds for all mounts below: runc leaves those of v1 cgroups peers of the host's",
-        r"^(mount: \S+ /sys/fs/cgroup/.*)shared:\S+ ",
-        r"\1",
-        cases=("root_propagation_private",),
+        cases=("root_propagation_slave", "root_propagation_private"),
         on="v1",
     ),
     Difference(
         "runc 1.1 forgets rootfsPropagation after pivot_root; later versions do as pyrunc",
         r"^(mount: \S+/rootfs / ro,relatime) ",
-        r"\1 shared:/ master:/ ",
+        r"\1 shared:/ ",
         cases=("root_propagation_shared", "root_propagation_rshared"),
     ),
     Difference(
@@ -167,7 +160,7 @@ RUNC = Known(
     Difference(
         "see above",
         r"^(mount: \S+ /mnt/rslave \S+) - ",
-        r"\1 shared:/mnt/rslave master:/ - ",
+        r"\1 shared:/mnt/rslave - ",
         cases=("root_propagation_rshared",),
     ),
     Difference(
@@ -349,7 +342,13 @@ RUNC = Known(
         r"^(mount: \S+ (?!/mnt/r?private|/etc/host|/etc/resolv|/b)\S+ [^- ]+"
         r"(?: shared:\S+)?) - ext4 ",
         r"\1 master:/ - ext4 ",
-        unless=("root_propagation_private", "root_propagation_rprivate"),
+        unless=(
+            "root_propagation_private",
+            "root_propagation_rprivate",
+            "root_propagation_shared",
+            "root_propagation_rshared",
+            "root_propagation_unbindable",
+        ),
         on="1.1.15",
     ),
 )

@@ -15,6 +15,8 @@ import propagation
 import pytest
 import support
 
+# All of them where machines are fast.
+ROOTS = propagation.PROPAGATIONS if support.EVERY == 1 else ("", "private", "slave", "rshared")
 # Without a mount of the host that nothing may be cloned from, runc cannot begin at all.
 REFUSED = "runbindable"
 
@@ -44,7 +46,7 @@ def observed(
             "mapped": mapped,
             "slow": support.SLOW,
         }
-        for number, wanted in enumerate(propagation.PROPAGATIONS)
+        for number, wanted in enumerate(ROOTS)
     ]
     request = {
         "top": str(top),
@@ -59,7 +61,7 @@ def observed(
         timeout=120 * support.SLOW,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return dict(zip(propagation.PROPAGATIONS, json.loads(done.stdout), strict=True))
+    return dict(zip(ROOTS, json.loads(done.stdout), strict=True))
 
 
 def without_the_mount_below(seen: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -76,7 +78,7 @@ def without_the_mount_below(seen: dict[str, list[str]]) -> dict[str, list[str]]:
 def test_mounts_travel_as_with_runc(newer, template, tmp_path, host, mapped):
     peers = observed("runc", tmp_path, template, host, mapped)
     ours = observed(support.PYRUNC, tmp_path, template, host, mapped)
-    for wanted in propagation.PROPAGATIONS:
+    for wanted in ROOTS:
         assert "refused" not in ours[wanted], (wanted, ours[wanted])
         # On the host nothing has come or gone but what the container mounted itself.
         assert (ours[wanted]["created"], ours[wanted]["left"]) == ([], []), wanted
@@ -98,8 +100,8 @@ def test_mounts_travel_as_with_runc(newer, template, tmp_path, host, mapped):
         assert not different, wanted
     # What engines rely on: bind-propagation, mountPropagation Bidirectional.
     if host == "shared" and not mapped:
-        for wanted in ("shared", "rshared", "slave", "private"):
+        for wanted in {"shared", "rshared", "slave", "private"} & set(ROOTS):
             for option in ("none", "shared", "rshared"):
                 assert "in" in ours[wanted]["seen"][f"own-bind-{option}"]
         assert "out" in ours["private"]["seen"]["own-bind-slave"]
-        assert not ours["rprivate"]["seen"]["own-rbind-rshared"]
+        assert "in" not in ours[""]["seen"]["own-rbind-rshared"]
