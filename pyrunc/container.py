@@ -403,6 +403,8 @@ class Container(Running):
         self.delete(force=True)
 
     def __del__(self) -> None:
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
+        try:
+            if self._pidfd >= 0:
+                os.close(self._pidfd)
+        except (OSError, AttributeError):
+            pass  # closed by others, or never opened: nobody is here to be told

@@ -7,6 +7,7 @@ import os
 from time import monotonic
 
 from pyrunc.errors import UsageError, one_line
+from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import exec as joining
 from pyrunc.lifecycle import handover, joiner, store
 from pyrunc.lifecycle.handshake import NotReady
@@ -52,7 +53,7 @@ class _Streams:
         if stream == STDOUT and index == 2:
             return self.theirs[1]
         if stream == PIPE:
-            reader, writer = os.pipe2(os.O_CLOEXEC)
+            reader, writer = kernel.pipe("make a stream")
             mine, other = (writer, reader) if index == 0 else (reader, writer)
             self.ours[index] = os.fdopen(mine, "wb" if index == 0 else "rb", 0)
             return self._keep(other)

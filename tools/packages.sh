@@ -7,7 +7,7 @@ case ${1-} in
 guest) wanted="qemu-system-x86 mmdebstrap e2fsprogs debian-archive-keyring git" ;;
 *) wanted="gcc make libc6-dev musl-tools libseccomp-dev libsystemd-dev python3-dev python3-venv
     busybox-static runc golang-github-opencontainers-specs-dev golang-github-containers-common
-    iproute2 strace clang-format libasan8 git" ;;
+    iproute2 strace clang-format libasan8 criu git" ;;
 esac
 need=""
 for package in $wanted; do

@@ -98,8 +98,16 @@ STEP(drop_bounding)
     return 0;
 }
 
-/* Pipes, sockets and terminals of the caller must be open to the container's user. Regular files
- * of the host keep their owner, and so does any device but a terminal. */
+/* Whether the container's user must be able to open it again, by /dev/stdout. A file at 1 or 2 is
+ * what the caller has opened for the program's output; one at 0, or that cannot be written to, is
+ * the host's own, and keeps its owner, as does any device but a terminal. */
+static int is_for_the_program(int fd, const struct stat *st)
+{
+    if (S_ISREG(st->st_mode))
+        return fd > 0 && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+    return S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode) || (S_ISCHR(st->st_mode) && isatty(fd));
+}
+
 STEP(chown_stdio)
 {
     struct stat st;
@@ -108,7 +116,7 @@ STEP(chown_stdio)
             return errno == EBADF ? 0 : fail(PR_CALL_STAT);
         if (st.st_uid == (uid_t)s->uid)
             continue;
-        if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode) && !(S_ISCHR(st.st_mode) && isatty(fd)))
+        if (!is_for_the_program(fd, &st))
             continue;
         /* EINVAL: the owner is not mapped in this user namespace. */
         if (fchown(fd, (uid_t)s->uid, (gid_t)-1) < 0 && errno != EPERM && errno != EROFS &&

@@ -229,12 +229,17 @@ int path_value(const struct container *c, const char *name, char *path, size_t r
 
 int put(const char *data, size_t size)
 {
+    const char *begin = data;
     while (size > 0) {
         ssize_t n = write(1, data, size);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
-            exit(1); /* half an answer is out: no second one */
+        if (n <= 0 && data == begin)
+            return 0; /* Python tries again, and says why not */
+        if (n <= 0) {
+            perror("write to standard output"); /* half an answer is out: no second one */
+            exit(1);
+        }
         data += n;
         size -= (size_t)n;
     }

@@ -193,7 +193,10 @@ class Directories:
             os.close(self._fds.popitem()[1])
 
     def __del__(self) -> None:
-        self.close()
+        try:
+            self.close()
+        except (OSError, AttributeError):
+            pass  # nobody is here to be told
 
     def _open(self, index: int) -> int:
         """The descriptor of one directory, which stays the driver's."""

@@ -110,6 +110,22 @@ def spawn(
     return pid, int(request.pidfd)
 
 
+def pipe(step: str, *, blocking: bool = True) -> tuple[int, int]:
+    """Both ends of a pipe, close-on-exec.
+
+    Args:
+        step: what it is for, in messages.
+        blocking: otherwise neither end waits.
+
+    Raises:
+        KernelError: pipe2(2) failed.
+    """
+    try:
+        return os.pipe2(os.O_CLOEXEC if blocking else os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise KernelError(step, "pipe2", error.errno or 0) from None
+
+
 def spawn_program(
     path: str, args: Sequence[str], env: Sequence[str], directory: str, stdin: int, output: int
 ) -> int:

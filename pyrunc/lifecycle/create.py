@@ -13,6 +13,7 @@ import time
 from pyrunc import cgroups, jsontext
 from pyrunc.errors import PyruncError
 from pyrunc.host import facts as host_facts
+from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import hooks, launch, outside, quick, store
 from pyrunc.lifecycle.bundle import kept_resources, root_directory
 from pyrunc.lifecycle.status import boot_id, process_stat, timestamp
@@ -277,7 +278,7 @@ class Creation:
     def _hook_pipe(self) -> tuple[int, int]:
         if not (self.spec.hooks and self.spec.hooks.createContainer):
             return -1, -1
-        reader, writer = os.pipe2(os.O_CLOEXEC)
+        reader, writer = kernel.pipe("run hooks")
         return reader, self.fds.keep(writer)
 
     def _serve(self, entry: Entry, child: Child) -> None:

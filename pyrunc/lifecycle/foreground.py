@@ -119,7 +119,7 @@ class Pipes:
         for index, fd in enumerate(given):
             if not os.isatty(fd):
                 continue
-            reader, writer = os.pipe2(os.O_CLOEXEC)
+            reader, writer = kernel.pipe("copy the terminal")
             stdio[index] = writer if index else reader
             self._theirs.append(stdio[index])
             if index == 0:

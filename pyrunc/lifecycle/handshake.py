@@ -252,9 +252,13 @@ class Child:
         if pidfd < 0 or _pid_of(pidfd) != pid:
             _close(pidfd)
             raise PyruncError("pyrunc-init sent no process")
-        os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
-        os.close(self.pidfd)
-        self.pid, self.pidfd = pid, pidfd
+        first, self.pid, self.pidfd = self.pidfd, pid, pidfd
+        try:
+            os.waitid(os.P_PIDFD, first, os.WEXITED)
+        except OSError as error:
+            raise KernelError("take the end of pyrunc-init", "waitid", error.errno or 0) from None
+        finally:
+            os.close(first)
 
     def _receive(self, died: Callable[[], str]) -> tuple[Report, int]:
         try:

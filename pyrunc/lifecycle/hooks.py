@@ -9,7 +9,7 @@ import time
 
 from pyrunc import jsontext
 from pyrunc.errors import HookError, errno_text
-from pyrunc.kernel.process import spawn_program
+from pyrunc.kernel.process import pipe, spawn_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _run(
     name: str, index: int, hook: Hook, bundle: str, text: bytes, signals: Signals | None
 ) -> None:
     stdin = os.memfd_create("state.json", os.MFD_CLOEXEC)
-    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    reader, writer = pipe(f"run {name} hooks", blocking=False)
     try:
         os.write(stdin, text)
         os.lseek(stdin, 0, os.SEEK_SET)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 
+from pyrunc.errors import KernelError
 from pyrunc.jsontext import dumps_indented
 from pyrunc.lifecycle.status import document
 from pyrunc.lifecycle.store import QUICK, STATE
@@ -53,7 +54,10 @@ def write(entry: Entry, state: dict[str, Any], cgroup: Driver) -> None:
         b"%s %d\n%s\n" % (name.encode(), len(text), text)
         for name, text in ((n, t.encode("utf-8", "surrogateescape")) for n, t in rows.items())
     )
-    entry.replace_bytes(QUICK, data)
+    try:
+        entry.replace_bytes(QUICK, data)
+    except KernelError:
+        entry.unlink(f".{QUICK}.new")  # no room: without it Python answers, as well and later
 
 
 def _answer(state: dict[str, Any]) -> tuple[str, str, str]:

@@ -9,6 +9,8 @@ import stat
 
 from pyrunc.errors import KernelError, PyruncError
 
+# For an ordinary user.
+NO_PLACE = "set XDG_RUNTIME_DIR, or give --root a place of your own"
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -29,7 +31,10 @@ def open_root(root: str) -> int:
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
-        raise KernelError("open the state root", "open", error.errno or 0, root) from None
+        hint = "" if os.geteuid() == 0 else NO_PLACE
+        raise KernelError(
+            "open the state root", "open", error.errno or 0, root, hint=hint
+        ) from None
     try:
         # As in /tmp: there everybody can add something, but nobody replace what is another's.
         sticky = os.fstat(fd).st_mode & stat.S_ISVTX

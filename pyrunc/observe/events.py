@@ -127,8 +127,11 @@ class Events:
         self.close()
 
     def __del__(self) -> None:
-        if self._ticks is not None:
-            self._ticks.close()
+        try:
+            if self._ticks is not None:
+                self._ticks.close()
+        except (OSError, AttributeError):
+            pass  # nobody is here to be told
 
 
 class _Ticks:

@@ -332,7 +332,7 @@ class DropBounding(Step):
 
 
 class ChownStdio(Step):
-    """Give pipes, sockets and terminals at 0, 1, 2 to the container's user."""
+    """Give pipes, sockets, terminals at 0 to 2 and files at 1, 2 to the container's user."""
 
     uid: Number
 

@@ -54,8 +54,15 @@ REASONS = (
     Reason(OWN_WORDS, ("exec_failures",), r" \[/process/cwd\]", side="pyrunc"),
     Reason(
         HINT,
-        ("id_bad", "update_no_number", "create_terminal"),
-        r" \((letters|a number|pass)\b[^)]*\)",
+        (
+            "id_bad",
+            "update_no_number",
+            "create_terminal",
+            "delete_running",
+            "delete_paused",
+            "create_without_config",
+        ),
+        r" \((letters|a number|give|kill it|in BUNDLE)\b[^)]*\)",
         side="pyrunc",
     ),
     Reason(HINT, ("systemd_path",), r" \(without [^)]*\)", side="pyrunc", v2=False),

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`exec` into a container whose cgroup is full, or gone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import support
+from cgroup_tools import LAYOUT
+from support import put
+
+
+def test_a_container_without_room_for_two(runtime, bundle):
+    """A process that joins takes a second one for a moment; pids.max has room for one only."""
+    bundle.config["linux"]["resources"]["pids"] = {"limit": 3}
+    # The shell and one more.
+    bundle.shell("sleep 1000 & exec sleep 1000")
+    name = put(runtime, bundle, "running")
+    support.in_time(lambda: len(runtime("ps", "-f", "json", name).stdout.split(",")) == 2)
+    for _ in range(3):
+        done = runtime("exec", name, "cat", "/proc/self/cgroup")
+    assert name in done.stdout, "it is in the container's cgroup all the same"
+
+
+def test_a_full_container(runtime, bundle):
+    """Health checks go on: who is moved in is not counted against the limit, as with peers."""
+    bundle.config["linux"]["resources"]["pids"] = {"limit": 2}
+    bundle.shell("sleep 1000 & exec sleep 1000")
+    name = put(runtime, bundle, "running")
+    support.in_time(lambda: len(runtime("ps", "-f", "json", name).stdout.split(",")) == 2)
+    assert runtime("exec", name, "echo", "healthy").stdout == "healthy\n"
+
+
+def test_a_container_whose_cgroup_has_gone(runtime, bundle):
+    """It has moved its processes elsewhere and removed its own: a further one goes to its init."""
+    if LAYOUT.kind != "v2":
+        pytest.skip("needs pure cgroup v2: elsewhere a process is in several hierarchies")
+    name = put(runtime, bundle.args("sleep", "1000"), "running")
+    (old,) = support.cgroups_named(name)
+    new = f"{LAYOUT.unified.mount}/pyrunc-test-{os.getpid()}-elsewhere"
+    os.mkdir(new)
+    try:
+        Path(new, "cgroup.procs").write_text(str(runtime.state(name)["pid"]))
+        os.rmdir(old)
+        done = runtime("exec", name, "cat", "/proc/self/cgroup")
+        assert "elsewhere" in done.stdout
+    finally:
+        runtime("delete", "--force", name)
+        support.in_time(lambda: "populated 0" in Path(new, "cgroup.events").read_text())
+        os.rmdir(new)

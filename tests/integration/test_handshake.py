@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The talk with pyrunc-init when it dies, lies or never begins; and how it is started at all."""
+
+from __future__ import annotations
+
+import array
+import os
+import resource
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+from support import SLOW, cgroups_named, put
+
+from pyrunc.errors import KernelError, PyruncError
+from pyrunc.kernel import process as kernel
+from pyrunc.lifecycle import handshake, launch
+from pyrunc.plan import steps, wire
+from pyrunc.plan.context import Plan
+
+NEEDS_STRACE = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+
+
+def plan_of(*made: steps.Step) -> Plan:
+    return Plan(made, 0, (), wire.FIRST_FREE, wire.FIRST_FREE)
+
+
+@pytest.fixture
+def talk():
+    """A Child that is a process of ours which sends what the test wants."""
+    made: list[handshake.Child] = []
+    others: list[socket.socket] = []
+
+    def begin(plan: Plan) -> tuple[handshake.Child, socket.socket]:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {})
+        peer = os.fstat(theirs.fileno()).st_ino
+        child = handshake.Child(pid, os.pidfd_open(pid), ours, -1, plan, peer)
+        made.append(child)
+        others.append(theirs)
+        return child, theirs
+
+    yield begin
+    for child in made:
+        if child.pidfd >= 0:
+            child.kill()
+            child.close()
+    for one in others:
+        one.close()
+
+
+def message(kind: str, value: int = 0) -> bytes:
+    fields = (wire.MESSAGES.index(kind), 0, 0, 0, 0, value)
+    return handshake._MESSAGE.pack(*fields)
+
+
+def serve(child: handshake.Child) -> None:
+    child.until_parked({}, lambda: "it died", lambda fd: os.close(fd))
+
+
+PARKED = steps.Sync(message=wire.MESSAGES.index("parked"))
+
+
+@pytest.mark.parametrize("kind", [k for k in wire.MESSAGES if k not in ("failure", "parked")])
+def test_a_message_that_the_plan_does_not_have(talk, kind):
+    child, theirs = talk(plan_of(PARKED))
+    theirs.send(message(kind))
+    with pytest.raises(PyruncError, match=f"asks for what is not its part: {kind}"):
+        serve(child)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_descriptors_that_nobody_wants_are_closed(talk, count):
+    child, theirs = talk(plan_of(PARKED))
+    reader, writer = os.pipe()
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [writer] * count))]
+    theirs.sendmsg([message("parked")], rights)
+    os.close(writer)
+    serve(child)
+    assert os.read(reader, 1) == b"", "no copy of the pipe's other end is left"
+    os.close(reader)
+
+
+@pytest.mark.parametrize("text", [b"x", b"", b"\xff" * 24, message("parked") + b"x"])
+def test_what_is_no_message(talk, text):
+    child, theirs = talk(plan_of(PARKED))
+    theirs.send(text)
+    theirs.close()
+    try:
+        serve(child)
+    except PyruncError as error:
+        assert "\n" not in str(error)
+    else:
+        assert text[:-1] == message("parked"), "longer ones are cut by the kernel"
+
+
+def test_a_process_that_is_no_child(talk):
+    child, theirs = talk(plan_of(steps.Fork(), PARKED))
+    mine = os.pidfd_open(os.getpid())
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [mine]))]
+    theirs.sendmsg([message("forked", 1)], rights)
+    os.close(mine)
+    with pytest.raises(PyruncError, match="sent no process"):
+        serve(child)
+
+
+def test_death_while_somebody_else_holds_the_socket(talk):
+    """As the second stage does, when the first one dies before it has told of it."""
+    child, theirs = talk(plan_of(steps.Fork(), PARKED))
+    os.set_inheritable(theirs.fileno(), True)
+    holder = os.pidfd_open(os.posix_spawn("/bin/sleep", ["sleep", "1000"], {}))
+    theirs.close()
+    signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+    with pytest.raises(PyruncError, match="it died"):
+        serve(child)
+    child.kill()
+    # The one that holds the other end was found, ended, and reaped.
+    assert select.select([holder], [], [], 0)[0]
+    with pytest.raises(ChildProcessError):
+        os.waitid(os.P_PIDFD, holder, os.WEXITED)
+    os.close(holder)
+
+
+@NEEDS_STRACE
+@pytest.mark.parametrize("command", ["create", "run", "exec"])
+def test_the_first_stage_is_killed(runtime, bundle, tmp_path, command):
+    """Between the start of the second one, which some namespaces take, and its word of it."""
+    bundle.args("sleep", "1000")
+    name = put(runtime, bundle, "running") if command == "exec" else runtime.new_id()
+    kinds = bundle.config["linux"]["namespaces"]
+    kinds.append({"type": "user"})
+    bundle.config["linux"] |= {
+        "uidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}],
+        "gidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}],
+    }
+    os.chmod(bundle.path, 0o755)
+    bundle.write()
+    trace = ["strace", "-f", "-qq", "-o", str(tmp_path / "log"), "-e", "trace=sendmsg"]
+    trace += ["-e", "inject=sendmsg:signal=KILL:when=1"]
+    words = ["exec", name, "true"] if command == "exec" else [command, "-b", str(bundle.path), name]
+    line = [
+        *trace,
+        "-e",
+        "inject=sendmsg:signal=KILL:when=1",
+        runtime.program,
+        "--root",
+        str(runtime.root),
+        *words,
+    ]
+    with open(tmp_path / "err", "wb") as errors:
+        process = subprocess.Popen(
+            line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
+        )
+        try:
+            code = process.wait(10 * SLOW)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    assert code == (255 if command == "exec" else 1)
+    said = (tmp_path / "err").read_text()
+    assert "died before it was ready" in said
+    assert said.count("\n") == 1
+    if command != "exec":
+        assert not (runtime.root / name).exists()
+        assert not cgroups_named(name)
+
+
+@pytest.mark.parametrize("count", [0, 1, 1000, 9000])
+def test_many_descriptors(count):
+    """More than fit on the stack that the child begins on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2 * count + 100:
+        pytest.skip(f"needs {2 * count + 100} descriptors, the limit here is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        pid, pidfd = kernel.spawn(
+            exe=launch.executable(), flags=0, cgroup=-1, stdio=(0, 1, 2), first_fd=3,
+            fds=[0] * count,
+        )  # fmt: skip
+        # There is no plan for it, and it says so by its code, or where its socket would be.
+        found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        os.close(pidfd)
+        assert found is not None
+        assert found.si_pid == pid
+        assert found.si_code == os.CLD_EXITED
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_more_descriptors_than_any_container_has():
+    with pytest.raises(KernelError, match="clone3: too many open files"):
+        kernel.spawn(exe=0, flags=0, cgroup=-1, stdio=(0, 1, 2), first_fd=3, fds=[0] * (1 << 17))
+
+
+def test_a_start_that_fails_says_which_call(tmp_path):
+    """The errno of the child is its own: another thread's is not touched."""
+    no_program = os.open(tmp_path, os.O_RDONLY)
+    failed: list[OSError] = []
+
+    def busy() -> None:
+        for _ in range(2000):
+            try:
+                os.stat("/nosuch")
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                failed.append(error)
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    for _ in range(50):
+        with pytest.raises(KernelError, match="execveat: permission denied"):
+            kernel.spawn(exe=no_program, flags=0, cgroup=-1, stdio=(0, 1, 2), first_fd=3, fds=[])
+    thread.join()
+    os.close(no_program)
+    assert not failed
+
+
+def test_threads_go_on_while_a_process_starts(runtime, bundle):
+    """And a hundred starts from ten threads are a hundred processes."""
+    made: list[int] = []
+
+    def some() -> None:
+        for _ in range(10):
+            pid, pidfd = kernel.spawn(
+                exe=launch.executable(), flags=0, cgroup=-1, stdio=(0, 1, 2), first_fd=3, fds=[]
+            )
+            os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+            os.close(pidfd)
+            made.append(pid)
+
+    threads = [threading.Thread(target=some) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(made)) == 100
