@@ -194,6 +194,8 @@ TimeoutStartSec=900
 def test_a_quadlet_unit(user, runtime):
     place = HOME / ".config/containers/systemd"
     unit = QUADLET.format(image=IMAGE, runtime=runtime).replace("'", "'\\''")
+    # podman-user-wait-network-online.service waits a minute and a half for it.
+    command("systemctl", "start", "network-online.target")
     try:
         said = as_user(
             f"""
