@@ -7,6 +7,7 @@ moved back; when the namespace ends the kernel returns the physical ones.
 
 from __future__ import annotations
 
+import _signal
 import errno
 import os
 
@@ -43,8 +44,9 @@ def move_devices(devices: dict[str, NetDevice], pid: int) -> None:
             pointer="/linux/netDevices",
             hint="pip install pyroute2",
         ) from None
+    # It enters the namespace in a fork of ours, which it ends by SIGTERM: that is no signal to us.
+    os.register_at_fork(after_in_child=_forget_signals)
     path = f"/proc/{pid}/ns/net"
-    # It enters the namespace in a process of its own: ours stays where it is.
     with IPRoute() as host, NetNS(path, flags=0) as inside:
         for name, device in devices.items():
             pointer = "/linux/netDevices/" + name.replace("~", "~0").replace("/", "~1")
@@ -90,6 +92,14 @@ def _move(host: Any, inside: Any, name: str, new_name: str, path: str, pointer: 
             **({"broadcast": broadcast} if broadcast else {}),
         )
     inside.link("set", index=there, state="up")
+
+
+def _forget_signals() -> None:
+    try:
+        _signal.set_wakeup_fd(-1)
+        _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
+    except ValueError:
+        pass  # forked by a thread, which catches none
 
 
 def _is_kept(row: Any) -> bool:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pyrunc.plan.steps import Step
 
 _SCHED_DEADLINE = 6
-_NODEV = errno.ENODEV
 # Step class -> (what was done, which of its fields it was done to).
 _VERBS: dict[str, tuple[str, str]] = {
     "join_cgroups": ("join the cgroup", ""),
@@ -134,9 +133,6 @@ def _improve(error: StartError, report: Report, plan: tuple[Step, ...], step: St
             f'error mounting "{source}" to rootfs at "{step.target}": {errno_text(number)}'
         )
         error.hint = "one is a directory and the other is none"
-    elif isinstance(step, steps.MakeFilesystem) and (report.call, number) == ("fsopen", _NODEV):
-        if step.source and step.source.startswith("/"):
-            error.hint = f'{error.hint}; a bind mount needs the option "bind" or "rbind"'
     elif isinstance(step, steps.BecomeRoot) and number == errno.EINVAL:
         kind = "gid" if report.call == "setresgid" else "uid"
         error.message = f"{error.step}: {kind} 0 of the container is not mapped"

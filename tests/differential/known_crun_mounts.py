@@ -145,6 +145,13 @@ MOUNTS = (
         spec="both",
     ),
 )
+
+
+def _from_below_the_root(line: str) -> bool:
+    """Under `shared` the mount below the root is private, and so is what is cloned from it."""
+    return line.endswith(" shared:/") or line.endswith(" shared:/mnt/rslave")
+
+
 PROPAGATION = (
     Difference(
         "see below",
@@ -218,7 +225,11 @@ PROPAGATION = (
         r"^(mount: \S+ (?!/mnt/r?private|/etc/host|/etc/resolv|/b )\S+ [^- ]+(?: shared:\S+)?) - "
         r"(devtmpfs|ext4|bpf|fusectl|pstore|configfs|debugfs|securityfs|tracefs|hugetlbfs|autofs)"
         r" (.*device of (\S+)\))",
-        lambda m: f"{m[1]} master:{'/' if m[2] == 'ext4' else m[4]} - {m[2]} {m[3]}",
+        lambda m: (
+            m[0]
+            if m[2] == "ext4" and _from_below_the_root(m[1])
+            else f"{m[1]} master:{'/' if m[2] == 'ext4' else m[4]} - {m[2]} {m[3]}"
+        ),
         unless=("root_propagation_private", "root_propagation_rprivate"),
         spec="both",
     ),

@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 from support import SLOW, Bundle, Runtime, in_time
 
-SCRIPT = "stty size; echo one; echo two; read x; echo got $x; exit 7"
+# Runtimes give the size a moment after the start.
+SCRIPT = "sleep 0.5; stty size; echo one; echo two; read x; echo got $x; exit 7"
 
 
 class Shell:
