@@ -14,7 +14,7 @@ import pyrunc
 from pyrunc import jsontext
 from pyrunc.errors import KernelError
 from pyrunc.kernel import seccomp
-from pyrunc.lifecycle import store
+from pyrunc.lifecycle import roots
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def compiled(spec: Spec, profile: Seccomp, root: str) -> tuple[bytes, int]:
     if program is None:
         program = seccomp.compile_filter(profile)
         if not _misspelt(spec, profile):  # else compiled again, and told of each time
-            store.make_root(root)
+            roots.make_root(root)
             _keep(path, program)
     return program, flags
 

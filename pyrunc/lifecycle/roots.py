@@ -4,6 +4,7 @@ to run, so nobody else may have written it."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -67,3 +68,32 @@ def refuse_shared(fd: int, path: str, allowed: int = 0) -> None:
             f"{path} can be written to by others (mode {stat.S_IMODE(found.st_mode):04o})",
             hint="chmod go-w, if what is in it can be trusted",
         )
+
+
+def opened_or_made(root: str) -> int:
+    """As `open_root`, of one that is made if there is none."""
+    try:
+        return open_root(root)
+    except FileNotFoundError:
+        make_root(root)
+    except NotADirectoryError:
+        raise KernelError("use the state root", "", errno.ENOTDIR, root) from None
+    try:
+        return open_root(root)
+    except OSError as error:
+        raise KernelError("open the state root", "open", error.errno or 0, root) from None
+
+
+def make_root(root: str) -> None:
+    """Make the state root, closed to others.
+
+    Raises:
+        KernelError: it cannot be made.
+    """
+    try:
+        os.makedirs(root, 0o700, exist_ok=True)
+    except OSError as error:
+        hint = "" if os.geteuid() == 0 else NO_PLACE
+        raise KernelError(
+            "make the state root", "mkdir", error.errno or 0, root, hint=hint
+        ) from None

@@ -292,7 +292,7 @@ def create_entry(root: str, container_id: str) -> Entry:
         KernelError: the state root cannot be used.
     """
     path = f"{root}/{container_id}"
-    above = _opened_or_made(root)
+    above = roots.opened_or_made(root)
     try:
         entry = _new_entry(above, root, container_id)
     finally:
@@ -308,19 +308,6 @@ def create_entry(root: str, container_id: str) -> Entry:
         entry.close()
         raise gone
     return entry
-
-
-def _opened_or_made(root: str) -> int:
-    try:
-        return roots.open_root(root)
-    except FileNotFoundError:
-        make_root(root)
-    except NotADirectoryError:
-        raise KernelError("use the state root", "", errno.ENOTDIR, root) from None
-    try:
-        return roots.open_root(root)
-    except OSError as error:
-        raise KernelError("open the state root", "open", error.errno or 0, root) from None
 
 
 def _new_entry(above: int, root: str, container_id: str) -> Entry:
@@ -395,20 +382,3 @@ def ids(root: str) -> Iterator[str]:
     for name in names:
         if _LETTERS.issuperset(name) and os.path.isdir(f"{root}/{name}"):
             yield name
-
-
-def make_root(root: str) -> None:
-    """Make the state root, closed to others.
-
-    Raises:
-        KernelError: it cannot be made.
-    """
-    try:
-        os.makedirs(root, 0o700, exist_ok=True)
-    except OSError as error:
-        hint = (
-            "" if os.geteuid() == 0 else "set XDG_RUNTIME_DIR, or give --root a place of your own"
-        )
-        raise KernelError(
-            "make the state root", "mkdir", error.errno or 0, root, hint=hint
-        ) from None
