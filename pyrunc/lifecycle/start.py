@@ -8,7 +8,7 @@ import os
 import select
 
 from pyrunc.errors import PyruncError, StateError
-from pyrunc.lifecycle.status import CREATED, PAUSED, STOPPED, open_pidfd, status_of
+from pyrunc.lifecycle.status import CREATED, PAUSED, STOPPED, is_alive, open_pidfd, status_of
 from pyrunc.lifecycle.store import FIFO
 
 TYPE_CHECKING = False
@@ -56,6 +56,8 @@ def start(
         if error.errno == errno.ENXIO:
             # No reader is left: init died, or a start was killed between its two last steps.
             entry.unlink(FIFO)
+            if not is_alive(state):
+                raise StateError(_REFUSALS[STOPPED]) from None
             raise StateError("cannot start an already running container") from None
         raise
     listener = None
