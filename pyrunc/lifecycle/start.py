@@ -50,16 +50,7 @@ def start(
     status = status_of(entry, state)
     if status != CREATED:
         raise StateError(_REFUSALS.get(status, "cannot start an already running container"))
-    try:
-        fifo = os.open(FIFO, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=entry.fd)
-    except OSError as error:
-        if error.errno == errno.ENXIO:
-            # No reader is left: init died, or a start was killed between its two last steps.
-            entry.unlink(FIFO)
-            if not is_alive(state):
-                raise StateError(_REFUSALS[STOPPED]) from None
-            raise StateError("cannot start an already running container") from None
-        raise
+    fifo = _open_fifo(entry, state)
     listener = None
     if state.get("notify") and notify_socket:
         from pyrunc.lifecycle import notify
@@ -86,6 +77,19 @@ def start(
             start_new_thread(_relay, (state, listener, notify_socket))
         else:
             _relay(state, listener, notify_socket)
+
+
+def _open_fifo(entry: Entry, state: dict[str, Any]) -> int:
+    try:
+        return os.open(FIFO, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=entry.fd)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+    # No reader is left: init died, or a start was killed between its two last steps.
+    entry.unlink(FIFO)
+    if not is_alive(state):
+        raise StateError(_REFUSALS[STOPPED])
+    raise StateError("cannot start an already running container")
 
 
 def _await_exec(fifo: int, signals: Signals | None) -> None:

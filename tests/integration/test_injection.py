@@ -150,9 +150,7 @@ def wrong(case: Outcome, undisturbed: Outcome, fault: int, code: int, after: boo
         return "" if same else f"succeeds otherwise: {case.err}{sorted(different)}"
     killed = after and fault == KILL and (case.code, case.err) == (137, "")
     codes = (code, 255) if after else (code,)
-    # Both sides may have noticed, once the caller of create has its answer.
-    one_line = case.err.count("\n") in ((1, 2) if after else (1,))
-    one_line = one_line and "internal error" not in case.err
+    one_line = case.err.count("\n") == 1 and "internal error" not in case.err
     good = killed or (case.code in codes and one_line)
     return "" if good and not case.out else f"exit {case.code}: {case.err}{case.out}"
 
