@@ -35,7 +35,8 @@ class Signals:
     """Signals that have come, from the making of this object on.
 
     Args:
-        numbers: which ones are caught.
+        numbers: which ones are caught. Of the ending ones one that the caller has had ignored
+            (nohup(1), a shell's background job) stays so, unless all are to be passed on.
 
     Raises:
         ValueError: not in the main thread.
@@ -52,6 +53,8 @@ class Signals:
             os.close(self._writer)
             raise
         for number in numbers:
+            if numbers is ENDING and _signal.getsignal(number) == _signal.SIG_IGN:
+                continue
             # A background job's read then fails with EIO, and is not tried for ever.
             handler = _signal.SIG_IGN if number in _JOB_CONTROL else _noted
             try:

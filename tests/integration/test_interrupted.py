@@ -18,6 +18,8 @@ SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 
 def started(runtime, *arguments: str) -> subprocess.Popen[bytes]:
+    # These tests may run in the background of a shell, which has SIGINT ignored.
+    runtime.prefix = ("env", "--default-signal=HUP,INT,TERM")
     return runtime.spawn(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -155,3 +157,25 @@ def test_what_comes_before_the_program_runs_is_kept(runtime, bundle, tmp_path):
         time.sleep(1 * SLOW)
         process.send_signal(signal.SIGUSR1)
         assert process.wait(10 * SLOW) == 9
+
+
+def test_a_signal_that_the_caller_ignores(runtime, bundle, tmp_path):
+    """As nohup(1) has it: it ends nothing."""
+    hook(
+        bundle,
+        "createRuntime",
+        f"touch {tmp_path}/begun; while test ! -e {tmp_path}/go; do :; done",
+    )
+    name = runtime.new_id()
+    runtime.prefix = ("env", "--ignore-signal=HUP")
+    process = runtime.spawn(
+        "create", "-b", str(bundle.write().path), name, stdout=subprocess.DEVNULL
+    )
+    in_time((tmp_path / "begun").exists)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    (tmp_path / "go").touch()
+    with process:
+        assert process.wait(10 * SLOW) == 0
+    runtime.prefix = ()
+    assert runtime.state(name)["status"] == "created"
