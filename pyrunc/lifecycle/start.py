@@ -81,9 +81,9 @@ def start(
             from _thread import start_new_thread
 
             # In the foreground somebody has to serve the terminal and the signals meanwhile.
-            start_new_thread(_relay, (state, listener, notify_socket))
+            start_new_thread(_relay, (state, listener, notify_socket, None))
         else:
-            _relay(state, listener, notify_socket)
+            _relay(state, listener, notify_socket, signals)
 
 
 def _await_exec(fifo: int, signals: Signals | None) -> None:
@@ -118,13 +118,13 @@ def _poststart(entry: Entry, state: dict[str, Any], signals: Signals | None) -> 
         raise
 
 
-def _relay(state: dict[str, Any], listener: socket, manager: str) -> None:
+def _relay(state: dict[str, Any], listener: socket, manager: str, signals: Signals | None) -> None:
     from pyrunc.lifecycle import notify
 
     pidfd = open_pidfd(state)
     try:
         if pidfd >= 0:
-            notify.relay(listener, manager, pidfd, state["pid"])
+            notify.relay(listener, manager, pidfd, state["pid"], signals)
     finally:
         listener.close()
         if pidfd >= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -72,6 +73,48 @@ def test_a_poststart_hook_that_hangs(runtime, bundle, tmp_path):
     in_time((tmp_path / "begun").exists)
     ended(process, signal.SIGTERM)
     nothing_left(runtime, name)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_program_that_is_never_ready(runtime, bundle, tmp_path, number):
+    """`run -d` below a manager waits for the program's word."""
+    name = runtime.new_id()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "s"))
+        process = runtime.spawn(
+            "run", "-d", "-b", str(bundle.args("sleep", "1000").path), name,
+            env={"NOTIFY_SOCKET": str(tmp_path / "s")},
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        in_time(lambda: runtime("state", name, check=False).stdout.count('"running"'))
+        # Its stderr is the container's, too: that is gone with it.
+        ended(process, number)
+    nothing_left(runtime, name)
+
+
+def test_an_ignored_signal_stays_ignored(runtime, bundle, tmp_path):
+    """As nohup has it, or a shell's background job."""
+    hook(
+        bundle,
+        "createRuntime",
+        f"touch {tmp_path}/begun; while test ! -e {tmp_path}/go; do sleep 0.05; done",
+    )
+    name = runtime.new_id()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = runtime.spawn(
+            "create", "-b", str(bundle.args("sleep", "1000").path), name,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    in_time((tmp_path / "begun").exists)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.3 * SLOW)
+    (tmp_path / "go").touch()
+    with process:
+        assert process.wait(10 * SLOW) == 0
+    runtime("delete", "--force", name)
 
 
 @pytest.fixture
