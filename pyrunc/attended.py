@@ -64,7 +64,7 @@ def attended(
             begin(container, signals)
             code = attend(container, signals, streams).code
         except BaseException:
-            container.delete(force=True)
+            container.delete(force=True, signals=signals)
             raise
     finally:
         streams.restore()

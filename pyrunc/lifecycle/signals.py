@@ -79,6 +79,7 @@ class Signals:
         self._kept += self._read()
         for number in self._kept:
             if number in ENDING and number not in self._ignored:
+                self._kept = b""  # told; what is undone now is ended by the next one only
                 raise Interrupted(number)
 
     def take(self) -> bytes:

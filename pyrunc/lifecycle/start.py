@@ -110,7 +110,11 @@ def _poststart(entry: Entry, state: dict[str, Any], signals: Signals | None) -> 
         try:
             entry.lock()
             # A hook may have deleted it before the next one failed.
-            warnings = delete_locked(entry, state, force=True) if entry.is_linked() else []
+            warnings = (
+                delete_locked(entry, state, force=True, signals=signals)
+                if entry.is_linked()
+                else []
+            )
         except PyruncError as second:
             error.hint = f"cleaning up failed too: {second}; pyrunc delete --force"
         else:

@@ -75,6 +75,27 @@ def test_a_poststart_hook_that_hangs(runtime, bundle, tmp_path):
     nothing_left(runtime, name)
 
 
+@pytest.mark.parametrize("command", ["create", "run", "run -d"])
+@pytest.mark.parametrize("begins", ["fails", "hangs"])
+def test_a_poststop_hook_that_hangs(runtime, bundle, tmp_path, command, begins):
+    """It is part of what is undone, and ends by the next signal."""
+    wait = {"fails": "exit 1", "hangs": f"touch {tmp_path}/first; sleep 1000"}[begins]
+    hook(bundle, "createRuntime", wait)
+    hook(bundle, "poststop", f"touch {tmp_path}/second; sleep 1000")
+    name = runtime.new_id()
+    process = started(runtime, *command.split(), "-b", str(bundle.write().path), name)
+    if begins == "hangs":
+        in_time((tmp_path / "first").exists)
+        process.terminate()
+    in_time((tmp_path / "second").exists)
+    time.sleep(0.3 * SLOW)
+    assert process.poll() is None
+    process.terminate()
+    with process:
+        assert process.wait(10 * SLOW) == (1 if begins == "fails" else 143)
+    nothing_left(runtime, name)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_program_that_is_never_ready(runtime, bundle, tmp_path, number):
     """`run -d` below a manager waits for the program's word."""
