@@ -138,6 +138,32 @@ def test_an_ignored_signal_stays_ignored(runtime, bundle, tmp_path):
     runtime("delete", "--force", name)
 
 
+def test_a_namespace_that_is_a_fifo(runtime, bundle, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    network = {"type": "network", "path": str(tmp_path / "fifo")}
+    kinds = bundle.config["linux"]["namespaces"]
+    bundle.config["linux"]["namespaces"] = [n for n in kinds if n["type"] != "network"] + [network]
+    process = started(runtime, "create", "-b", str(bundle.write().path), runtime.new_id())
+    _, errors = process.communicate(timeout=10 * SLOW)
+    assert b"is not a network namespace" in errors
+
+
+@pytest.mark.parametrize("detach", [(), ("-d",)])
+def test_a_process_object_that_does_not_come(runtime, bundle, tmp_path, detach):
+    os.mkfifo(tmp_path / "fifo")
+    name = runtime.create(bundle.args("sleep", "1000"))
+    runtime("start", name)
+    words = ("exec", *detach, "--process", str(tmp_path / "fifo"), name)
+    process = started(runtime, *words)
+    time.sleep(0.5 * SLOW)
+    ended(process, signal.SIGTERM)
+    process = started(runtime, *words)
+    time.sleep(0.3 * SLOW)
+    (tmp_path / "fifo").write_text('{"cwd": "/", "args": ["/bin/sh", "-c", "exit 0"]}')
+    process.communicate(timeout=10 * SLOW)
+    assert process.returncode == 0
+
+
 @pytest.fixture
 def frozen():
     """A frozen cgroup of the unified hierarchy, from which a process is started."""
