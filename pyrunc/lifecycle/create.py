@@ -353,4 +353,4 @@ class Creation:
         except (PyruncError, OSError) as second:
             if isinstance(error, PyruncError):
                 error.hint = f"cleaning up failed too: {second}; pyrunc delete --force"
-        poststop(self.state)
+        poststop(self.state, self.request.signals)

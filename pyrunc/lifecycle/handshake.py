@@ -53,6 +53,8 @@ _OUTPUT_KEPT = 64 << 10
 # What has been killed and does not end has been stopped by others (a frozen v1 hierarchy, a
 # dead NFS server): it ends when they let it.
 _DEATH_SECONDS = 10.0
+# From the end of its socket to that of the process.
+_LAST_WORDS_MS = 1000
 
 
 class Report:
@@ -187,6 +189,9 @@ class Child:
 
     def killed_by(self) -> int:
         """The signal that ended it, or 0. It stays to be reaped."""
+        # It may live on, though it talks nonsense or not at all.
+        if not _is_readable(self.pidfd, _LAST_WORDS_MS):
+            return 0
         try:
             found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT)
         except ChildProcessError:
@@ -268,7 +273,7 @@ class Child:
 
     def _adopt(self, pid: int, pidfd: int) -> None:
         """Its successor is our child too: the kernel says so, not the message."""
-        if pidfd < 0 or _pid_of(pidfd) != pid:
+        if pidfd < 0 or _pid_of(pidfd) != pid or not _is_child(pidfd):
             _close(pidfd)
             raise PyruncError("pyrunc-init sent no process")
         first, self.pid, self.pidfd = self.pidfd, pid, pidfd
@@ -394,6 +399,14 @@ def _end(pidfd: int) -> None:
             os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         except ChildProcessError:
             pass
+
+
+def _is_child(pidfd: int) -> bool:
+    try:
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _pid_of(pidfd: int) -> int:

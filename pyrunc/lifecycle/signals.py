@@ -44,6 +44,7 @@ class Signals:
 
     def __init__(self, numbers: Iterable[int] = ALL) -> None:
         self._kept = b""
+        self._ignored: set[int] = set()
         self._before: dict[int, Any] = {}
         self.reader, self._writer = pipe("catch signals", blocking=False)
         try:
@@ -53,8 +54,9 @@ class Signals:
             os.close(self._writer)
             raise
         for number in numbers:
-            if numbers is ENDING and _signal.getsignal(number) == _signal.SIG_IGN:
-                continue
+            if number in ENDING and _signal.getsignal(number) is _signal.SIG_IGN:
+                # nohup, or a shell's background job: it is to go on. A program gets them.
+                self._ignored.add(number)
             # A background job's read then fails with EIO, and is not tried for ever.
             handler = _signal.SIG_IGN if number in _JOB_CONTROL else _noted
             try:
@@ -77,7 +79,8 @@ class Signals:
         """
         self._kept += self._read()
         for number in self._kept:
-            if number in ENDING:
+            if number in ENDING and number not in self._ignored:
+                self._kept = b""  # told; what is undone now is ended by the next one only
                 raise Interrupted(number)
 
     def take(self) -> bytes:
