@@ -244,7 +244,10 @@ class _Start:
             # Last: who waits for it may signal the process at once.
             handover.write_pid_file(pid_file, child.pid)
         try:
-            child.go()
+            if self.request.ignore_paused:
+                child.go()  # a frozen one hears it when it is resumed
+            else:
+                child.release()
         except BaseException:
             if pid_file is not None:
                 os.unlink(pid_file)  # its absence tells conmon that nothing runs

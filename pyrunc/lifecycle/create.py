@@ -318,7 +318,7 @@ class Creation:
         """Save the state: from here on the container exists and can be started."""
         if not self.save(entry, child.pid):
             raise PyruncError(self._why_dead(child))
-        child.go()
+        child.release()
 
     def save(self, entry: Entry, pid: int) -> bool:
         """Save the state of a container with that init; False if it is dead."""

@@ -34,8 +34,8 @@ from _struct import Struct
 
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import process as kernel
+from pyrunc.lifecycle.report import MESSAGE, Report, messages
 from pyrunc.plan import wire
-from pyrunc.plan.steps import Fork, Seccomp, SendDirectory, Sync
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from pyrunc.lifecycle.signals import Signals
     from pyrunc.plan.context import Plan
 
-_MESSAGE = Struct("=IIIiIi")
 _SOL_SOCKET, _SCM_RIGHTS, _MSG_CMSG_CLOEXEC = 1, 1, 0x40000000
 _ONE_FD = 20  # CMSG_LEN(sizeof(int)): of a second one the kernel keeps none
 _OUTPUT_KEPT = 64 << 10
@@ -55,28 +54,6 @@ _OUTPUT_KEPT = 64 << 10
 _DEATH_SECONDS = 10.0
 # From the end of its socket to that of the process.
 _LAST_WORDS_MS = 1000
-
-
-class Report:
-    """One message of pyrunc-init, decoded and range-checked (it is not trusted)."""
-
-    __slots__ = ("call", "errno", "kind", "reason", "step", "text", "value")
-
-    def __init__(
-        self, fields: tuple[int, int, int, int, int, int], step_count: int, text: bytes = b""
-    ) -> None:
-        kind, step, call, error, reason, value = fields
-        if kind >= len(wire.MESSAGES) or call >= len(wire.CALLS) or reason >= len(wire.REASONS):
-            raise PyruncError("pyrunc-init sent a message that does not exist")
-        if step >= max(step_count, 1):
-            raise PyruncError("pyrunc-init names a step that does not exist")
-        self.kind = wire.MESSAGES[kind]
-        self.step = step
-        self.call = wire.CALLS[call]
-        self.errno = error
-        self.reason = wire.REASONS[reason]
-        self.value = value
-        self.text = text.decode(errors="replace")
 
 
 class NotReady(PyruncError):
@@ -127,7 +104,7 @@ class Child:
         self.leaf: Leaf | None = None
         self.signals = signals
         self.peer = peer
-        self._expected = _messages(plan)
+        self._expected = messages(plan)
 
     def close(self) -> None:
         self.sync.close()
@@ -148,6 +125,18 @@ class Child:
         except OSError as error:
             failed = KernelError("answer pyrunc-init", "send", error.errno or 0)
             raise self._last_word() or failed from None
+
+    def release(self) -> None:
+        """Let it go on for the last time, and see that it has heard: it closes its end then.
+
+        Raises:
+            PyruncError: it has died meanwhile; with its last word, if it had one.
+        """
+        self.go()
+        self._await(lambda: "the process died before it was let go", None)
+        word = self._last_word()
+        if word:
+            raise word
 
     def _last_word(self) -> PyruncError | None:
         """Why it has ended, if it has said so."""
@@ -287,7 +276,7 @@ class Child:
     def _receive(self, died: Callable[[], str]) -> tuple[Report, int]:
         try:
             data, ancillary, _, _ = self.sync.recvmsg(
-                _MESSAGE.size + wire.MAX_TEXT, _ONE_FD, _MSG_CMSG_CLOEXEC
+                MESSAGE.size + wire.MAX_TEXT, _ONE_FD, _MSG_CMSG_CLOEXEC
             )
         except ConnectionError:
             raise PyruncError(died()) from None
@@ -297,12 +286,12 @@ class Child:
         for level, kind, payload in ancillary:
             if (level, kind, len(payload)) == (_SOL_SOCKET, _SCM_RIGHTS, 4):
                 fd = int.from_bytes(payload, "little" if _LITTLE else "big")
-        size = _MESSAGE.size
+        size = MESSAGE.size
         if len(data) < size:
             _close(fd)
             raise PyruncError(died())
         try:
-            return Report(_MESSAGE.unpack(data[:size]), len(self.plan.steps), data[size:]), fd
+            return Report(MESSAGE.unpack(data[:size]), len(self.plan.steps), data[size:]), fd
         except BaseException:
             _close(fd)
             raise
@@ -349,21 +338,6 @@ class Child:
 
 
 _LITTLE = Struct("=H").pack(1) == b"\1\0"
-
-
-def _messages(plan: Plan) -> list[str]:
-    """What it sends, in this order, if all goes well."""
-    found = []
-    for step in plan.steps:
-        if isinstance(step, Sync):
-            found.append(wire.MESSAGES[step.message])
-        elif isinstance(step, Fork):
-            found.append("forked")
-        elif isinstance(step, SendDirectory):
-            found.append("directory")
-        elif isinstance(step, Seccomp) and step.listener:
-            found.append("listener")
-    return found
 
 
 def _milliseconds(deadline: float | None) -> float | None:

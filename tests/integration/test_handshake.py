@@ -18,7 +18,7 @@ from support import SLOW, cgroups_named, put
 
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import process as kernel
-from pyrunc.lifecycle import handshake, launch
+from pyrunc.lifecycle import handshake, launch, report
 from pyrunc.plan import steps, wire
 from pyrunc.plan.context import Plan
 
@@ -55,7 +55,7 @@ def talk():
 
 def message(kind: str, value: int = 0) -> bytes:
     fields = (wire.MESSAGES.index(kind), 0, 0, 0, 0, value)
-    return handshake._MESSAGE.pack(*fields)
+    return report.MESSAGE.pack(*fields)
 
 
 def serve(child: handshake.Child) -> None:
