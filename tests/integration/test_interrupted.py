@@ -245,3 +245,20 @@ def test_what_comes_before_the_program_runs_is_kept(runtime, bundle, tmp_path):
         time.sleep(1 * SLOW)
         process.send_signal(signal.SIGUSR1)
         assert process.wait(10 * SLOW) == 9
+
+
+@pytest.mark.parametrize("most", range(18, 42, 2))
+def test_without_descriptors_nothing_is_left(runtime, bundle, most):
+    """Also where it is the import of what cleans up that lacks one."""
+    name = runtime.new_id()
+    bundle.write()
+    script = f'ulimit -n {most}; exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", runtime.program, "--root", str(runtime.root),
+         "create", "-b", str(bundle.path), name],
+        check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, timeout=60,
+    )  # fmt: skip
+    if done.returncode == 0:
+        runtime("delete", "--force", name)
+    nothing_left(runtime, name)
