@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyrunc.errors import UsageError
+from pyrunc.errors import StateError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +12,25 @@ if TYPE_CHECKING:
 
     from pyrunc.container import Container
     from pyrunc.lifecycle.signals import Signals
+
+
+# pyrunc-init's own, for what fails when only the container's stderr is left to tell it to.
+_NOT_STARTED = 255
+
+
+def _let_run(
+    container: Container, begin: Callable[[Container, Signals], None], signals: Signals
+) -> None:
+    try:
+        begin(container, signals)
+    except StateError:
+        try:
+            code = container.wait(0).code
+        except TimeoutError:
+            code = None
+        # Its init has ended by itself, with a line on its stderr: attended to as any other end.
+        if code != _NOT_STARTED:
+            raise
 
 
 def attended(
@@ -61,7 +80,7 @@ def attended(
                 streams = Terminal(receive_master(ours))
             else:
                 pipes.started()
-            begin(container, signals)
+            _let_run(container, begin, signals)
             code = attend(container, signals, streams).code
         except BaseException:
             container.delete(force=True, signals=signals)

@@ -31,13 +31,7 @@ STEP(sync)
 {
     if (send_message((enum pr_message_kind)s->message, 0, -1) < 0)
         return fail(PR_CALL_WRITE);
-    if (await_go() == 0)
-        return 0;
-    if (s->message == PR_MSG_PARKED) { /* the last that the parent has listened to */
-        say("wait for the runtime: read: %s", strerror(init.report.err));
-        _exit(EXIT_NOT_STARTED);
-    }
-    return -1;
+    return await_go();
 }
 
 STEP(join_cgroups)

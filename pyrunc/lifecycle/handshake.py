@@ -138,11 +138,27 @@ class Child:
         self.hook_output = self.pidfd = -1
 
     def go(self) -> None:
-        """Let it go on."""
+        """Let it go on.
+
+        Raises:
+            PyruncError: it has died meanwhile; with its last word, if it had one.
+        """
         try:
             self.sync.send(wire.GO)
         except OSError as error:
-            raise KernelError("answer pyrunc-init", "send", error.errno or 0) from None
+            failed = KernelError("answer pyrunc-init", "send", error.errno or 0)
+            raise self._last_word() or failed from None
+
+    def _last_word(self) -> PyruncError | None:
+        """Why it has ended, if it has said so."""
+        if not _is_readable(self.sync.fileno()):
+            return None
+        try:
+            report, fd = self._receive(lambda: "")
+        except PyruncError:
+            return None
+        _close(fd)
+        return self._exception(report) if report.kind == "failure" else None
 
     def kill(self) -> None:
         """End it and take its exit status; it has run nothing of the container's program."""
@@ -206,10 +222,8 @@ class Child:
             self._await(died, deadline)
             report, fd = self._receive(died)
             if report.kind == "failure":
-                from pyrunc.lifecycle.wording import exception_for
-
                 _close(fd)
-                raise exception_for(report, self.plan.steps, self._drain())
+                raise self._exception(report)
             if not self._expected or report.kind != self._expected[0]:
                 _close(fd)
                 raise PyruncError(f"pyrunc-init asks for what is not its part: {report.kind}")
@@ -240,6 +254,11 @@ class Child:
         else:
             _close(fd)
             answers[report.kind]()
+
+    def _exception(self, report: Report) -> PyruncError:
+        from pyrunc.lifecycle.wording import exception_for
+
+        return exception_for(report, self.plan.steps, self._drain())
 
     def _take(self, number: int) -> int:
         """A descriptor out of the process. Its number is the process's word, and is checked by

@@ -35,7 +35,8 @@ class Signals:
     """Signals that have come, from the making of this object on.
 
     Args:
-        numbers: which ones are caught.
+        numbers: which ones are caught. Of the ending ones one that the caller has had ignored
+            (nohup(1), a shell's background job) stays so, unless all are to be passed on.
 
     Raises:
         ValueError: not in the main thread.

@@ -8,7 +8,7 @@ import os
 import select
 
 from pyrunc.errors import PyruncError, StateError
-from pyrunc.lifecycle.status import CREATED, PAUSED, STOPPED, open_pidfd, status_of
+from pyrunc.lifecycle.status import CREATED, PAUSED, STOPPED, is_alive, open_pidfd, status_of
 from pyrunc.lifecycle.store import FIFO
 
 TYPE_CHECKING = False
@@ -50,14 +50,7 @@ def start(
     status = status_of(entry, state)
     if status != CREATED:
         raise StateError(_REFUSALS.get(status, "cannot start an already running container"))
-    try:
-        fifo = os.open(FIFO, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=entry.fd)
-    except OSError as error:
-        if error.errno == errno.ENXIO:
-            # No reader is left: init died, or a start was killed between its two last steps.
-            entry.unlink(FIFO)
-            raise StateError("cannot start an already running container") from None
-        raise
+    fifo = _open_fifo(entry, state)
     listener = None
     if state.get("notify") and notify_socket:
         from pyrunc.lifecycle import notify
@@ -84,6 +77,19 @@ def start(
             start_new_thread(_relay, (state, listener, notify_socket, None))
         else:
             _relay(state, listener, notify_socket, signals)
+
+
+def _open_fifo(entry: Entry, state: dict[str, Any]) -> int:
+    try:
+        return os.open(FIFO, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=entry.fd)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+    # No reader is left: init died, or a start was killed between its two last steps.
+    entry.unlink(FIFO)
+    if not is_alive(state):
+        raise StateError(_REFUSALS[STOPPED])
+    raise StateError("cannot start an already running container")
 
 
 def _await_exec(fifo: int, signals: Signals | None) -> None:
