@@ -115,31 +115,6 @@ def test_a_program_that_is_never_ready(runtime, bundle, tmp_path, number):
     nothing_left(runtime, name)
 
 
-def test_an_ignored_signal_stays_ignored(runtime, bundle, tmp_path):
-    """As nohup has it, or a shell's background job."""
-    hook(
-        bundle,
-        "createRuntime",
-        f"touch {tmp_path}/begun; while test ! -e {tmp_path}/go; do sleep 0.05; done",
-    )
-    name = runtime.new_id()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        process = runtime.spawn(
-            "create", "-b", str(bundle.args("sleep", "1000").path), name,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    in_time((tmp_path / "begun").exists)
-    process.send_signal(signal.SIGHUP)
-    time.sleep(0.3 * SLOW)
-    (tmp_path / "go").touch()
-    with process:
-        assert process.wait(10 * SLOW) == 0
-    runtime("delete", "--force", name)
-
-
 def test_a_namespace_that_is_a_fifo(runtime, bundle, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     network = {"type": "network", "path": str(tmp_path / "fifo")}
@@ -247,6 +222,23 @@ def test_what_comes_before_the_program_runs_is_kept(runtime, bundle, tmp_path):
         time.sleep(1 * SLOW)
         process.send_signal(signal.SIGUSR1)
         assert process.wait(10 * SLOW) == 9
+
+
+@pytest.mark.parametrize("most", range(18, 42, 2))
+def test_without_descriptors_nothing_is_left(runtime, bundle, most):
+    """Also where it is the import of what cleans up that lacks one."""
+    name = runtime.new_id()
+    bundle.write()
+    script = f'ulimit -n {most}; exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", runtime.program, "--root", str(runtime.root),
+         "create", "-b", str(bundle.path), name],
+        check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, timeout=60,
+    )  # fmt: skip
+    if done.returncode == 0:
+        runtime("delete", "--force", name)
+    nothing_left(runtime, name)
 
 
 def test_a_signal_that_the_caller_ignores(runtime, bundle, tmp_path):
