@@ -133,21 +133,30 @@ class Child:
             PyruncError: it has died meanwhile; with its last word, if it had one.
         """
         self.go()
-        self._await(lambda: "the process died before it was let go", None)
+        from time import monotonic
+
+        try:
+            died = "the process died before it was let go"
+            self._await(lambda: died, monotonic() + _LAST_WORDS_MS / 1000)
+        except NotReady:
+            return  # it goes on, and has only not closed its end
         word = self._last_word()
         if word:
             raise word
 
     def _last_word(self) -> PyruncError | None:
         """Why it has ended, if it has said so."""
-        if not _is_readable(self.sync.fileno()):
-            return None
-        try:
-            report, fd = self._receive(lambda: "")
-        except PyruncError:
-            return None
-        _close(fd)
-        return self._exception(report) if report.kind == "failure" else None
+        # Twice: that it has not read our last one is an error, and told before what it has sent.
+        for _ in range(2):
+            if not _is_readable(self.sync.fileno()):
+                return None
+            try:
+                report, fd = self._receive(lambda: "")
+            except PyruncError:
+                continue
+            _close(fd)
+            return self._exception(report) if report.kind == "failure" else None
+        return None
 
     def kill(self) -> None:
         """End it and take its exit status; it has run nothing of the container's program."""
