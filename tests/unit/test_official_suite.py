@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runner of opencontainers/runtime-tools, without the suite: parser, expectations, judgement."""
+"""The runner of the official suite: parser, expectations, judgement; without the suite."""
 
 from __future__ import annotations
 
