@@ -63,7 +63,7 @@ class Driver(tree.Directories):
         self.filtered = False
         self._made: list[str] = []
         self._new = [False] * len(inner)
-        self._spawned = False
+        self.spawned = False
         self._why: dict[str, str] = {}  # controller: why `create` could not enable it
 
     @property
@@ -262,7 +262,7 @@ class Driver(tree.Directories):
         fd = self._find(index) if index >= 0 else -1
         if fd < 0:
             return -1
-        self._spawned = True
+        self.spawned = True
         return os.dup(fd)
 
     def attach(self, pid: int) -> None:
@@ -390,7 +390,7 @@ class Driver(tree.Directories):
             error.add_note(note)
 
     def _to_join(self) -> list[int]:
-        done = self._joined_by_spawn() if self._spawned else -1
+        done = self._joined_by_spawn() if self.spawned else -1
         return [
             i
             for i in range(len(self.inner))

@@ -257,11 +257,13 @@ class _Joining:
             # is moved in: a move is not counted against the limit.
             forks = any(ns.type in ("pid", "time") for ns in self._namespaces())
             self.late = forks and not self.waits
+            self.driver.spawned = False  # that clone3 has put nobody anywhere
             return self._own_cgroup if self.late else None
         if isinstance(error, CgroupError):
             # Of a container that has moved its processes and removed its own cgroup.
             gone = error.errno == errno.ENOENT and self.driver.layout.kind == "v2"
-            return self._cgroup_of_init if gone and not self.leaf else None
+            chosen = self.leaf or self.request.cgroup
+            return self._cgroup_of_init if gone and not chosen else None
         if error.syscall != "clone3":
             return None
         if self.leaf:

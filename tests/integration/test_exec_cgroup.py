@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,25 +13,36 @@ from cgroup_tools import LAYOUT
 from support import put
 
 
-def test_a_container_without_room_for_two(runtime, bundle):
+def test_a_container_without_room_for_two(runtime, bundle, tmp_path):
     """A process that joins takes a second one for a moment; pids.max has room for one only."""
     bundle.config["linux"]["resources"]["pids"] = {"limit": 3}
     # The shell and one more.
     bundle.shell("sleep 1000 & exec sleep 1000")
     name = put(runtime, bundle, "running")
     support.in_time(lambda: len(runtime("ps", "-f", "json", name).stdout.split(",")) == 2)
-    for _ in range(3):
-        done = runtime("exec", name, "cat", "/proc/self/cgroup")
-    assert name in done.stdout, "it is in the container's cgroup all the same"
+    detached(runtime, name, tmp_path)
 
 
-def test_a_full_container(runtime, bundle):
+def detached(runtime, name, tmp_path) -> None:
+    """A further process is in the container's cgroup of every hierarchy, as the host sees it."""
+    command = [runtime.program, "--root", str(runtime.root), "exec", "-d"]
+    with open(os.devnull, "r+b") as null:
+        subprocess.run(
+            [*command, "--pid-file", str(tmp_path / "pid"), name, "sleep", "1000"],
+            check=True, stdin=null, stdout=null, stderr=null,
+        )  # fmt: skip
+    pid, init = (tmp_path / "pid").read_text(), runtime.state(name)["pid"]
+    assert Path(f"/proc/{pid}/cgroup").read_text() == Path(f"/proc/{init}/cgroup").read_text()
+
+
+def test_a_full_container(runtime, bundle, tmp_path):
     """Health checks go on: who is moved in is not counted against the limit, as with peers."""
     bundle.config["linux"]["resources"]["pids"] = {"limit": 2}
     bundle.shell("sleep 1000 & exec sleep 1000")
     name = put(runtime, bundle, "running")
     support.in_time(lambda: len(runtime("ps", "-f", "json", name).stdout.split(",")) == 2)
     assert runtime("exec", name, "echo", "healthy").stdout == "healthy\n"
+    detached(runtime, name, tmp_path)
 
 
 def test_a_container_whose_cgroup_has_gone(runtime, bundle):
