@@ -389,6 +389,8 @@ def _is_child(pidfd: int) -> bool:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return False
+    except OSError as error:
+        raise KernelError("ask for pyrunc-init", "waitid", error.errno or 0) from None
     return True
 
 
