@@ -103,5 +103,6 @@ def test_mounts_travel_as_with_runc(newer, template, tmp_path, host, mapped):
         for wanted in {"shared", "rshared", "slave", "private"} & set(ROOTS):
             for option in ("none", "shared", "rshared"):
                 assert "in" in ours[wanted]["seen"][f"own-bind-{option}"]
-        assert "out" in ours["private"]["seen"]["own-bind-slave"]
+        if "private" in ROOTS:
+            assert "out" in ours["private"]["seen"]["own-bind-slave"]
         assert "in" not in ours[""]["seen"]["own-rbind-rshared"]
