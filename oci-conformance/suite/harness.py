@@ -8,6 +8,7 @@ options that every runtime has: `--bundle`, and `--root` if its help knows it.
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,10 @@ class Runtime:
     def __init__(self, program: str, directory: Path) -> None:
         self.program = program
         self.directory = directory
-        self.options = ["--root", str(directory / "state")] if _has_root(program) else []
+        words = _help(program)
+        self.options = ["--root", str(directory / "state")] if "--root" in words else []
+        # `create` may keep its warnings to itself otherwise: its stderr is the container's too.
+        self.telling = ["--debug"] if "--debug" in words else []
 
     def __call__(
         self, *args: str, out: Path | None = None, cwd: Path | None = None, keep: Any = ()
@@ -109,9 +113,10 @@ class Runtime:
         return code, answer.read_text(errors="replace") if code == 0 else errors
 
 
-def _has_root(program: str) -> bool:
+@functools.cache
+def _help(program: str) -> str:
     text = subprocess.run([program, "--help"], check=False, capture_output=True, text=True)
-    return "--root" in text.stdout + text.stderr
+    return text.stdout + text.stderr
 
 
 class Box:
@@ -193,12 +198,16 @@ class Box:
 
     # What a runtime is told to do.
 
-    def try_create(self, *options: str, keep: Any = (), text: str | None = None) -> int:
+    def try_create(
+        self, *options: str, before: Sequence[str] = (), keep: Any = (), text: str | None = None
+    ) -> int:
+        """Exit status; stderr is in `errors`. `before`: options that come before the command."""
         made = json.dumps(self.config) if text is None else text
         (self.bundle / "config.json").write_text(made)
         code, self.errors = self.runtime(
-            "create", "--bundle", str(self.bundle), *options, self.id, out=self.out, keep=keep
-        )
+            *before, "create", "--bundle", str(self.bundle), *options, self.id,
+            out=self.out, keep=keep,
+        )  # fmt: skip
         if code == 0:
             self.pids.append(int(self.state().get("pid", 0)))
         return code
@@ -293,11 +302,11 @@ class Box:
 
     def refused(self, by: str = "create", text: str | None = None) -> None:
         """The configuration is refused by `create` (or, where the clause allows it, by `start`)."""
-        if self.try_create(text=text) == 0:
+        if self.try_create(before=self.runtime.telling, text=text) == 0:
             if by == "start" and self.runtime("start", self.id, out=self.out)[0] != 0:
                 return
-            if re.search(r"warn", self.errors, re.IGNORECASE):
-                raise Lenient(self.errors[-300:])
+            if (said := _warnings(self.errors)):
+                raise Lenient(said)
             raise Broken("an error", "it is accepted, without a word")
         if self.exists():
             raise Broken("no container is left by a create that failed", "state finds one")
@@ -315,6 +324,11 @@ class Box:
                 _remove_cgroup(place)
             _remove_cgroup(Path("/sys/fs/cgroup") / name)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _warnings(text: str) -> str:
+    found = re.findall(r"^.*(?:level=warn|\bwarning\b|\bWARN).*$", text, re.MULTILINE)
+    return "\n".join(line.partition("msg=")[2] or line for line in found)[-300:]
 
 
 def _lines(path: Path) -> list[tuple[str, str, str]]:
@@ -359,9 +373,9 @@ CAPABILITY_NUMBERS = {"CAP_SYS_RESOURCE": 24, "CAP_SYS_TIME": 25}
 def needs_capability(name: str, why: str) -> None:
     """Skip where the caller of the runtime lacks it: in a sandbox, root is not always root."""
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("CapEff:"):
-            if not int(line.split()[1], 16) >> CAPABILITY_NUMBERS[name] & 1:
-                pytest.skip(f"the caller needs {name} {why}")
+        key, _, value = line.partition(":")
+        if key == "CapEff" and not int(value, 16) >> CAPABILITY_NUMBERS[name] & 1:
+            pytest.skip(f"the caller needs {name} {why}")
 
 
 def equal(what: str, expected: object, seen: object) -> None:
