@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a broken runtime does wrong, and the clauses that have to catch it (a part of their names)."""
+"""What a broken runtime does wrong, and what in clauses' names has to catch it."""
 
 from __future__ import annotations
 

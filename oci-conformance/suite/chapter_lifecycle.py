@@ -35,7 +35,7 @@ def case_bundle(box: Box) -> None:
 @holds("state.bundle.relative", STATE, "bundle is absolute, however create was given it")
 def case_relative_bundle(box: Box) -> None:
     (box.bundle / "config.json").write_text(json.dumps(box.config))
-    code, text = box.runtime("create", "--bundle", "bundle", box.id, out=box.out, cwd=box.directory)
+    code, _ = box.runtime("create", "--bundle", "bundle", box.id, out=box.out, cwd=box.directory)
     equal("create", 0, code)
     equal("bundle", str(box.bundle), box.state()["bundle"])
 
@@ -104,7 +104,7 @@ def case_no_id(box: Box, it: str) -> None:
     true(box.runtime(it, *extra, out=box.out)[0] != 0, "an error", "success")
 
 
-@holds("operations.unknown-id", OPERATIONS, "an operation on a container that does not exist: error",
+@holds("operations.unknown-id", OPERATIONS, "an operation on what does not exist: an error",
        ["start", "kill", "delete"])  # fmt: skip
 def case_unknown_id(box: Box, it: str) -> None:
     extra = ["TERM"] if it == "kill" else []
@@ -120,7 +120,8 @@ def case_duplicate(box: Box) -> None:
 
 
 @holds("operations.create.invalid-id", OPERATIONS, "an invalid id: an error, and no container",
-       [("empty", ""), ("slash", "a/b"), ("dots", ".."), ("climbs", "../a"), ("space", "a b")])  # fmt: skip
+       [("empty", ""), ("slash", "a/b"), ("dots", ".."), ("climbs", "../a"),
+        ("space", "a b")])  # fmt: skip
 def case_invalid_id(box: Box, it: str) -> None:
     (box.bundle / "config.json").write_text(json.dumps(box.config))
     code, _ = box.runtime("create", "--bundle", str(box.bundle), it, out=box.out)

@@ -111,7 +111,8 @@ def case_wrong_type(box: Box, it: str) -> None:
 
 
 @holds("linux.namespaces.path.none", NAMESPACES, "path is no namespace: an error",
-       [("missing", "/no/such/path"), ("file", "/etc/passwd"), ("relative", "proc/self/ns/uts")])  # fmt: skip
+       [("missing", "/no/such/path"), ("file", "/etc/passwd"),
+        ("relative", "proc/self/ns/uts")])  # fmt: skip
 def case_no_namespace(box: Box, it: str) -> None:
     box.without("uts").namespace("uts", it).refused()
 
@@ -170,7 +171,7 @@ def case_more_maps(box: Box) -> None:
              {"containerID": 10, "hostID": 200000, "size": 5}]  # fmt: skip
     with_namespace(box, "user").put({"linux/uidMappings": lines, "linux/gidMappings": lines})
     key = "file:/proc/self/uid_map"
-    equal("uid_map", "0 100000 10 10 200000 5".split(), box.ask(key)[key].split())
+    equal("uid_map", ["0", "100000", "10", "10", "200000", "5"], box.ask(key)[key].split())
 
 
 @holds(

@@ -159,7 +159,7 @@ def case_option_of_the_superblock(box: Box, it: str) -> None:
     true(it in seen, f"{it} is there", sorted(seen))
 
 
-@holds("mounts.options.neutral", OPTIONS, "an option that asks for nothing that can be seen is taken",
+@holds("mounts.options.neutral", OPTIONS, "an option that shows no effect is taken",
        ["defaults", "async", "loud", "silent", "nolazytime", "norelatime", "nostrictatime",
         "iversion", "noiversion", "nomand"])  # fmt: skip
 def case_neutral_option(box: Box, it: str) -> None:
@@ -241,8 +241,8 @@ def case_tmpcopyup(box: Box) -> None:
     true("tmpfs" in seen["mount:/data"], "a tmpfs", seen["mount:/data"])
 
 
-@holds("rootfsPropagation", "config-linux.md, Rootfs Mount Propagation", "is that of the root's mount",
-       [("shared", "shared:"), ("slave", ""), ("private", ""), ("unbindable", "unbindable")])  # fmt: skip
+@holds("rootfsPropagation", "config-linux.md, Rootfs Mount Propagation", "is the root's",
+       [("shared", "shared:"), ("private", ""), ("unbindable", "unbindable")])  # fmt: skip
 def case_rootfs_propagation(box: Box, it: str) -> None:
     kind = {"shared:": "shared", "unbindable": "unbindable"}.get(it, "private")
     seen = box.put({"linux/rootfsPropagation": kind}).ask("mount:/")["mount:/"]

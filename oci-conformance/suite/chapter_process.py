@@ -30,7 +30,8 @@ def case_cwd(box: Box, it: str) -> None:
 
 
 @holds("process.args", PROCESS, "args are the program's argument vector, as they are",
-       [("spaces", "a b"), ("empty", ""), ("quotes", "\"'$x"), ("utf-8", "\u00e9"), ("newline", "a\nb")])  # fmt: skip
+       [("spaces", "a b"), ("empty", ""), ("quotes", "\"'$x"), ("utf-8", "\u00e9"),
+        ("newline", "a\nb")])  # fmt: skip
 def case_args(box: Box, it: str) -> None:
     seen = box.ask("args", "label:program", it, "pid")
     equal("args", f"/probe\nargs\nlabel:program\n{it}\npid\n", seen["args"])
@@ -230,7 +231,8 @@ def case_scheduler(box: Box, it: tuple[dict[str, Any], str, str | None]) -> None
 
 
 @holds("process.ioPriority", LINUX, "class and priority, as ioprio_get(2) tells",
-       [("IOPRIO_CLASS_BE", "2 3"), ("IOPRIO_CLASS_IDLE", "3 0"), ("IOPRIO_CLASS_RT", "1 3")])  # fmt: skip
+       [("IOPRIO_CLASS_BE", "2 3"), ("IOPRIO_CLASS_IDLE", "3 0"),
+        ("IOPRIO_CLASS_RT", "1 3")])  # fmt: skip
 def case_io_priority(box: Box, it: str) -> None:
     kinds = {"2": "IOPRIO_CLASS_BE", "3": "IOPRIO_CLASS_IDLE", "1": "IOPRIO_CLASS_RT"}
     priority = int(it.split()[1])

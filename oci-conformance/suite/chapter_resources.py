@@ -146,7 +146,7 @@ def openable(box: Box) -> tuple[int, int]:
 @holds("linux.resources.devices.deny", GROUPS, "a device that no rule allows cannot be opened")
 def case_device_denied(box: Box) -> None:
     box.put({"linux/resources/devices": [DENY_ALL],
-             "linux/devices": [{"path": "/dev/x", "type": "c", "major": 10, "minor": 229}]})  # fmt: skip
+             "linux/devices": [node((10, 229))]})  # fmt: skip
     equal("open", "EPERM", box.ask("open:r/dev/x")["open:r/dev/x"])
 
 
@@ -158,7 +158,7 @@ def case_device_allowed(box: Box, it: list[str]) -> None:
     box.put({"linux/resources/devices": [DENY_ALL, rule(number, access)],
              "linux/devices": [node(number)]})  # fmt: skip
     seen = box.ask("open:w/dev/x", "open:r/dev/x")
-    # Beyond the rule's, the device may have an opinion of its own of a read: only EPERM is the rule's.
+    # The device may refuse a read for reasons of its own: only EPERM is the rule's.
     seen = ["EPERM" if seen[f"open:{way}/dev/x"] == "EPERM" else "ok" for way in "rw"]
     equal("open to read, to write", it, seen)
 

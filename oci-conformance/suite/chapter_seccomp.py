@@ -60,7 +60,8 @@ def case_unknown_name(box: Box) -> None:
 
 
 OPERATORS = [
-    ("EQ", 1, [False, True, False]), ("NE", 1, [True, False, True]), ("LT", 1, [True, False, False]),
+    ("EQ", 1, [False, True, False]), ("NE", 1, [True, False, True]),
+    ("LT", 1, [True, False, False]),
     ("LE", 1, [True, True, False]), ("GT", 1, [False, False, True]), ("GE", 1, [False, True, True]),
 ]  # fmt: skip
 
@@ -80,7 +81,8 @@ def case_operator(box: Box, it: tuple[str, int, list[bool]]) -> None:
 @holds("linux.seccomp.op.masked", SECCOMP, "MASKED_EQ compares what a mask leaves: valueTwo")
 def case_masked(box: Box) -> None:
     rule = {"names": ["getpriority"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13,
-            "args": [{"index": 0, "value": 2, "valueTwo": 2, "op": "SCMP_CMP_MASKED_EQ"}]}  # fmt: skip
+            "args": [{"index": 0, "value": 2, "valueTwo": 2,
+                      "op": "SCMP_CMP_MASKED_EQ"}]}  # fmt: skip
     box.put({"linux/seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}})
     seen = box.ask("call:getpriority0", "call:getpriority2")
     equal("0 and 2", ["ok", "EACCES"], list(seen.values()))
@@ -98,7 +100,7 @@ def case_default(box: Box) -> None:
     equal("getpriority, uname", ["EACCES", "ok"], list(seen.values()))
 
 
-@holds("linux.seccomp.no-new-privileges", SECCOMP, "a filter is there with and without noNewPrivileges",
+@holds("linux.seccomp.no-new-privileges", SECCOMP, "filtered, whatever noNewPrivileges is",
        [("true", True), ("false", False)])  # fmt: skip
 def case_no_new_privileges(box: Box, it: bool) -> None:
     box.put({"process/noNewPrivileges": it})
@@ -112,17 +114,22 @@ def case_none(box: Box) -> None:
     equal("Seccomp", own, box.ask("status:Seccomp")["status:Seccomp"])
 
 
-ALL_CALLS = """
-access arch_prctl accept accept4 bind brk capget capset chdir chmod chown clock_gettime clone clone3
-close close_range connect dup dup2 dup3 epoll_create1 epoll_ctl epoll_pwait epoll_wait eventfd2
-execve execveat exit exit_group faccessat faccessat2 fork vfork fchdir fchmod fchmodat fchown fchownat fcntl
-fstat fstatfs fsync futex getcwd getdents getdents64 getegid geteuid getgid getgroups getpgrp getpid
-getppid getpriority getrandom getresgid getresuid getrlimit getsockopt gettid getuid ioctl kill
-keyctl lseek lstat madvise mkdir mkdirat mmap mount mprotect mremap munmap nanosleep newfstatat open
-openat openat2 pipe pipe2 poll ppoll prctl pread64 prlimit64 pselect6 pwrite64 read readlink
-readlinkat readv recvfrom recvmsg restart_syscall rseq rt_sigaction rt_sigprocmask rt_sigreturn
-rt_sigtimedwait sched_getaffinity sched_setaffinity sched_yield select sendmsg sendto set_robust_list
-set_tid_address setgid setgroups setgroups32 setpgid setresgid setresuid setrlimit setsid setuid
-sigaltstack socket socketpair stat statfs statx tgkill tkill umask uname unlink unlinkat wait4 waitid
-write writev seccomp sethostname unshare
-""".split()
+ALL_CALLS = [
+    "access", "arch_prctl", "accept", "accept4", "bind", "brk", "capget", "capset", "chdir",
+    "chmod", "chown", "clock_gettime", "clone", "clone3", "close", "close_range", "connect", "dup",
+    "dup2", "dup3", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2", "execve",
+    "execveat", "exit", "exit_group", "faccessat", "faccessat2", "fork", "vfork", "fchdir",
+    "fchmod", "fchmodat", "fchown", "fchownat", "fcntl", "fstat", "fstatfs", "fsync", "futex",
+    "getcwd", "getdents", "getdents64", "getegid", "geteuid", "getgid", "getgroups", "getpgrp",
+    "getpid", "getppid", "getpriority", "getrandom", "getresgid", "getresuid", "getrlimit",
+    "getsockopt", "gettid", "getuid", "ioctl", "kill", "keyctl", "lseek", "lstat", "madvise",
+    "mkdir", "mkdirat", "mmap", "mount", "mprotect", "mremap", "munmap", "nanosleep", "newfstatat",
+    "open", "openat", "openat2", "pipe", "pipe2", "poll", "ppoll", "prctl", "pread64", "prlimit64",
+    "pselect6", "pwrite64", "read", "readlink", "readlinkat", "readv", "recvfrom", "recvmsg",
+    "restart_syscall", "rseq", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait",
+    "sched_getaffinity", "sched_setaffinity", "sched_yield", "select", "sendmsg", "sendto",
+    "set_robust_list", "set_tid_address", "setgid", "setgroups", "setgroups32", "setpgid",
+    "setresgid", "setresuid", "setrlimit", "setsid", "setuid", "sigaltstack", "socket",
+    "socketpair", "stat", "statfs", "statx", "tgkill", "tkill", "umask", "uname", "unlink",
+    "unlinkat", "wait4", "waitid", "write", "writev", "seccomp", "sethostname", "unshare",
+]  # fmt: skip

@@ -305,7 +305,7 @@ class Box:
         if self.try_create(before=self.runtime.telling, text=text) == 0:
             if by == "start" and self.runtime("start", self.id, out=self.out)[0] != 0:
                 return
-            if (said := _warnings(self.errors)):
+            if said := _warnings(self.errors):
                 raise Lenient(said)
             raise Broken("an error", "it is accepted, without a word")
         if self.exists():

@@ -57,23 +57,22 @@ def examine(program: str, only: str, probe: Path, directory: Path, jobs: int) ->
     place.chmod(0o711)
     shares = []
     for number in range(jobs):
-        log = open(place / f"log{number}", "wb")
         command = _pytest(
             f"--runtime={program}", f"--probe={probe}", f"--only={only}",
             f"--share={number}/{jobs}", f"--results={place / 'results'}{number}",
             f"--basetemp={place / 'work'}{number}",
         )  # fmt: skip
-        shares.append((subprocess.Popen(command, stdout=log, stderr=log), log))
-    for child, log in shares:
+        with open(place / f"log{number}", "wb") as log:
+            shares.append(subprocess.Popen(command, stdout=log, stderr=log))
+    for child in shares:
         child.wait()
-        log.close()
     made = Examined(program, name, version, time.monotonic() - began)
     for path in sorted(place.glob("results*")):
         for line in path.read_text().splitlines():
             outcome = Outcome(**json.loads(line))
             # Where the case is not kept and cleaning fails as well, the first counts.
             made.outcomes.setdefault(outcome.case, outcome)
-    if not made.outcomes or any(child.returncode not in (0, 1, 5) for child, _ in shares):
+    if not made.outcomes or any(child.returncode not in (0, 1, 5) for child in shares):
         text = "\n".join((place / f"log{number}").read_text()[-1500:] for number in range(jobs))
         raise CannotRun(f"no case could be run:\n{text}")
     return made
@@ -81,7 +80,7 @@ def examine(program: str, only: str, probe: Path, directory: Path, jobs: int) ->
 
 def collect() -> dict[str, Outcome]:
     """The cases, without a runtime."""
-    results = Path("/tmp") / f"oci-conformance-collect-{time.monotonic_ns()}"  # noqa: S108
+    results = Path("/tmp") / f"oci-conformance-collect-{time.monotonic_ns()}"
     try:
         command = _pytest("--collect-only", f"--results={results}")
         subprocess.run(command, check=True, capture_output=True)

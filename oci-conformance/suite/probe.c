@@ -81,14 +81,22 @@ static void ask_rlimit(const char *name)
     static const struct {
         const char *name;
         int number;
-    } all[] = {{"AS", RLIMIT_AS},         {"CORE", RLIMIT_CORE},
-               {"CPU", RLIMIT_CPU},       {"DATA", RLIMIT_DATA},
-               {"FSIZE", RLIMIT_FSIZE},   {"LOCKS", RLIMIT_LOCKS},
-               {"MEMLOCK", RLIMIT_MEMLOCK}, {"MSGQUEUE", RLIMIT_MSGQUEUE},
-               {"NICE", RLIMIT_NICE},     {"NOFILE", RLIMIT_NOFILE},
-               {"NPROC", RLIMIT_NPROC},   {"RSS", RLIMIT_RSS},
-               {"RTPRIO", RLIMIT_RTPRIO}, {"RTTIME", RLIMIT_RTTIME},
-               {"SIGPENDING", RLIMIT_SIGPENDING}, {"STACK", RLIMIT_STACK}};
+    } all[] = {{"AS", RLIMIT_AS},
+               {"CORE", RLIMIT_CORE},
+               {"CPU", RLIMIT_CPU},
+               {"DATA", RLIMIT_DATA},
+               {"FSIZE", RLIMIT_FSIZE},
+               {"LOCKS", RLIMIT_LOCKS},
+               {"MEMLOCK", RLIMIT_MEMLOCK},
+               {"MSGQUEUE", RLIMIT_MSGQUEUE},
+               {"NICE", RLIMIT_NICE},
+               {"NOFILE", RLIMIT_NOFILE},
+               {"NPROC", RLIMIT_NPROC},
+               {"RSS", RLIMIT_RSS},
+               {"RTPRIO", RLIMIT_RTPRIO},
+               {"RTTIME", RLIMIT_RTTIME},
+               {"SIGPENDING", RLIMIT_SIGPENDING},
+               {"STACK", RLIMIT_STACK}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         struct rlimit limit;
         if (strcmp(all[i].name, name))

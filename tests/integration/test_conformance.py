@@ -16,11 +16,11 @@ from support import PYRUNC, needs_root
 
 SUITE = Path(__file__).resolve().parents[2] / "oci-conformance"
 sys.path.insert(0, str(SUITE / "broken"))
-from faults import FAULTS, LIES
+from faults import FAULTS, LIES  # noqa: E402  (beside the suite, not in a package)
 
 WHOLE = "PYRUNC_TEST_CONFORMANCE" in os.environ
 WANTED = {name: clause for name, (_, clause) in [*FAULTS.items(), *LIES.items()]}
-# One that edits and one that lies in every run of the tests; all of them in `make test-conformance`.
+# One that edits and one that lies in every run of the tests; all in `make test-conformance`.
 FEW = ["mask-forgotten", "delete-nothing"]
 # Where one clause of each chapter stands for all of it.
 SMOKE = ["state.", "operations.delete", "process.user", "hooks.failure", "refused.linux.seccomp"]
