@@ -110,7 +110,7 @@ FAULTS: dict[str, tuple[Callable[[Config], None], str]] = {
     "readonly-root-forgotten": (forget("root", "readonly"), "root.readonly"),
     "propagation-forgotten": (forget("linux", "rootfsPropagation"), "rootfsPropagation"),
     "capability-kept": (keep_a_capability, "process.capabilities.denied"),
-    "capabilities-forgotten": (forget("process", "capabilities"), "process.capabilities.empty"),
+    "capabilities-forgotten": (forget("process", "capabilities"), "process.capabilities["),
     "no-new-privileges-forgotten": (forget("process", "noNewPrivileges"), "noNewPrivileges"),
     "uid-forgotten": (root_user, "process.user.uid"),
     "gid-forgotten": (root_group, "process.user.gid"),

@@ -157,9 +157,9 @@ def case_device_allowed(box: Box, it: list[str]) -> None:
     number = openable(box)
     box.put({"linux/resources/devices": [DENY_ALL, rule(number, access)],
              "linux/devices": [node(number)]})  # fmt: skip
-    seen = box.ask("open:w/dev/x", "open:r/dev/x")
+    found = box.ask("open:w/dev/x", "open:r/dev/x")
     # The device may refuse a read for reasons of its own: only EPERM is the rule's.
-    seen = ["EPERM" if seen[f"open:{way}/dev/x"] == "EPERM" else "ok" for way in "rw"]
+    seen = ["EPERM" if found[f"open:{way}/dev/x"] == "EPERM" else "ok" for way in "rw"]
     equal("open to read, to write", it, seen)
 
 

@@ -22,7 +22,7 @@ class Clause:
 def holds(name: str, place: str, text: str, cases: Sequence[Any] = ()) -> Callable[..., Any]:
     """A case for a clause; with `cases`, one for each of them (its argument is `it`)."""
 
-    def mark(function: Function) -> Function:
+    def mark(function: Function) -> Any:
         made = pytest.mark.clause(clause=Clause(name, place, text))(function)
         if not cases:
             return made
@@ -33,12 +33,13 @@ def holds(name: str, place: str, text: str, cases: Sequence[Any] = ()) -> Callab
     return mark
 
 
-def rows(table: Iterable[tuple[str, str, str, Any]]) -> Any:
+def rows(table: Iterable[tuple[str, str, str, Any]]) -> Callable[[Function], Function]:
     """A function that runs once for each clause of a table: name, place, text, argument."""
-    return pytest.mark.parametrize(
+    made: Callable[[Function], Function] = pytest.mark.parametrize(
         "it",
         [
             pytest.param(value, id=name, marks=pytest.mark.clause(clause=Clause(name, place, text)))
             for name, place, text, value in table
         ],
     )
+    return made

@@ -38,7 +38,8 @@ def case_name(item: pytest.Item) -> str:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     number, of = (int(part) for part in config.getoption("--share").split("/"))
-    wanted = [item for item in items if config.getoption("--only") in case_name(item)]
+    parts = config.getoption("--only").split(",")
+    wanted = [item for item in items if any(part in case_name(item) for part in parts)]
     items[:] = wanted[number::of]
 
 

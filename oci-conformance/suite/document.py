@@ -64,13 +64,13 @@ def document(runtimes: list[outcomes.Examined]) -> str:
     ]
     lines += ["| runtime | case | outcome | why |", "|---|---|---|---|"]
     for one in runtimes:
-        for case, outcome in sorted(one.outcomes.items()):
+        for name, outcome in sorted(one.outcomes.items()):
             if outcome.outcome in ("broken", "lenient"):
-                lines.append(f"| {one.name} | `{case}` | {outcome.outcome} | {outcome.why} |")
+                lines.append(f"| {one.name} | `{name}` | {outcome.outcome} | {outcome.why} |")
     for one in runtimes[:1]:
-        for case, outcome in sorted(one.outcomes.items()):
+        for name, outcome in sorted(one.outcomes.items()):
             if outcome.outcome == "not run":
-                lines.append(f"| all | `{case}` | not run | {outcome.seen} |")
+                lines.append(f"| all | `{name}` | not run | {outcome.seen} |")
     lines += ["", "## Clauses", ""]
     heads = " | ".join(one.name for one in runtimes)
     lines += [f"| clause | where | what it asks for | cases | {heads} |",

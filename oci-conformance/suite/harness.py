@@ -30,6 +30,7 @@ CAPABILITIES = [
     "CAP_SETUID", "CAP_SYS_CHROOT",
 ]  # fmt: skip
 PR_SET_CHILD_SUBREAPER = 36
+ESCAPES = {"n": "\n", "t": "\t"}  # the probe's
 
 
 class Broken(AssertionError):
@@ -336,7 +337,7 @@ def _lines(path: Path) -> list[tuple[str, str, str]]:
     for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         parts = line.split("\t", 2)
         if len(parts) == 3:
-            text = re.sub(r"\\(.)", lambda it: {"n": "\n", "t": "\t"}.get(it[1], it[1]), parts[2])
+            text = re.sub(r"\\(.)", lambda it: ESCAPES.get(str(it[1]), str(it[1])), parts[2])
             found.append((parts[0], parts[1], text))
     return found
 

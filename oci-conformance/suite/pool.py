@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -64,8 +65,16 @@ def examine(program: str, only: str, probe: Path, directory: Path, jobs: int) ->
         )  # fmt: skip
         with open(place / f"log{number}", "wb") as log:
             shares.append(subprocess.Popen(command, stdout=log, stderr=log))
-    for child in shares:
-        child.wait()
+    try:
+        for child in shares:
+            child.wait()
+    except BaseException:
+        # Interrupted: pytest then cleans up what its cases have made.
+        for child in shares:
+            child.send_signal(signal.SIGINT)
+        for child in shares:
+            child.wait(60)
+        raise
     made = Examined(program, name, version, time.monotonic() - began)
     for path in sorted(place.glob("results*")):
         for line in path.read_text().splitlines():
