@@ -34,7 +34,7 @@ def examine(programs: list[str]) -> list[outcomes.Examined]:
     try:
         probe = pool.build_probe(HERE / "probe.c", directory)
         jobs = os.cpu_count() or 1
-        found = [str(shutil.which(program)) for program in programs]
+        found = [os.path.abspath(str(shutil.which(program))) for program in programs]
         runtimes = [pool.examine(program, "", probe, directory, jobs) for program in found]
     finally:
         shutil.rmtree(directory, ignore_errors=True)
