@@ -83,7 +83,7 @@ def attended(
             _let_run(container, begin, signals)
             code = attend(container, signals, streams).code
         except BaseException:
-            container.delete(force=True)
+            container.delete(force=True, signals=signals)
             raise
     finally:
         streams.restore()

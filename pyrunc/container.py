@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 
 class Container(Running):
-    """A container, made by `create` or found by `load`; as a context manager it is gone at the
-    end of the block, whatever happens in it.
+    """A container, made by `create` or found by `load`; at the end of a `with` block it is gone.
 
     Attributes:
         id: its id.
@@ -367,11 +366,12 @@ class Container(Running):
                 raise ContainerNotRunning
         return self._pidfd
 
-    def delete(self, *, force: bool = False) -> builtins.list[str]:
+    def delete(self, *, force: bool = False, **ending: Any) -> builtins.list[str]:
         """Remove the container.
 
         Args:
             force: kill it first if it runs; no error if it is gone already.
+            ending: for `run` and the command line, as `lifecycle.delete.delete` takes it.
 
         Returns:
             Warnings of poststop hooks.
@@ -381,7 +381,7 @@ class Container(Running):
         """
         from pyrunc.lifecycle.delete import delete
 
-        warnings = delete(self.root, self.id, force=force)
+        warnings = delete(self.root, self.id, force=force, **ending)
         self._reap()
         return warnings
 

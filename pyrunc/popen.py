@@ -100,7 +100,7 @@ def popen(
         state = entry.state()
         joining.check_status(entry, state, ignore_paused)
         warnings: list[str] = []
-        spec = _spec(entry, state, words(args), process, changes, warnings)
+        spec = _spec(entry, state, words(args), process, changes, warnings, signals)
         assert spec.process is not None
         terminal = spec.process.terminal
         request = joining.Request(
@@ -147,6 +147,7 @@ def _spec(
     process: dict[str, Any] | str | None,
     changes: dict[str, Any],
     warnings: list[str],
+    signals: Signals | None,
 ) -> Spec:
     """The container's configuration with the process to run."""
     spec = joiner.of_container(entry)
@@ -155,7 +156,7 @@ def _spec(
     elif args or changes:
         raise UsageError("a process object is whole: it cannot be given with arguments or changes")
     elif isinstance(process, str):
-        wanted = joiner.read_process(process, warnings)
+        wanted = joiner.read_process(process, warnings, signals)
     else:
         wanted = load.decode_process(process, "process", warnings)
     joiner.complete(wanted, spec)
@@ -243,7 +244,10 @@ class _Start:
             # Last: who waits for it may signal the process at once.
             handover.write_pid_file(pid_file, child.pid)
         try:
-            child.go()
+            if self.request.ignore_paused:
+                child.go()  # a frozen one hears it when it is resumed
+            else:
+                child.release()
         except BaseException:
             if pid_file is not None:
                 os.unlink(pid_file)  # its absence tells conmon that nothing runs

@@ -13,12 +13,15 @@
 #include <linux/mount.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #ifndef MNT_DETACH
 #define MNT_DETACH 2
 #endif
+
+enum { PAGE = 4096 };
 
 static const char layer[] = "lowerdir+=";
 
@@ -56,15 +59,40 @@ static int clone_and_unmount(const struct pr_long_filesystem *s, int below)
     return tree;
 }
 
+/* As configure_mode: a tmpfs has the mode of what it covers, unless its options say otherwise. What
+ * is longer than a page mount(2) would cut in silence. */
+static int data_for(const struct pr_long_filesystem *s, char *data, size_t size)
+{
+    const char *given = s->data.offset ? TEXT(s, data) : "";
+    char mode[16] = "";
+    struct stat st;
+    int said = strncmp(given, "mode=", 5) == 0 || strstr(given, ",mode=");
+    if (strcmp(TEXT(s, fstype), "tmpfs") == 0 && !said) {
+        int fd = open_in_root(TEXT(s, target), O_PATH | O_DIRECTORY, 0);
+        if (fd < 0 && errno != ENOENT)
+            return fail_with(PR_CALL_OPENAT2, errno, -1);
+        if (fd >= 0) {
+            int done = fstat(fd, &st) < 0 ? fail_with(PR_CALL_STAT, errno, -1) : 0;
+            close(fd);
+            if (done < 0)
+                return -1;
+            snprintf(mode, sizeof mode, "mode=%04o%s", st.st_mode & 07777, *given ? "," : "");
+        }
+    }
+    int length = snprintf(data, size, "%s%s", mode, given);
+    return length < (int)size ? 0 : fail_with(PR_CALL_MOUNT, E2BIG, -1);
+}
+
 static int by_mount(const struct pr_long_filesystem *s)
 {
-    char place[32];
+    char place[32], data[PAGE];
+    if (data_for(s, data, sizeof data) < 0)
+        return -1;
     int tree = -1, target = reach(TEXT(s, target), 1, 0755);
     if (target < 0)
         return fail_reach();
     if (may_cover(target) == 0 && place_of(target, place, sizeof place) == 0) {
-        if (syscall(SYS_mount, TEXT(s, source), place, TEXT(s, fstype), s->flags, TEXT(s, data)) <
-            0)
+        if (syscall(SYS_mount, TEXT(s, source), place, TEXT(s, fstype), s->flags, data) < 0)
             fail_with(PR_CALL_MOUNT, errno, -1);
         else
             tree = clone_and_unmount(s, target);

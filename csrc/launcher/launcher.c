@@ -68,9 +68,12 @@ static void compose(char *code, size_t size, const char *package, const char *ot
                     const char *first)
 {
     char modules[PATH_MAX + 32];
-    /* A command ends before collecting garbage pays: without it 0.3 ms less. */
+    /* A command ends before collecting garbage pays: without it 0.3 ms less. Who types ^C before
+     * main() is there to say so gets no traceback. */
     int n = snprintf(code, size,
-                     "import gc,posix,sys;%sgc.disable();sys.path+=['%s',%s"
+                     "import gc,posix,sys;sys.excepthook=lambda k,e,t:posix._exit(130)if k is "
+                     "KeyboardInterrupt else sys.__excepthook__(k,e,t);"
+                     "%sgc.disable();sys.path+=['%s',%s"
                      "'/usr/lib/python3/dist-packages'];",
                      first, package, others);
     snprintf(modules, sizeof modules, "%s/pyrunc/modules-" PYRUNC_VERSION ".bin", package);

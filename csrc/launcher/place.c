@@ -78,7 +78,12 @@ static int find_source(const char *prefix, char package[PATH_MAX])
         close(fd);
     package[size > 0 ? size : 0] = 0;
     package[strcspn(package, "\n")] = 0;
-    return *package == '/' && is_package_root(package);
+    /* Without links: whoever made one at the path of a build that is gone could turn it elsewhere
+     * once what it leads to has been found to be ours. */
+    if (*package != '/' || !realpath(package, path))
+        return 0;
+    snprintf(package, PATH_MAX, "%s", path);
+    return is_package_root(package);
 }
 
 static int is_installed(const char *prefix, char package[PATH_MAX])

@@ -24,7 +24,7 @@ What the runtime specification (1.3.0, Linux) asks for, which case of `oci-confo
 and what came of it. `oci-conformance/run --runtime PATH` repeats it for any runtime, as root;
 `make test-conformance` also shows that broken runtimes are caught. An outcome is *kept*,
 **broken**, *lenient* (taken with a warning, or by a decision that is named), or - (the host lacks
-what it needs). Explanations come from `oci-conformance/expected.toml`.
+what it needs). Explanations come from `oci-conformance/explained.toml`.
 """
 
 
@@ -38,7 +38,7 @@ def examine(programs: list[str]) -> list[outcomes.Examined]:
         runtimes = [pool.examine(program, "", probe, directory, jobs) for program in found]
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    outcomes.explain(runtimes, HERE.parent / "expected.toml")
+    outcomes.explain(runtimes, HERE.parent / "explained.toml")
     return runtimes
 
 

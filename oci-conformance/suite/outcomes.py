@@ -17,7 +17,7 @@ class Outcome:
     outcome: str  # kept, broken, lenient, "not run"
     expected: str
     seen: str
-    why: str = ""  # from expected.toml
+    why: str = ""  # from explained.toml
 
 
 @dataclass(slots=True)

@@ -45,7 +45,7 @@ def table(runtimes: list[Examined]) -> str:
                     f"  seen      {_flat(one.seen)}",
                 ]
                 lines += [f"  known     {one.why}"] if one.why else []
-    lines += ["", "* explained in expected.toml", *map(_summary, runtimes)]
+    lines += ["", "* explained in explained.toml", *map(_summary, runtimes)]
     return "\n".join(lines) + "\n"
 
 

@@ -34,7 +34,7 @@ def _unexpected(kind: type[BaseException], error: BaseException, trace: object) 
     """A defect of ours, or an interrupt: one line all the same."""
     what = "interrupted" if kind is KeyboardInterrupt else f"internal error: {kind.__name__}"
     Log().error(f"{what}: {error}" if str(error) else what)
-    os._exit(1)
+    os._exit(130 if kind is KeyboardInterrupt else 1)  # as errors.Interrupted
 
 
 def _unraisable(found: object) -> None:

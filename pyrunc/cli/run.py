@@ -44,5 +44,5 @@ def _detached(given: dict[str, Any], manager: str, log: Log) -> None:
         try:
             container.start(notify_socket=manager, signals=signals)
         except BaseException:
-            container.delete(force=True)
+            container.delete(force=True, signals=signals)
             raise

@@ -318,7 +318,7 @@ class Creation:
         """Save the state: from here on the container exists and can be started."""
         if not self.save(entry, child.pid):
             raise PyruncError(self._why_dead(child))
-        child.go()
+        child.release()
 
     def save(self, entry: Entry, pid: int) -> bool:
         """Save the state of a container with that init; False if it is dead."""
@@ -339,8 +339,8 @@ class Creation:
     def undo(self, entry: Entry, child: Child | None, error: BaseException) -> None:
         """In reverse. The first error is the one to tell; what cannot be undone is left to
         `delete --force`, which has the journal."""
-        from pyrunc.lifecycle.delete import poststop
-
+        # First: the lack of descriptors may be what has failed, and an import needs one as well.
+        self.fds.close()
         entry.unlink(store.STATE)  # and with it the quick answers
         if child is not None:
             child.kill()
@@ -353,4 +353,6 @@ class Creation:
         except (PyruncError, OSError) as second:
             if isinstance(error, PyruncError):
                 error.hint = f"cleaning up failed too: {second}; pyrunc delete --force"
-        poststop(self.state)
+        from pyrunc.lifecycle.delete import poststop
+
+        poststop(self.state, self.request.signals)

@@ -8,7 +8,14 @@ import time
 from _signal import pidfd_send_signal
 
 from pyrunc import cgroups
-from pyrunc.errors import ContainerNotFound, ForeignContainer, HookError, PyruncError, StateError
+from pyrunc.errors import (
+    ContainerNotFound,
+    ForeignContainer,
+    HookError,
+    Interrupted,
+    PyruncError,
+    StateError,
+)
 from pyrunc.lifecycle import store
 from pyrunc.lifecycle.status import CREATED, STOPPED, open_pidfd, status_of
 
@@ -17,19 +24,23 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.cgroups.driver import Driver
+    from pyrunc.lifecycle.signals import Signals
     from pyrunc.lifecycle.store import Entry
 
 _SIGKILL = 9
 _DEATH_SECONDS = 10.0
 
 
-def delete(root: str, container_id: str, *, force: bool = False) -> list[str]:
+def delete(
+    root: str, container_id: str, *, force: bool = False, signals: Signals | None = None
+) -> list[str]:
     """Remove a container.
 
     Args:
         root: the state root.
         container_id: which one.
         force: kill it if it runs; and it is no error if there is none.
+        signals: those that end a poststop hook, if anybody catches them.
 
     Returns:
         Warnings: poststop hooks that failed (runtime.md: they do not stop a deletion).
@@ -60,16 +71,18 @@ def delete(root: str, container_id: str, *, force: bool = False) -> list[str]:
             if not force:
                 raise
             return _sweep(entry, force)
-        return delete_locked(entry, state, force=force)
+        return delete_locked(entry, state, force=force, signals=signals)
 
 
-def delete_locked(entry: Entry, state: dict[str, Any], *, force: bool) -> list[str]:
+def delete_locked(
+    entry: Entry, state: dict[str, Any], *, force: bool, signals: Signals | None = None
+) -> list[str]:
     """As `delete`, by who has the lock of the container.
 
     Args:
         entry: its directory, locked.
         state: its state.
-        force: as in `delete`.
+        force, signals: as in `delete`.
     """
     status = status_of(entry, state)
     if status not in (STOPPED, CREATED) and not force:
@@ -82,7 +95,7 @@ def delete_locked(entry: Entry, state: dict[str, Any], *, force: bool) -> list[s
         _kill(state, cgroup)
     warnings = _clear(cgroup, state, force)
     entry.remove()
-    return warnings + poststop(state)
+    return warnings + poststop(state, signals)
 
 
 def _clear(cgroup: Driver | None, noted: dict[str, Any], force: bool) -> list[str]:
@@ -159,8 +172,8 @@ def _remove_resctrl(noted: dict[str, Any]) -> None:
         Group.from_dict(noted["resctrl"]).remove()
 
 
-def poststop(state: dict[str, Any]) -> list[str]:
-    """Run all poststop hooks, whatever they say.
+def poststop(state: dict[str, Any], signals: Signals | None = None) -> list[str]:
+    """Run all poststop hooks, whatever they say, until a signal asks us to end.
 
     Returns:
         One warning for each that failed.
@@ -173,7 +186,11 @@ def poststop(state: dict[str, Any]) -> list[str]:
     document = oci_state(state, STOPPED, 0)
     for index, hook in enumerate(decode(state["hooks"]).poststop):
         try:
-            run_hooks("poststop", (hook,), document)
+            run_hooks("poststop", (hook,), document, signals)
         except HookError as error:
             warnings.append(str(HookError("poststop", index, error.reason)))
+        except Interrupted as error:
+            # Else nothing but SIGKILL would end this command while a hook hangs.
+            warnings.append(str(HookError("poststop", index, str(error))))
+            break
     return warnings

@@ -12,7 +12,7 @@ import os
 
 import pyrunc
 from pyrunc import jsontext
-from pyrunc.errors import KernelError
+from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import seccomp
 from pyrunc.lifecycle import roots
 
@@ -52,13 +52,13 @@ def compiled(spec: Spec, profile: Seccomp, root: str) -> tuple[bytes, int]:
         os.uname().machine,
     )
     name = _digest("\0".join(made_from).encode()).hex()
-    path = f"{root}/{_DIRECTORY}/{name}"
-    program = _kept(path)
+    directory = f"{root}/{_DIRECTORY}"
+    program = _kept(directory, name)
     if program is None:
         program = seccomp.compile_filter(profile)
         if not _misspelt(spec, profile):  # else compiled again, and told of each time
             roots.make_root(root)
-            _keep(path, program)
+            _keep(directory, name, program)
     return program, flags
 
 
@@ -84,12 +84,35 @@ def _misspelt(spec: Spec, profile: Seccomp) -> bool:
     return told
 
 
-def _kept(path: str) -> bytes | None:
+def _opened(path: str) -> int:
+    """The directory of what is kept, by descriptor.
+
+    Raises:
+        OSError: it cannot be opened.
+        PyruncError: somebody else can write to it, and rename one filter to another's name:
+            a state root with the sticky bit lets others make it before us.
+    """
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        roots.refuse_shared(directory, path)
+    except BaseException:
+        os.close(directory)
+        raise
+    return directory
+
+
+def _kept(directory: str, name: str) -> bytes | None:
     """What was compiled before; None unless nobody but us can have written it."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        above = _opened(directory)
+    except (OSError, PyruncError):
+        return None
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
     except OSError:
         return None
+    finally:
+        os.close(above)
     try:
         found = os.fstat(fd)
         if found.st_uid != os.geteuid() or found.st_mode & 0o7777 != 0o600 or not found.st_size:
@@ -108,26 +131,33 @@ def _digest(data: bytes) -> bytes:
     return bytes(blake2b(data, digest_size=_DIGEST).digest())
 
 
-def _keep(path: str, program: bytes) -> None:
+def _keep(directory: str, name: str, program: bytes) -> None:
     """Keep a program; failing to do so costs time, and nothing else."""
-    directory = os.path.dirname(path)
-    part = f"{path}.{os.getpid()}"
+    part = f"{name}.{os.getpid()}"
     try:
         try:
             os.mkdir(directory, 0o700)
         except FileExistsError:
-            names = os.listdir(directory)
-            for name in names if len(names) >= _KEPT else ():
-                os.unlink(f"{directory}/{name}")
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            pass
+        above = _opened(directory)
+    except (OSError, PyruncError):
+        return
+    try:
+        names = os.listdir(above)
+        for old in names if len(names) >= _KEPT else ():
+            os.unlink(old, dir_fd=above)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        fd = os.open(part, flags, 0o600, dir_fd=above)
         try:
             os.write(fd, _digest(program) + program)
         finally:
             os.close(fd)
         # Whole or not at all: another create may be reading.
-        os.rename(part, path)
+        os.rename(part, name, src_dir_fd=above, dst_dir_fd=above)
     except OSError:
         pass
+    finally:
+        os.close(above)
 
 
 def hand_over(spec: Spec, state: dict[str, Any], pid: int, fd: int) -> None:

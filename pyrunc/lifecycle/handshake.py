@@ -34,8 +34,8 @@ from _struct import Struct
 
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import process as kernel
+from pyrunc.lifecycle.report import MESSAGE, Report, messages
 from pyrunc.plan import wire
-from pyrunc.plan.steps import Fork, Seccomp, SendDirectory, Sync
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,35 +46,14 @@ if TYPE_CHECKING:
     from pyrunc.lifecycle.signals import Signals
     from pyrunc.plan.context import Plan
 
-_MESSAGE = Struct("=IIIiIi")
 _SOL_SOCKET, _SCM_RIGHTS, _MSG_CMSG_CLOEXEC = 1, 1, 0x40000000
 _ONE_FD = 20  # CMSG_LEN(sizeof(int)): of a second one the kernel keeps none
 _OUTPUT_KEPT = 64 << 10
 # What has been killed and does not end has been stopped by others (a frozen v1 hierarchy, a
 # dead NFS server): it ends when they let it.
 _DEATH_SECONDS = 10.0
-
-
-class Report:
-    """One message of pyrunc-init, decoded and range-checked (it is not trusted)."""
-
-    __slots__ = ("call", "errno", "kind", "reason", "step", "text", "value")
-
-    def __init__(
-        self, fields: tuple[int, int, int, int, int, int], step_count: int, text: bytes = b""
-    ) -> None:
-        kind, step, call, error, reason, value = fields
-        if kind >= len(wire.MESSAGES) or call >= len(wire.CALLS) or reason >= len(wire.REASONS):
-            raise PyruncError("pyrunc-init sent a message that does not exist")
-        if step >= max(step_count, 1):
-            raise PyruncError("pyrunc-init names a step that does not exist")
-        self.kind = wire.MESSAGES[kind]
-        self.step = step
-        self.call = wire.CALLS[call]
-        self.errno = error
-        self.reason = wire.REASONS[reason]
-        self.value = value
-        self.text = text.decode(errors="replace")
+# From the end of its socket to that of the process.
+_LAST_WORDS_MS = 1000
 
 
 class NotReady(PyruncError):
@@ -125,7 +104,7 @@ class Child:
         self.leaf: Leaf | None = None
         self.signals = signals
         self.peer = peer
-        self._expected = _messages(plan)
+        self._expected = messages(plan)
 
     def close(self) -> None:
         self.sync.close()
@@ -147,16 +126,37 @@ class Child:
             failed = KernelError("answer pyrunc-init", "send", error.errno or 0)
             raise self._last_word() or failed from None
 
+    def release(self) -> None:
+        """Let it go on for the last time, and see that it has heard: it closes its end then.
+
+        Raises:
+            PyruncError: it has died meanwhile; with its last word, if it had one.
+        """
+        self.go()
+        from time import monotonic
+
+        try:
+            died = "the process died before it was let go"
+            self._await(lambda: died, monotonic() + _LAST_WORDS_MS / 1000)
+        except NotReady:
+            return  # it goes on, and has only not closed its end
+        word = self._last_word()
+        if word:
+            raise word
+
     def _last_word(self) -> PyruncError | None:
         """Why it has ended, if it has said so."""
-        if not _is_readable(self.sync.fileno()):
-            return None
-        try:
-            report, fd = self._receive(lambda: "")
-        except PyruncError:
-            return None
-        _close(fd)
-        return self._exception(report) if report.kind == "failure" else None
+        # Twice: that it has not read our last one is an error, and told before what it has sent.
+        for _ in range(2):
+            if not _is_readable(self.sync.fileno()):
+                return None
+            try:
+                report, fd = self._receive(lambda: "")
+            except PyruncError:
+                continue
+            _close(fd)
+            return self._exception(report) if report.kind == "failure" else None
+        return None
 
     def kill(self) -> None:
         """End it and take its exit status; it has run nothing of the container's program."""
@@ -187,6 +187,9 @@ class Child:
 
     def killed_by(self) -> int:
         """The signal that ended it, or 0. It stays to be reaped."""
+        # It may live on, though it talks nonsense or not at all.
+        if not _is_readable(self.pidfd, _LAST_WORDS_MS):
+            return 0
         try:
             found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT)
         except ChildProcessError:
@@ -268,7 +271,7 @@ class Child:
 
     def _adopt(self, pid: int, pidfd: int) -> None:
         """Its successor is our child too: the kernel says so, not the message."""
-        if pidfd < 0 or _pid_of(pidfd) != pid:
+        if pidfd < 0 or _pid_of(pidfd) != pid or not _is_child(pidfd):
             _close(pidfd)
             raise PyruncError("pyrunc-init sent no process")
         first, self.pid, self.pidfd = self.pidfd, pid, pidfd
@@ -282,7 +285,7 @@ class Child:
     def _receive(self, died: Callable[[], str]) -> tuple[Report, int]:
         try:
             data, ancillary, _, _ = self.sync.recvmsg(
-                _MESSAGE.size + wire.MAX_TEXT, _ONE_FD, _MSG_CMSG_CLOEXEC
+                MESSAGE.size + wire.MAX_TEXT, _ONE_FD, _MSG_CMSG_CLOEXEC
             )
         except ConnectionError:
             raise PyruncError(died()) from None
@@ -292,12 +295,12 @@ class Child:
         for level, kind, payload in ancillary:
             if (level, kind, len(payload)) == (_SOL_SOCKET, _SCM_RIGHTS, 4):
                 fd = int.from_bytes(payload, "little" if _LITTLE else "big")
-        size = _MESSAGE.size
+        size = MESSAGE.size
         if len(data) < size:
             _close(fd)
             raise PyruncError(died())
         try:
-            return Report(_MESSAGE.unpack(data[:size]), len(self.plan.steps), data[size:]), fd
+            return Report(MESSAGE.unpack(data[:size]), len(self.plan.steps), data[size:]), fd
         except BaseException:
             _close(fd)
             raise
@@ -346,21 +349,6 @@ class Child:
 _LITTLE = Struct("=H").pack(1) == b"\1\0"
 
 
-def _messages(plan: Plan) -> list[str]:
-    """What it sends, in this order, if all goes well."""
-    found = []
-    for step in plan.steps:
-        if isinstance(step, Sync):
-            found.append(wire.MESSAGES[step.message])
-        elif isinstance(step, Fork):
-            found.append("forked")
-        elif isinstance(step, SendDirectory):
-            found.append("directory")
-        elif isinstance(step, Seccomp) and step.listener:
-            found.append("listener")
-    return found
-
-
 def _milliseconds(deadline: float | None) -> float | None:
     from time import monotonic
 
@@ -394,6 +382,14 @@ def _end(pidfd: int) -> None:
             os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         except ChildProcessError:
             pass
+
+
+def _is_child(pidfd: int) -> bool:
+    try:
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _pid_of(pidfd: int) -> int:

@@ -71,7 +71,7 @@ def _mount(one: IdMapped, namespace: int) -> int:
 def _namespace(one: IdMapped, uids: str, gids: str) -> int:
     if one.namespace:
         try:
-            return os.open(one.namespace, os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(one.namespace, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise KernelError(
                 "open namespace", "open", error.errno or 0, one.namespace, pointer=one.pointer

@@ -54,7 +54,8 @@ def open_namespaces(spec: Spec, plan: Plan, keep: Callable[[int], int]) -> list[
     opened = []
     for _, path, kind, pointer in plan.joined:
         try:
-            fd = keep(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            # A fifo would wait for its writer, and us with it.
+            fd = keep(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
         except OSError as error:
             raise KernelError(
                 "open namespace", "open", error.errno or 0, path, pointer=pointer

@@ -4,6 +4,9 @@ container adds (cli-contract 1.4, exec)."""
 
 from __future__ import annotations
 
+import os
+import select
+
 from pyrunc import jsontext
 from pyrunc.errors import KernelError, UsageError
 from pyrunc.lifecycle.bundle import CONFIG, read_config
@@ -16,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyrunc.lifecycle.signals import Signals
     from pyrunc.lifecycle.store import Entry
     from pyrunc.spec.model import Spec
 
@@ -85,23 +89,46 @@ def of_container(entry: Entry) -> Spec:
     return spec
 
 
-def read_process(path: str, warnings: list[str]) -> Process:
-    """A process object from a file.
+def read_process(path: str, warnings: list[str], signals: Signals | None = None) -> Process:
+    """A process object from a file, which may be a pipe.
 
     Args:
         path: of the file.
         warnings: collects what is odd but not wrong.
+        signals: those that end the wait for who writes it, if anybody catches them.
 
     Raises:
+        Interrupted: a signal asks us to end.
         KernelError: it cannot be read.
         SpecError: it is wrong.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read(jsontext.MAX_BYTES + 1)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            data = _read_all(fd, signals)
+        finally:
+            os.close(fd)
     except OSError as error:
         raise KernelError("open", "", error.errno or 0, path) from None
     return load.decode_process(jsontext.loads(data, path, warnings), path, warnings)
+
+
+def _read_all(fd: int, signals: Signals | None) -> bytes:
+    data = b""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    if signals:
+        poll.register(signals.reader, select.POLLIN)
+    while len(data) <= jsontext.MAX_BYTES:
+        ready = dict(poll.poll())
+        if signals and signals.reader in ready:
+            signals.check()
+        if fd in ready:
+            chunk = os.read(fd, jsontext.MAX_BYTES)
+            if not chunk:
+                break
+            data += chunk
+    return data
 
 
 def changed(state: dict[str, Any], spec: Spec, changes: Changes, warnings: list[str]) -> Process:

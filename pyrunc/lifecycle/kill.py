@@ -40,7 +40,7 @@ def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> Non
 
         cgroup = cgroups.from_dict(state["cgroup"])
         if cgroup.exists:
-            return _signal_all(cgroup, signal)
+            return _signal_all(cgroup, state, signal)
         # Nobody can tell the others then; pid 1 of a pid namespace takes them along.
     pidfd = open_pidfd(state)
     if pidfd < 0:
@@ -61,9 +61,22 @@ def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> Non
     return None
 
 
-def _signal_all(cgroup: Driver, signal: int) -> None:
-    if not cgroup.populated():
-        return  # there is nobody left to kill
+def _signal_all(cgroup: Driver, state: dict[str, Any], signal: int) -> None:
+    # It may have moved to another cgroup, and must not be passed over in silence.
+    pidfd = -1 if state["pid"] in cgroup.pids() else open_pidfd(state)
+    try:
+        if cgroup.populated():
+            _signal_cgroup(cgroup, signal)
+        if pidfd >= 0:
+            pidfd_send_signal(pidfd, signal)
+    except ProcessLookupError:
+        pass  # there is nobody left to kill
+    finally:
+        if pidfd >= 0:
+            os.close(pidfd)
+
+
+def _signal_cgroup(cgroup: Driver, signal: int) -> None:
     if signal == _SIGKILL:
         cgroup.kill()
     else:

@@ -16,6 +16,7 @@ from pyrunc.spec.model import Mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyrunc.lifecycle.signals import Signals
     from pyrunc.spec.model import Spec
 
 DIRECTORY, NAME = "notify", "notify.sock"
@@ -67,7 +68,9 @@ def listen(entry_path: str) -> socket:
     return listener
 
 
-def relay(listener: socket, manager: str, pidfd: int, pid: int) -> None:
+def relay(
+    listener: socket, manager: str, pidfd: int, pid: int, signals: Signals | None = None
+) -> None:
     """Wait for READY= and pass it on, or for the end of the container.
 
     Args:
@@ -75,15 +78,26 @@ def relay(listener: socket, manager: str, pidfd: int, pid: int) -> None:
         manager: the caller's NOTIFY_SOCKET.
         pidfd: of the container's init.
         pid: of the container's init.
+        signals: those that end the wait, if anybody catches them.
+
+    Raises:
+        Interrupted: a signal asks us to end.
+        KernelError: the manager cannot be told.
     """
     poll = select.poll()
     poll.register(listener.fileno(), select.POLLIN)
     poll.register(pidfd, select.POLLIN)
+    if signals:
+        poll.register(signals.reader, select.POLLIN)
     # A loop, however much the container says: what it sends is its own choice.
     while True:
         ready = dict(poll.poll())
-        if listener.fileno() not in ready:
+        if signals and signals.reader in ready:
+            signals.check()
+        if pidfd in ready and listener.fileno() not in ready:
             return
+        if listener.fileno() not in ready:
+            continue
         for line in listener.recv(4096).split(b"\n"):
             if line.startswith(b"READY="):
                 _tell(manager, line, pid)

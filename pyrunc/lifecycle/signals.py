@@ -35,7 +35,8 @@ class Signals:
     """Signals that have come, from the making of this object on.
 
     Args:
-        numbers: which ones are caught.
+        numbers: which ones are caught. Of the ending ones one that the caller has had ignored
+            (nohup(1), a shell's background job) stays so, unless all are to be passed on.
 
     Raises:
         ValueError: not in the main thread.
@@ -43,6 +44,7 @@ class Signals:
 
     def __init__(self, numbers: Iterable[int] = ALL) -> None:
         self._kept = b""
+        self._ignored: set[int] = set()
         self._before: dict[int, Any] = {}
         self.reader, self._writer = pipe("catch signals", blocking=False)
         try:
@@ -52,6 +54,9 @@ class Signals:
             os.close(self._writer)
             raise
         for number in numbers:
+            if number in ENDING and _signal.getsignal(number) is _signal.SIG_IGN:
+                # nohup, or a shell's background job: it is to go on. A program gets them.
+                self._ignored.add(number)
             # A background job's read then fails with EIO, and is not tried for ever.
             handler = _signal.SIG_IGN if number in _JOB_CONTROL else _noted
             try:
@@ -74,7 +79,8 @@ class Signals:
         """
         self._kept += self._read()
         for number in self._kept:
-            if number in ENDING:
+            if number in ENDING and number not in self._ignored:
+                self._kept = b""  # told; what is undone now is ended by the next one only
                 raise Interrupted(number)
 
     def take(self) -> bytes:

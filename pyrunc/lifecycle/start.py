@@ -74,9 +74,9 @@ def start(
             from _thread import start_new_thread
 
             # In the foreground somebody has to serve the terminal and the signals meanwhile.
-            start_new_thread(_relay, (state, listener, notify_socket))
+            start_new_thread(_relay, (state, listener, notify_socket, None))
         else:
-            _relay(state, listener, notify_socket)
+            _relay(state, listener, notify_socket, signals)
 
 
 def _open_fifo(entry: Entry, state: dict[str, Any]) -> int:
@@ -116,7 +116,11 @@ def _poststart(entry: Entry, state: dict[str, Any], signals: Signals | None) -> 
         try:
             entry.lock()
             # A hook may have deleted it before the next one failed.
-            warnings = delete_locked(entry, state, force=True) if entry.is_linked() else []
+            warnings = (
+                delete_locked(entry, state, force=True, signals=signals)
+                if entry.is_linked()
+                else []
+            )
         except PyruncError as second:
             error.hint = f"cleaning up failed too: {second}; pyrunc delete --force"
         else:
@@ -124,13 +128,13 @@ def _poststart(entry: Entry, state: dict[str, Any], signals: Signals | None) -> 
         raise
 
 
-def _relay(state: dict[str, Any], listener: socket, manager: str) -> None:
+def _relay(state: dict[str, Any], listener: socket, manager: str, signals: Signals | None) -> None:
     from pyrunc.lifecycle import notify
 
     pidfd = open_pidfd(state)
     try:
         if pidfd >= 0:
-            notify.relay(listener, manager, pidfd, state["pid"])
+            notify.relay(listener, manager, pidfd, state["pid"], signals)
     finally:
         listener.close()
         if pidfd >= 0:

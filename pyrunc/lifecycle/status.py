@@ -50,7 +50,8 @@ def boot_id() -> str:
 def is_alive(state: dict[str, Any]) -> bool:
     """Whether the init that the state names lives: same pid, same start (pid reuse), and same
     boot: the clock of starts begins anew with it, and a state on a disk does not."""
-    if state.get("boot", "") not in ("", boot_id()):
+    then, now = state.get("boot", ""), boot_id()
+    if then and now and then != now:  # where it cannot be told now nobody is declared dead
         return False
     stat = process_stat(state["pid"])
     return stat is not None and stat[0] not in "ZX" and stat[1] == state["startTime"]

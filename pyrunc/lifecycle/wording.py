@@ -14,7 +14,7 @@ from pyrunc.plan import steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.lifecycle.handshake import Report
+    from pyrunc.lifecycle.report import Report
     from pyrunc.plan.steps import Step
 
 _SCHED_DEADLINE = 6

@@ -49,7 +49,7 @@ def compile_long(make: steps.MakeFilesystem, target: str) -> Step:
         SpecError: not even mount(2) takes it.
     """
     flags = sum(_FLAGS[word] for word in dict.fromkeys(make.options) if word in _FLAGS)
-    words = [word for word in make.options if word not in _FLAGS and word not in _DEFAULTS]
+    words = [_quoted(w) for w in make.options if w not in _FLAGS and w not in _DEFAULTS]
     data = ",".join(words)
     single = _one_by_one(make)
     if _size(data) > _PAGE or _size(make.source or "") > _PAGE:
@@ -88,6 +88,13 @@ def _one_by_one(make: steps.MakeFilesystem) -> tuple[str, ...]:
             return ()
         made += [f"lowerdir+={layer}" for layer in layers.split(":")]
     return () if are_long(make.source or "", tuple(made)) else tuple(made)
+
+
+def _quoted(word: str) -> str:
+    """A label's categories have commas, which mount(2) reads past only in quotes."""
+    key, _, value = word.partition("=")
+    is_label = key.endswith("context") and "," in value and '"' not in value
+    return f'{key}="{value}"' if is_label else word
 
 
 def _size(text: str) -> int:

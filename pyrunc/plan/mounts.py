@@ -241,7 +241,8 @@ def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> l
     if has_long_values(mount):
         from pyrunc.plan import long_options
 
-        made = [long_options.compile_long(make, destination)]
+        if long_options.are_long(make.source or "", make.options):
+            made = [long_options.compile_long(make, destination)]
     if options.copy_up:
         if mount.type != "tmpfs":
             raise SpecError("tmpcopyup is an option of tmpfs", pointer=pointer + "/options")

@@ -143,7 +143,9 @@ def check_bind_options(options: tuple[str, ...], base: str, warnings: list[str])
         if option in _BIND_OPTIONS:
             continue
         where = f"{base}/{index}"
-        plain = "".join(letter for letter in option.lower() if letter.isalnum())
+        # Also as "readonly=true" or in one word with others, "ro,nosuid".
+        first = option.replace("=", ",").partition(",")[0]
+        plain = "".join(letter for letter in first.lower() if letter.isalnum())
         likely = plain if plain in _BIND_OPTIONS else _SYNONYMS.get(plain, "")
         likely = likely or ("" if "=" in option else near(option, _BIND_OPTIONS))
         if likely:

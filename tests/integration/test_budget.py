@@ -72,7 +72,7 @@ OWN = {
         pyrunc.kernel.process pyrunc.lifecycle.bundle pyrunc.lifecycle.create
         pyrunc.lifecycle.handover pyrunc.lifecycle.handshake pyrunc.lifecycle.hooks
         pyrunc.lifecycle.launch pyrunc.lifecycle.locking pyrunc.lifecycle.quick
-        pyrunc.lifecycle.request pyrunc.lifecycle.signals
+        pyrunc.lifecycle.report pyrunc.lifecycle.request pyrunc.lifecycle.signals
         pyrunc.lifecycle.outside pyrunc.plan
         pyrunc.plan.cgroup_mounts pyrunc.plan.compile pyrunc.plan.context
         pyrunc.plan.devices pyrunc.plan.encode

@@ -18,7 +18,7 @@ from support import SLOW, cgroups_named, put
 
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import process as kernel
-from pyrunc.lifecycle import handshake, launch
+from pyrunc.lifecycle import handshake, launch, report
 from pyrunc.plan import steps, wire
 from pyrunc.plan.context import Plan
 
@@ -55,7 +55,7 @@ def talk():
 
 def message(kind: str, value: int = 0) -> bytes:
     fields = (wire.MESSAGES.index(kind), 0, 0, 0, 0, value)
-    return handshake._MESSAGE.pack(*fields)
+    return report.MESSAGE.pack(*fields)
 
 
 def serve(child: handshake.Child) -> None:
@@ -106,6 +106,31 @@ def test_a_process_that_is_no_child(talk):
     os.close(mine)
     with pytest.raises(PyruncError, match="sent no process"):
         serve(child)
+
+
+def test_a_process_of_others(talk):
+    """It is what it says, but not ours: it would be killed with what is undone."""
+    child, theirs = talk(plan_of(steps.Fork(), PARKED))
+    told = subprocess.run(
+        ["sh", "-c", "sleep 1000 >&- & echo $!"], stdout=subprocess.PIPE, check=True
+    ).stdout
+    other = os.pidfd_open(int(told))
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [other]))]
+    theirs.sendmsg([message("forked", int(told))], rights)
+    try:
+        with pytest.raises(PyruncError, match="sent no process"):
+            serve(child)
+    finally:
+        signal.pidfd_send_signal(other, signal.SIGKILL)
+        os.close(other)
+
+
+def test_nonsense_of_one_that_lives_on(talk):
+    """Nobody waits for its end to tell why it has died."""
+    child, theirs = talk(plan_of(PARKED))
+    theirs.send(b"x")
+    with pytest.raises(PyruncError, match="signal 0"):
+        child.until_parked({}, lambda: f"signal {child.killed_by()}", lambda fd: os.close(fd))
 
 
 def test_death_while_somebody_else_holds_the_socket(talk):

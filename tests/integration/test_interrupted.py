@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 
 def started(runtime, *arguments: str) -> subprocess.Popen[bytes]:
+    # These tests may run in the background of a shell, which has SIGINT ignored.
+    runtime.prefix = ("env", "--default-signal=HUP,INT,TERM")
     return runtime.spawn(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -72,6 +75,70 @@ def test_a_poststart_hook_that_hangs(runtime, bundle, tmp_path):
     in_time((tmp_path / "begun").exists)
     ended(process, signal.SIGTERM)
     nothing_left(runtime, name)
+
+
+@pytest.mark.parametrize("command", ["create", "run", "run -d"])
+@pytest.mark.parametrize("begins", ["fails", "hangs"])
+def test_a_poststop_hook_that_hangs(runtime, bundle, tmp_path, command, begins):
+    """It is part of what is undone, and ends by the next signal."""
+    wait = {"fails": "exit 1", "hangs": f"touch {tmp_path}/first; sleep 1000"}[begins]
+    hook(bundle, "createRuntime", wait)
+    hook(bundle, "poststop", f"touch {tmp_path}/second; sleep 1000")
+    name = runtime.new_id()
+    process = started(runtime, *command.split(), "-b", str(bundle.write().path), name)
+    if begins == "hangs":
+        in_time((tmp_path / "first").exists)
+        process.terminate()
+    in_time((tmp_path / "second").exists)
+    time.sleep(0.3 * SLOW)
+    assert process.poll() is None
+    process.terminate()
+    with process:
+        assert process.wait(10 * SLOW) == (1 if begins == "fails" else 143)
+    nothing_left(runtime, name)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_program_that_is_never_ready(runtime, bundle, tmp_path, number):
+    """`run -d` below a manager waits for the program's word."""
+    name = runtime.new_id()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "s"))
+        process = runtime.spawn(
+            "run", "-d", "-b", str(bundle.args("sleep", "1000").path), name,
+            env={"NOTIFY_SOCKET": str(tmp_path / "s")},
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        in_time(lambda: runtime("state", name, check=False).stdout.count('"running"'))
+        # Its stderr is the container's, too: that is gone with it.
+        ended(process, number)
+    nothing_left(runtime, name)
+
+
+def test_a_namespace_that_is_a_fifo(runtime, bundle, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    network = {"type": "network", "path": str(tmp_path / "fifo")}
+    kinds = bundle.config["linux"]["namespaces"]
+    bundle.config["linux"]["namespaces"] = [n for n in kinds if n["type"] != "network"] + [network]
+    process = started(runtime, "create", "-b", str(bundle.write().path), runtime.new_id())
+    _, errors = process.communicate(timeout=10 * SLOW)
+    assert b"is not a network namespace" in errors
+
+
+@pytest.mark.parametrize("detach", [(), ("-d",)])
+def test_a_process_object_that_does_not_come(runtime, bundle, tmp_path, detach):
+    os.mkfifo(tmp_path / "fifo")
+    name = runtime.create(bundle.args("sleep", "1000"))
+    runtime("start", name)
+    words = ("exec", *detach, "--process", str(tmp_path / "fifo"), name)
+    process = started(runtime, *words)
+    time.sleep(0.5 * SLOW)
+    ended(process, signal.SIGTERM)
+    process = started(runtime, *words)
+    time.sleep(0.3 * SLOW)
+    (tmp_path / "fifo").write_text('{"cwd": "/", "args": ["/bin/sh", "-c", "exit 0"]}')
+    process.communicate(timeout=10 * SLOW)
+    assert process.returncode == 0
 
 
 @pytest.fixture
@@ -155,3 +222,42 @@ def test_what_comes_before_the_program_runs_is_kept(runtime, bundle, tmp_path):
         time.sleep(1 * SLOW)
         process.send_signal(signal.SIGUSR1)
         assert process.wait(10 * SLOW) == 9
+
+
+@pytest.mark.parametrize("most", range(18, 42, 2))
+def test_without_descriptors_nothing_is_left(runtime, bundle, most):
+    """Also where it is the import of what cleans up that lacks one."""
+    name = runtime.new_id()
+    bundle.write()
+    script = f'ulimit -n {most}; exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", runtime.program, "--root", str(runtime.root),
+         "create", "-b", str(bundle.path), name],
+        check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, timeout=60,
+    )  # fmt: skip
+    if done.returncode == 0:
+        runtime("delete", "--force", name)
+    nothing_left(runtime, name)
+
+
+def test_a_signal_that_the_caller_ignores(runtime, bundle, tmp_path):
+    """As nohup(1) has it: it ends nothing."""
+    hook(
+        bundle,
+        "createRuntime",
+        f"touch {tmp_path}/begun; while test ! -e {tmp_path}/go; do :; done",
+    )
+    name = runtime.new_id()
+    runtime.prefix = ("env", "--ignore-signal=HUP")
+    process = runtime.spawn(
+        "create", "-b", str(bundle.write().path), name, stdout=subprocess.DEVNULL
+    )
+    in_time((tmp_path / "begun").exists)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    (tmp_path / "go").touch()
+    with process:
+        assert process.wait(10 * SLOW) == 0
+    runtime.prefix = ()
+    assert runtime.state(name)["status"] == "created"

@@ -125,3 +125,13 @@ def test_in_a_user_namespace(runtime, bundle, top):
     os.chown(bundle.rootfs, 100000, 100000)
     overlay(bundle, "ro", "lowerdir=" + ":".join(layers(top, 5, 100)))
     assert said(runtime, bundle, NAMES) == "5\n"
+
+
+@pytest.mark.parametrize("length", [5, 70, 300])
+@pytest.mark.parametrize(("options", "mode"), [([], "drwx------"), (["mode=750"], "drwxr-x---")])
+def test_a_tmpfs_keeps_the_mode_of_what_it_covers(runtime, bundle, length, options, mode):
+    """However long its source is: a private directory must not become everybody's."""
+    (bundle.rootfs / "private").mkdir(mode=0o700)
+    tmpfs = {"destination": "/private", "type": "tmpfs", "source": "s" * length}
+    bundle.config["mounts"].append(tmpfs | {"options": options})
+    assert said(runtime, bundle, "ls -ld /private").startswith(mode)

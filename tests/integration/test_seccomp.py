@@ -283,6 +283,29 @@ def test_a_kept_filter_that_others_could_write_is_not_used(runtime, bundle):
     assert "Block device required" in said(runtime, bundle, script)
 
 
+@pytest.mark.parametrize("how", ["owner", "mode", "link"])
+def test_filters_that_others_could_have_renamed_are_not_used(runtime, bundle, tmp_path, how):
+    """Whole and ours, but another profile's: who can write to the directory gives it this name."""
+    refuse = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 15}
+    bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refuse]}
+    script = "mkdir /dev/new 2>&1; true"
+    assert "Block device required" in said(runtime, bundle, script)
+    (strict,) = (runtime.root / ":seccomp").iterdir()
+    refuse["names"] = ["acct"]
+    assert said(runtime, bundle, script) == ""
+    (lax,) = set(strict.parent.iterdir()) - {strict}
+    lax.rename(strict)
+    if how == "owner":
+        os.chown(strict.parent, 1000, 1000)
+    elif how == "mode":
+        strict.parent.chmod(0o777)
+    else:
+        strict.parent.rename(tmp_path / "elsewhere")
+        strict.parent.symlink_to(tmp_path / "elsewhere")
+    refuse["names"] = ["mkdir", "mkdirat"]
+    assert "Block device required" in said(runtime, bundle, script)
+
+
 def test_flags(runtime, bundle):
     """With SPEC_ALLOW speculation is not mitigated; without flags it is, where the CPU can."""
     prctl = ctypes.CDLL(None).prctl

@@ -7,8 +7,10 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
+from cgroup_tools import LAYOUT
 from support import in_time, put
 
 from pyrunc import Container, PyruncError
@@ -203,3 +205,18 @@ def test_kill_of_a_dead_container_with_a_shared_pid_namespace(runtime, bundle):
     done = runtime("kill", name, "KILL", check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert runtime("kill", name, "TERM", check=False).returncode == 1
+
+
+@pytest.mark.parametrize("arguments", [("KILL",), ("--all", "TERM")])
+def test_kill_of_an_init_that_has_left_its_cgroup(runtime, bundle, arguments):
+    """Its cgroup is empty, and it lives: silence would be a lie."""
+    del_pid = [n for n in bundle.config["linux"]["namespaces"] if n["type"] != "pid"]
+    bundle.config["linux"]["namespaces"] = del_pid
+    name = runtime.create(bundle.shell("trap 'exit 0' TERM; while :; do sleep 0.05; done"))
+    runtime("start", name)
+    pid = runtime.state(name)["pid"]
+    for hierarchy in LAYOUT.hierarchies:
+        Path(hierarchy.mount, "cgroup.procs").write_text(str(pid))
+    *options, number = arguments
+    runtime("kill", *options, name, number)
+    runtime.until(name, "stopped")

@@ -25,6 +25,12 @@ def test_a_bind_of_another_type(runtime, runc, bundle, tmp_path, directory):
         assert 'at \\"/target\\"' in text
 
 
+def test_a_bind_without_the_option(runtime, bundle):
+    bundle.config["mounts"].append({"destination": "/m", "type": "bind", "source": "/etc"})
+    text = refused(runtime, bundle)
+    assert 'add \\"bind\\" or \\"rbind\\" to its options' in text
+
+
 def test_the_mount_point_of_a_masked_path(runtime, bundle):
     """Looked up from the procfs itself; what is said is where it is for the container."""
     bundle.config["linux"]["maskedPaths"] = ["/proc/self/exe/nothing", "/proc/self/root/x"]

@@ -242,6 +242,7 @@ def test_a_key_twice_is_refused_where_it_counts_only() -> None:
         ("readonly", "ro"), ("read-only", "ro"), ("Read_Only", "ro"), ("RO", "ro"),
         ("nosiud", "nosuid"), ("noexe", "noexec"), ("no-exec", "noexec"), ("nodevs", "nodev"),
         ("rslav", "rslave"), ("recursive", "rbind"),
+        ("ro=true", "ro"), ("readonly=1", "ro"), ("ro,nosuid", "ro"), ("readonly,noexec", "ro"),
     ],
 )  # fmt: skip
 def test_the_near_miss_of_a_bind_option_is_refused(option: str, likely: str) -> None:

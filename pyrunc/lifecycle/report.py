@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What pyrunc-init tells: one message, checked, and which ones a plan has."""
+
+from __future__ import annotations
+
+from _struct import Struct
+
+from pyrunc.errors import PyruncError
+from pyrunc.plan import wire
+from pyrunc.plan.steps import Fork, Seccomp, SendDirectory, Sync
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.plan.context import Plan
+
+MESSAGE = Struct("=IIIiIi")
+
+
+class Report:
+    """One message of pyrunc-init, decoded and range-checked (it is not trusted)."""
+
+    __slots__ = ("call", "errno", "kind", "reason", "step", "text", "value")
+
+    def __init__(
+        self, fields: tuple[int, int, int, int, int, int], step_count: int, text: bytes = b""
+    ) -> None:
+        kind, step, call, error, reason, value = fields
+        if kind >= len(wire.MESSAGES) or call >= len(wire.CALLS) or reason >= len(wire.REASONS):
+            raise PyruncError("pyrunc-init sent a message that does not exist")
+        if step >= max(step_count, 1):
+            raise PyruncError("pyrunc-init names a step that does not exist")
+        self.kind = wire.MESSAGES[kind]
+        self.step = step
+        self.call = wire.CALLS[call]
+        self.errno = error
+        self.reason = wire.REASONS[reason]
+        self.value = value
+        self.text = text.decode(errors="replace")
+
+
+def messages(plan: Plan) -> list[str]:
+    """What it sends, in this order, if all goes well."""
+    found = []
+    for step in plan.steps:
+        if isinstance(step, Sync):
+            found.append(wire.MESSAGES[step.message])
+        elif isinstance(step, Fork):
+            found.append("forked")
+        elif isinstance(step, SendDirectory):
+            found.append("directory")
+        elif isinstance(step, Seccomp) and step.listener:
+            found.append("listener")
+    return found
