@@ -6,10 +6,11 @@ PYTHON ?= /usr/bin/python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 C      := $(wildcard csrc/*/*.c csrc/*/*.h tests/c/*.c)
+PROBE  := $(wildcard oci-conformance/suite/probe.*)
 # What is formatted: not the generated header, nor headers that cffi reads as text.
-FORMAT := $(filter-out csrc/init/plan_wire.h,$(C))
+FORMAT := $(filter-out csrc/init/plan_wire.h,$(C)) $(PROBE)
 
-.PHONY: build demo test test-unit test-root test-injection test-guest test-engines guest lint bench clean deps
+.PHONY: build demo test test-unit test-root test-injection test-conformance test-guest test-engines guest lint bench clean deps
 
 build: $(VENV)/.built
 
@@ -50,6 +51,10 @@ test-injection: build
 # Where packages cannot be installed, what follows says what it lacks.
 $(VENV)/.guest-packages: tools/packages.sh | $(VENV)/.packages
 	@sh tools/packages.sh guest && touch $@ || :
+
+# The whole conformance suite, against runc too, and every broken runtime: a quarter of an hour.
+test-conformance: build
+	PYRUNC_TEST_CONFORMANCE=1 $(BIN)/pytest -q tests/integration/test_conformance.py
 
 guest: $(VENV)/.guest-packages
 	@tests/guest/run sh -c 'uname -sr; systemctl is-system-running; pyrunc --version'
