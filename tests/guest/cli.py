@@ -33,7 +33,8 @@ _DRIVEN = tuple(
 _NATIVE = tuple(
     f"tests/integration/test_{name}.py"
     for name in (
-        "descriptors", "handshake", "injection", "install", "interrupted", "launcher", "loader",
+        "conformance", "descriptors", "handshake", "injection", "install", "interrupted", "launcher",
+        "loader",
         "long_options", "readme", "sealed_program", "terminal_bytes", "trust", "words",
         "words_inside",
     )
