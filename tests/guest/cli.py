@@ -33,10 +33,9 @@ _DRIVEN = tuple(
 _NATIVE = tuple(
     f"tests/integration/test_{name}.py"
     for name in (
-        "conformance", "descriptors", "handshake", "injection", "install", "interrupted", "launcher",
-        "loader",
-        "long_options", "readme", "sealed_program", "terminal_bytes", "trust", "words",
-        "words_inside",
+        "conformance", "descriptors", "handshake", "injection", "install", "interrupted",
+        "launcher", "loader", "long_options", "readme", "sealed_program", "terminal_bytes",
+        "trust", "words", "words_inside",
     )
 )  # fmt: skip
 # The contract takes a quarter of an hour here, and runs on the host in full.
