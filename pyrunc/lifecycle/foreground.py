@@ -221,11 +221,10 @@ def _host_terminal() -> int:
 
 def receive_master(socket: Any) -> int:
     """The terminal's master from the other end of a console socket."""
-    _, ancillary, _, _ = socket.recvmsg(4096, 32)
+    # Room for one descriptor: of more the kernel keeps none. Close-on-exec from the start.
+    _, ancillary, _, _ = socket.recvmsg(4096, 20, 0x40000000)  # CMSG_LEN(4), MSG_CMSG_CLOEXEC
     for _, _, data in ancillary:
-        fd = int.from_bytes(data[:4], "little")
-        os.set_inheritable(fd, False)
-        return fd
+        return int.from_bytes(data[:4], "little")
     raise PyruncError("the container sent no terminal")
 
 
