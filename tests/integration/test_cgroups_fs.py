@@ -86,7 +86,7 @@ def test_a_process_joins_by_itself(cgroup: Driver) -> None:
     for fd in fds:
         os.close(fd)
     if V2:
-        cgroup._spawned = False
+        cgroup.spawned = False
         cgroup.attach(child.pid)
     os.write(child.gate, b"x")
     end = time.monotonic() + 5
