@@ -16,6 +16,7 @@ class HostFacts:
     Args:
         privileged: the runtime is root here, and can mount before it enters a user namespace.
         nested: the runtime is in a user namespace itself, and can make no device node.
+        selinux: SELinux is in force, and filesystems take its labels.
         setgroups: a process may choose its groups (user_namespaces(7), /proc/PID/setgroups).
         cgroup_kind: "v2", "hybrid" or "v1".
         cgroup_hierarchies: (directory name, controllers) of each v1 hierarchy.
@@ -25,7 +26,7 @@ class HostFacts:
 
     __slots__ = (
         "cgroup_hierarchies", "cgroup_kind", "cgroup_unified", "has_kcore", "nested",
-        "privileged", "setgroups",
+        "privileged", "selinux", "setgroups",
     )  # fmt: skip
 
     def __init__(
@@ -37,6 +38,7 @@ class HostFacts:
         cgroup_unified: str = "/sys/fs/cgroup",
         has_kcore: bool = True,
         nested: bool = False,
+        selinux: bool = True,
         setgroups: bool = True,
     ) -> None:
         self.privileged = privileged
@@ -45,6 +47,7 @@ class HostFacts:
         self.cgroup_unified = cgroup_unified
         self.has_kcore = has_kcore
         self.nested = nested
+        self.selinux = selinux
         self.setgroups = setgroups
 
 
@@ -71,6 +74,7 @@ def probe(layout: Layout) -> HostFacts:
         cgroup_unified=layout.unified.mount if layout.unified else "",
         has_kcore=os.path.exists("/proc/kcore"),
         nested=in_user_namespace(),
+        selinux=has_lsm("selinux"),
         setgroups=_own("setgroups") != "deny\n",
     )
 

@@ -183,7 +183,7 @@ class Creation:
             return [], []
         from pyrunc.lifecycle import inputs
 
-        inputs.refuse_labels(self.spec)
+        inputs.check_labels(self.spec)
         return (
             inputs.open_namespaces(self.spec, plan, self.fds.keep),
             inputs.idmapped_mounts(plan, self.fds.keep),
@@ -309,10 +309,13 @@ class Creation:
     def runtime_hooks(self, pid: int) -> None:
         wanted = self.spec.hooks
         assert wanted is not None
-        document = hooks.oci_state(self.state, "creating", pid)
         signals = self.request.signals
-        hooks.run_hooks("prestart", wanted.prestart, document, signals)
-        hooks.run_hooks("createRuntime", wanted.createRuntime, document, signals)
+        for name, chosen, status in (
+            # config.md has prestart after `start` was called, runtime.md before: decision 50.
+            ("prestart", wanted.prestart, "created"),
+            ("createRuntime", wanted.createRuntime, "creating"),
+        ):
+            hooks.run_hooks(name, chosen, hooks.oci_state(self.state, status, pid), signals)
 
     def _commit(self, entry: Entry, child: Child) -> None:
         """Save the state: from here on the container exists and can be started."""

@@ -228,9 +228,9 @@ class _Joining:
         plan = self._compile(len(joins))
         named = {wire.CONSOLE: self.request.console_socket}
         if self.process.apparmorProfile or self.process.selinuxLabel:
-            from pyrunc.lifecycle.inputs import refuse_labels
+            from pyrunc.lifecycle.inputs import check_labels
 
-            refuse_labels(self.spec)
+            check_labels(self.spec)
             named[wire.PROCFS] = self.fds.keep(os.open("/proc", os.O_PATH | os.O_CLOEXEC))
         return launch.launch(
             plan,

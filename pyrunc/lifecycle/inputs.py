@@ -18,22 +18,26 @@ if TYPE_CHECKING:
     from pyrunc.spec.model import Spec
 
 
-def refuse_labels(spec: Spec) -> None:
-    """Refuse a label that no security module of this host enforces.
+def check_labels(spec: Spec) -> None:
+    """Refuse a label that was to confine the process, where no security module would.
+
+    A label of mounts alone confines nothing: without SELinux the plan leaves it out, with a
+    warning (decision 64).
 
     Raises:
         PyruncError: with the pointer of the label.
     """
-    process, linux = spec.process, spec.linux
+    process = spec.process
     for value, name, title, pointer in (
         (process and process.apparmorProfile, "apparmor", "AppArmor", "/process/apparmorProfile"),
         (process and process.selinuxLabel, "selinux", "SELinux", "/process/selinuxLabel"),
-        (linux and linux.mountLabel, "selinux", "SELinux", "/linux/mountLabel"),
     ):
         if value and not host_facts.has_lsm(name):
             raise PyruncError(
                 f"config provided but {title} is not enabled on this host", pointer=pointer
             )
+    if spec.linux and spec.linux.mountLabel and not host_facts.has_lsm("selinux"):
+        spec.warnings.append("/linux/mountLabel: left out, SELinux is not enabled on this host")
 
 
 def open_namespaces(spec: Spec, plan: Plan, keep: Callable[[int], int]) -> list[int]:

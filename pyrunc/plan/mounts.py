@@ -224,7 +224,7 @@ def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> l
         ctx.read_only_later.append((register, pointer))
     elif attributes & k.MOUNT_ATTR_RDONLY:
         data.append("ro")
-    label = ctx.spec.linux.mountLabel if ctx.spec.linux else None
+    label = ctx.spec.linux.mountLabel if ctx.spec.linux and ctx.facts.selinux else None
     if label and mount.type not in _UNLABELED:
         data.append(f"context={label}")
     make = steps.MakeFilesystem(

@@ -261,6 +261,12 @@ RUNC = Known(
         cases=("hooks",),
     ),
     Difference(
+        "prestart hooks come after `start` is called, by config.md (decision 50)",
+        r'^(prestart-\d: state: .*"status": )"creating"',
+        r'\1"created"',
+        cases=("hooks",),
+    ),
+    Difference(
         "runc raises its limit of locked memory for bpf(2), and its hooks inherit that",
         r"^((?:prestart|createRuntime|poststart)-\d: rlimit: 8) -1 -1",
         r"\1 8388608 8388608",

@@ -38,10 +38,8 @@ _NATIVE = tuple(
         "trust", "words", "words_inside",
     )
 )  # fmt: skip
-# The contract takes a quarter of an hour here, and runs on the host in full.
-_CONTRACT = ("tests/contract",) if os.environ.get("PYRUNC_TEST_GUEST_CONTRACT") == "1" else ()
 SHARES = (
-    ("tests/differential", *_CONTRACT, *_DRIVEN),
+    ("tests/differential", "tests/contract", *_DRIVEN),
     ("tests/integration", "tests/guest", *(f"--ignore={p}" for p in (*_DRIVEN, *_NATIVE))),
 )
 PYTEST = ("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=10")

@@ -2,7 +2,8 @@
 """Engines of an ordinary user with a systemd session of his own: what they do with pyrunc is what
 they do with crun (dockerd: with runc).
 
-They run with PYRUNC_TEST_ENGINES=1 (make test-engines), a quarter of an hour.
+Three of these run with the other tests of the guest; all of them, a quarter of an hour, with
+PYRUNC_TEST_ENGINES=1 (make test-engines).
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ PYRUNC = support.PYRUNC
 everything = pytest.mark.skipif(
     not os.environ.get("PYRUNC_TEST_ENGINES"), reason="takes long: make test-engines"
 )
-pytestmark = everything
 MANAGERS = ("systemd", "cgroupfs")
 
 

@@ -117,6 +117,17 @@ def test_a_label_that_nothing_enforces(runtime, bundle, name):
     assert "is not enabled on this host" in refused(runtime, bundle)
 
 
+def test_a_label_of_mounts_that_nothing_enforces(runtime, bundle):
+    """It confines nothing: left out, and told."""
+    if os.path.exists("/sys/fs/selinux"):
+        pytest.skip("this host enforces such labels")
+    bundle.config["linux"]["mountLabel"] = "system_u:object_r:container_file_t:s0"
+    done = runtime.run(bundle.args("/bin/true"))
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert "/linux/mountLabel: left out" in done.stderr
+
+
 def test_the_callers_groups_can_be_kept(runtime, bundle):
     """crun's annotation, which podman's --group-add keep-groups sets."""
     runtime.prefix = ("setpriv", "--groups", "1234,2345")

@@ -70,7 +70,10 @@ def test_a_hook_gets_its_arguments_environment_and_the_state(runtime, bundle, na
     assert state["id"] == made
     assert state["bundle"] == str(bundle.path)
     assert state["annotations"] == {"org.example.key": "value"}
-    expected = {"startContainer": "created", "poststart": "running", "poststop": "stopped"}
+    expected = {
+        "prestart": "created", "startContainer": "created",
+        "poststart": "running", "poststop": "stopped",
+    }  # fmt: skip
     assert state["status"] == expected.get(name, "creating")
     assert ("pid" in state) == (name != "poststop")
     if name in INSIDE:
