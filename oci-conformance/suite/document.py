@@ -1,78 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/conformance.md: suite/document.py RUNTIME... > ../docs/conformance.md (as root)."""
+"""docs/conformance.md, of outcomes that `run --format json` has stored on one host after another:
+
+suite/document.py FILE... > ../docs/conformance.md
+"""
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
+import json
 import sys
-import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import outcomes
-import pool
 from unheld import UNHELD
 
 HERE = Path(__file__).resolve().parent
 HEAD = """\
-<!-- Generated: oci-conformance/suite/document.py pyrunc runc > docs/conformance.md -->
+<!-- Generated: oci-conformance/suite/document.py FILE... > docs/conformance.md -->
 # Conformance
 
 What the runtime specification (1.3.0, Linux) asks for, which case of `oci-conformance/` holds it,
 and what came of it. `oci-conformance/run --runtime PATH` repeats it for any runtime, as root;
 `make test-conformance` also shows that broken runtimes are caught. An outcome is *kept*,
 **broken**, *lenient* (taken with a warning, or by a decision that is named), or - (the host lacks
-what it needs). Explanations come from `oci-conformance/explained.toml`.
+what it needs). Explanations come from `oci-conformance/explained.toml`. The tables are made of what
+`oci-conformance/run --format json` prints on each host, by `oci-conformance/suite/document.py`.
 """
 
 
-def examine(programs: list[str]) -> list[outcomes.Examined]:
-    directory = Path(tempfile.mkdtemp(prefix="oci-conformance-"))
-    directory.chmod(0o711)
-    try:
-        probe = pool.build_probe(HERE / "probe.c", directory)
-        jobs = os.cpu_count() or 1
-        found = [os.path.abspath(str(shutil.which(program))) for program in programs]
-        runtimes = [pool.examine(program, "", probe, directory, jobs) for program in found]
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+def examined(made: dict[str, Any]) -> outcomes.Examined:
+    """A runtime's part of a stored document."""
+    found = {name: outcomes.Outcome(**one) for name, one in made.pop("outcomes").items()}
+    return outcomes.Examined(**made, outcomes=found)
+
+
+def document(hosts: list[tuple[str, list[outcomes.Examined]]]) -> str:
+    runtimes = [one for _, some in hosts for one in some]
     outcomes.explain(runtimes, HERE.parent / "explained.toml")
-    return runtimes
-
-
-def document(runtimes: list[outcomes.Examined]) -> str:
     cases = outcomes.all_cases(runtimes)
     lines = [HEAD, "## Outcomes", ""]
     lines += [
-        "| runtime | cases | kept | lenient | broken | not run |",
-        "|---|---|---|---|---|---|",
+        "| host | runtime | cases | kept | lenient | broken | not run |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for one in runtimes:
-        counts = " | ".join(
-            str(one.count(kind)) for kind in ("kept", "lenient", "broken", "not run")
-        )
-        lines.append(f"| {one.name} {one.version} | {len(one.outcomes)} | {counts} |")
-    cgroups = "v2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "v1 (hybrid)"
-    lines += [
-        "",
-        f"Linux {platform.release().split('-')[0]}, cgroup {cgroups}.",
-        "",
-        "## Not kept",
-        "",
-    ]
+    for host, some in hosts:
+        for one in some:
+            counts = " | ".join(
+                str(one.count(kind)) for kind in ("kept", "lenient", "broken", "not run")
+            )
+            lines.append(f"| {host} | {one.name} {one.version} | {len(one.outcomes)} | {counts} |")
+    lines += ["", "## Not kept", ""]
     lines += ["| runtime | case | outcome | why |", "|---|---|---|---|"]
-    for one in runtimes:
-        for name, outcome in sorted(one.outcomes.items()):
-            if outcome.outcome in ("broken", "lenient"):
-                lines.append(f"| {one.name} | `{name}` | {outcome.outcome} | {outcome.why} |")
-    for one in runtimes[:1]:
-        for name, outcome in sorted(one.outcomes.items()):
-            if outcome.outcome == "not run":
-                lines.append(f"| all | `{name}` | not run | {outcome.seen} |")
+    rows: dict[str, None] = {}  # one for the hosts that agree
+    for host, some in hosts:
+        for one in some:
+            for name, outcome in sorted(one.outcomes.items()):
+                if outcome.outcome != "kept":
+                    why = outcome.seen if outcome.outcome == "not run" else outcome.why
+                    who = f"all, {host}" if outcome.outcome == "not run" else one.name
+                    rows[f"| {who} | `{name}` | {outcome.outcome} | {why} |"] = None
+    lines += rows
     lines += ["", "## Clauses", ""]
-    heads = " | ".join(one.name for one in runtimes)
+    heads = " | ".join(f"{one.name} {host.split()[-1]}" for host, some in hosts for one in some)
     lines += [f"| clause | where | what it asks for | cases | {heads} |",
               "|---|---|---|---|" + "---|" * len(runtimes)]  # fmt: skip
     by_clause = defaultdict(list)
@@ -98,5 +88,13 @@ def _cell(runtime: outcomes.Examined, names: list[str]) -> str:
     return ", ".join(words)
 
 
+def main() -> None:
+    hosts = []
+    for name in sys.argv[1:]:
+        made = json.loads(Path(name).read_text())
+        hosts.append((made["host"], [examined(one) for one in made["runtimes"]]))
+    sys.stdout.write(document(hosts))
+
+
 if __name__ == "__main__":
-    sys.stdout.write(document(examine(sys.argv[1:])))
+    main()

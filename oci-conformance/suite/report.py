@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import platform
 from collections.abc import Callable
+from dataclasses import asdict
 from html import escape
 from xml.etree import ElementTree as Xml
 
@@ -121,9 +125,21 @@ def html(runtimes: list[Examined]) -> str:
     )
 
 
+def host() -> str:
+    """This host, as far as outcomes depend on it."""
+    unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+    return f"Linux {platform.release().split('-')[0]}, cgroup {'v2' if unified else 'v1'}"
+
+
+def stored(runtimes: list[Examined]) -> str:
+    """For suite/document.py, which explains them later."""
+    return json.dumps({"host": host(), "runtimes": [asdict(one) for one in runtimes]}) + "\n"
+
+
 FORMATS: dict[str, Callable[[list[Examined]], str]] = {
     "table": table,
     "tap": tap,
     "junit": junit,
     "html": html,
+    "json": stored,
 }
