@@ -154,8 +154,9 @@ def frozen():
     for file, value in (("cgroup.kill", "1"), ("cgroup.freeze", "0")):
         Path(path, file).write_text(value)
     in_time(lambda: "populated 0" in Path(path, "cgroup.events").read_text())
-    for directory, _, _ in os.walk(path, topdown=False):
-        os.rmdir(directory)
+    for hierarchy in LAYOUT.hierarchies:
+        for directory, _, _ in os.walk(f"{hierarchy.mount}/{name}", topdown=False):
+            os.rmdir(directory)
 
 
 def freeze(name: str) -> None:
@@ -164,7 +165,7 @@ def freeze(name: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["create", "run"])
-def test_below_a_frozen_cgroup(runtime, bundle, frozen, command):
+def test_below_a_frozen_cgroup(frozen, runtime, bundle, command):
     """What is started there stops before it has executed anything."""
     bundle.config["linux"]["cgroupsPath"] = f"/{frozen}/below"
     freeze(frozen)
@@ -181,7 +182,7 @@ def test_below_a_frozen_cgroup(runtime, bundle, frozen, command):
     nothing_left(runtime, name)
 
 
-def test_exec_below_a_cgroup_that_is_frozen_meanwhile(runtime, bundle, frozen):
+def test_exec_below_a_cgroup_that_is_frozen_meanwhile(frozen, runtime, bundle):
     bundle.config["linux"]["cgroupsPath"] = f"/{frozen}/below"
     name = runtime.create(bundle.args("sleep", "1000"))
     runtime("start", name)
