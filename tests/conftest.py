@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +17,16 @@ def pytest_terminal_summary(terminalreporter):
     if support.EVERY > 1:
         terminalreporter.section("sampled")
         terminalreporter.line(f"test_faults.py: one system call, or life, in {support.EVERY}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_cgroup_is_left():
+    """Those that tests make for themselves; `runtime` looks for those of its containers."""
+    yield
+    mine = f"pyrunc-test-{os.getpid()}*"
+    top = Path("/sys/fs/cgroup")
+    left = [str(path) for pattern in (mine, f"*/{mine}") for path in top.glob(pattern)]
+    assert not left, "cgroups left behind"
 
 
 @pytest.fixture
