@@ -149,6 +149,19 @@ STEP(change_directory)
     return where[0] == '/' ? 0 : refuse(PR_WHY_CWD_OUTSIDE, 0);
 }
 
+/* Whether the ids are what was asked for. A filter that is in force answers setresuid(2) with 0 if
+ * that is its errno, as profiles do that feign root; one that denies to ask proves nothing. */
+static int has_ids(uint32_t uid, uint32_t gid)
+{
+    uid_t u[3] = {~uid, ~uid, ~uid};
+    gid_t g[3] = {~gid, ~gid, ~gid};
+    if (syscall(SYS_getresuid, &u[0], &u[1], &u[2]) == 0 &&
+        (u[0] != uid || u[1] != uid || u[2] != uid))
+        return 0;
+    return syscall(SYS_getresgid, &g[0], &g[1], &g[2]) < 0 ||
+           (g[0] == gid && g[1] == gid && g[2] == gid);
+}
+
 /* PR_SET_KEEPCAPS carries the permitted set over setuid, so that SetCapabilities can choose from
  * it. Raw system calls: this process has one thread, and libc's wrappers are for many. */
 STEP(set_ids)
@@ -160,28 +173,37 @@ STEP(set_ids)
         return fail_with(PR_CALL_SETRESUID, EINVAL, 0);
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
         return fail(PR_CALL_PRCTL);
-    if (s->setgroups && syscall(SYS_setgroups, count, groups) < 0)
-        return fail(PR_CALL_SETGROUPS);
+    if (s->setgroups) {
+        if (syscall(SYS_setgroups, count, groups) < 0)
+            return fail(PR_CALL_SETGROUPS);
+        long found = syscall(SYS_getgroups, 0, NULL);
+        if (found >= 0 && (size_t)found != count)
+            return fail_with(PR_CALL_SETGROUPS, EPERM, 0);
+    }
     if (syscall(SYS_setresgid, s->gid, s->gid, s->gid) < 0)
         return fail(PR_CALL_SETRESGID);
     if (syscall(SYS_setresuid, s->uid, s->uid, s->uid) < 0)
         return fail(PR_CALL_SETRESUID);
-    return 0;
+    return has_ids((uint32_t)s->uid, (uint32_t)s->gid) ? 0 : fail_with(PR_CALL_SETRESUID, EPERM, 0);
 }
 
 STEP(set_capabilities)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2];
+    struct __user_cap_data_struct data[2], seen[2] = {{.effective = ~0U}};
+    uint64_t known = (2ULL << init.last_capability) - 1; /* the kernel keeps no others */
     for (int i = 0; i < 2; i++) {
-        data[i].effective = (uint32_t)(s->effective >> (32 * i));
-        data[i].permitted = (uint32_t)(s->permitted >> (32 * i));
-        data[i].inheritable = (uint32_t)(s->inheritable >> (32 * i));
+        data[i].effective = (uint32_t)((s->effective & known) >> (32 * i));
+        data[i].permitted = (uint32_t)((s->permitted & known) >> (32 * i));
+        data[i].inheritable = (uint32_t)((s->inheritable & known) >> (32 * i));
     }
     if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
         return fail(PR_CALL_PRCTL);
     if (syscall(SYS_capset, &header, data) < 0)
         return fail(PR_CALL_CAPSET);
+    /* As with ids, a filter can answer 0 and do nothing. */
+    if (syscall(SYS_capget, &header, seen) == 0 && memcmp(seen, data, sizeof data) != 0)
+        return fail_with(PR_CALL_CAPSET, EPERM, 0);
     return 0;
 }
 

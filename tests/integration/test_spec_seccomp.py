@@ -227,6 +227,20 @@ def test_a_filter_cannot_keep_the_bounding_set_whole(runtime, bundle, number):
     assert int(found, 16).bit_count() == len(wanted)
 
 
+@pytest.mark.parametrize("name", ["setresuid", "setresgid", "setgroups", "capset"])
+def test_a_filter_that_feigns_success(runtime, bundle, name):
+    """As profiles do that feign root; the program would have had what it was to give up."""
+    bundle.config["process"] |= {"noNewPrivileges": False, "user": {"uid": 1000, "gid": 1000}}
+    bundle.config["process"]["user"]["additionalGids"] = [7]
+    profile(bundle, rule(name, errnoRet=0))
+    done = runtime.run(bundle.args("/bin/id"))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    call = {"setresgid": "setresuid"}.get(name, name)
+    assert f"{call}: operation not permitted" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["getcwd", "chdir", "faccessat2"])
 def test_calls_of_ours_that_the_filter_denies(runtime, bundle, name):
     """In force before the capabilities go, so before much of what pyrunc-init does."""
