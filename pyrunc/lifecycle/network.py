@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""linux.netDevices: network devices of the host move into the container (spec-map 1.10).
+"""linux.netDevices: network devices of the host move into the container.
 
-Loaded only by who asks for it: pyroute2 costs 108 ms (DESIGN section 7). A device is never
+Loaded only by who asks for it: pyroute2 costs 108 ms. A device is never
 moved back; when the namespace ends the kernel returns the physical ones.
 """
 
