@@ -12,15 +12,15 @@
 #include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 int pyrunc_prlimit(int pid, int resource, uint64_t soft, uint64_t hard)
 {
-    struct rlimit64 limit = {.rlim_cur = soft, .rlim_max = hard};
-    return prlimit64(pid, (enum __rlimit_resource)resource, &limit, NULL) < 0 ? -errno : 0;
+    /* The kernel's struct rlimit64; libcs differ in what they call it and the resource's type. */
+    uint64_t limit[] = {soft, hard};
+    return syscall(SYS_prlimit64, pid, resource, limit, NULL) < 0 ? -errno : 0;
 }
 
 int pyrunc_set_subreaper(int on)

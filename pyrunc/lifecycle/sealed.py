@@ -24,7 +24,7 @@ def executable(path: str, program: Callable[[], bytes]) -> int:
     """The program, read-only for whoever executes it.
 
     Args:
-        path: where it is installed.
+        path: where it is installed; "" where it is no file.
         program: reads it.
 
     Returns:
@@ -33,18 +33,19 @@ def executable(path: str, program: Callable[[], bytes]) -> int:
     Raises:
         KernelError: there is no way here.
     """
-    try:
-        return kernel.open_sealed(os.path.dirname(path), os.path.basename(path))
-    except KernelError as error:
-        if error.errno not in (errno.EPERM, errno.EACCES):
-            raise
+    if path:
+        try:
+            return kernel.open_sealed(os.path.dirname(path), os.path.basename(path))
+        except KernelError as error:
+            if error.errno not in (errno.EPERM, errno.EACCES):
+                raise
     # Without the right to mount: a file without a name, for this one start. Who writes to it
     # changes a copy that nobody else executes.
     for directory in (os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/dev/shm"):  # noqa: S108
         fd = _copy(directory, program)
         if fd >= 0:
             return fd
-    raise KernelError("execute", "open", errno.EACCES, path, hint=_HINT)
+    raise KernelError("execute", "open", errno.EACCES, path or "pyrunc-init", hint=_HINT)
 
 
 def _copy(directory: str, program: Callable[[], bytes]) -> int:

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The seed: an isolated interpreter that runs a script, and writes the image if the script says so.
+ *
+ *     seed SCRIPT [ARGUMENT...]
+ *
+ * PYRUNC_SEED_PATH is the only directory that it imports from. The script finds a module _image:
+ *     immortalise()               makes all objects immortal that there are; how many
+ *     keep(path, renew, entry)    when the script has ended, write the image, which calls these two
+ */
+#define PY_SSIZE_T_CLEAN
+#define Py_BUILD_CORE 1
+#include "Python.h"
+
+#include "internal/pycore_pystate.h"
+#include "internal/pycore_runtime.h"
+
+#include "image.h"
+
+PyObject *PyInit__cffi_backend(void), *PyInit__core(void), *PyInit__seccomp(void);
+
+static char *path;
+
+static PyObject *immortalise(PyObject *self, PyObject *unused)
+{
+    (void)self;
+    (void)unused;
+    return PyLong_FromSize_t(image_immortalise());
+}
+
+static PyObject *keep(PyObject *self, PyObject *arguments)
+{
+    (void)self;
+    const char *where;
+    if (!PyArg_ParseTuple(arguments, "sOO", &where, &image_renew, &image_entry))
+        return NULL;
+    path = strdup(where);
+    Py_INCREF(image_renew);
+    Py_INCREF(image_entry);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"immortalise", immortalise, METH_NOARGS, NULL},
+    {"keep", keep, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_image", .m_size = -1,
+                                    .m_methods = methods};
+
+static PyObject *init_image(void)
+{
+    return PyModule_Create(&module);
+}
+
+/* Stacks of Python's frames, which it takes from here rather than from malloc. */
+void *image_malloc(size_t size);
+void image_free(void *p);
+
+static void *take(void *unused, size_t size)
+{
+    (void)unused;
+    return image_malloc(size);
+}
+
+static void give(void *unused, void *p, size_t size)
+{
+    (void)unused;
+    (void)size;
+    image_free(p);
+}
+
+static void check(PyStatus status)
+{
+    if (PyStatus_Exception(status))
+        Py_ExitStatusException(status);
+}
+
+static void start_python(int argc, char **argv)
+{
+    PyObjectArenaAllocator arenas = {NULL, take, give};
+    PyObject_SetArenaAllocator(&arenas);
+    PyImport_AppendInittab("_image", init_image);
+    PyImport_AppendInittab("_cffi_backend", PyInit__cffi_backend);
+    PyImport_AppendInittab("pyrunc.kernel._core", PyInit__core);
+    PyImport_AppendInittab("pyrunc.kernel._seccomp", PyInit__seccomp);
+
+    /* As the plain command has it: nothing of the caller's environment, UTF-8 everywhere. */
+    PyPreConfig before;
+    PyPreConfig_InitIsolatedConfig(&before);
+    before.utf8_mode = 1;
+    check(Py_PreInitialize(&before));
+    PyConfig config;
+    PyConfig_InitIsolatedConfig(&config);
+    config.site_import = 0;
+    config.write_bytecode = 0;
+    config.optimization_level = 2;
+    config.code_debug_ranges = 0;
+    config.pathconfig_warnings = 0;
+    config.parse_argv = 0;
+    config.install_signal_handlers = 1;
+    /* The same in every build, so that two builds are the same; SECURITY.md tells what it means. */
+    config.use_hash_seed = 1;
+    config.hash_seed = 1;
+    /* No path of the build, and no path of this host to be looked into. */
+    PyConfig_SetString(&config, &config.home, L"/");
+    PyConfig_SetString(&config, &config.prefix, L"/");
+    PyConfig_SetString(&config, &config.exec_prefix, L"/");
+    PyConfig_SetString(&config, &config.executable, L"");
+    PyConfig_SetString(&config, &config.program_name, L"pyrunc");
+    PyConfig_SetString(&config, &config.stdlib_dir, L"");
+    config.module_search_paths_set = 1;
+    const char *from = getenv("PYRUNC_SEED_PATH");
+    wchar_t *wide = from ? Py_DecodeLocale(from, NULL) : NULL;
+    if (wide)
+        check(PyWideStringList_Append(&config.module_search_paths, wide));
+    PyMem_RawFree(wide);
+    check(PyConfig_SetBytesArgv(&config, argc - 1, argv + 1));
+    check(Py_InitializeFromConfig(&config));
+    PyConfig_Clear(&config);
+}
+
+int image_build(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "usage: seed SCRIPT [ARGUMENT...]\n");
+        return 2;
+    }
+    start_python(argc, argv);
+    FILE *script = fopen(argv[1], "r");
+    if (!script) {
+        perror(argv[1]);
+        return 1;
+    }
+    int failed = PyRun_SimpleFile(script, argv[1]);
+    fclose(script);
+    if (failed || !path)
+        return failed ? 1 : Py_FinalizeEx();
+    /* The script's own frames, names and argument list. */
+    PyDict_Clear(PyModule_GetDict(PyImport_AddModule("__main__")));
+    PySys_SetObject("argv", PyList_New(0));
+    PySys_SetObject("orig_argv", PyList_New(0));
+    image_thread = PyThreadState_Get();
+    /* As before a fork: no lock is held that the other side cannot renew. */
+    PyOS_BeforeFork();
+    memset(image_thread->datastack_top, 0,
+           (size_t)((char *)image_thread->datastack_limit - (char *)image_thread->datastack_top));
+    /* Numbers that are addresses of this thread's. */
+    _PyRuntime.main_thread = 0;
+    image_thread->interp->imports.lock.thread = 0;
+    image_thread->thread_id = image_thread->native_thread_id = 0;
+    char *target = path;
+    path = NULL; /* libc's memory */
+    if (image_scan()) {
+        fprintf(stderr, "image: not written: it would lead out of itself\n");
+        return 1;
+    }
+    image_write(target);
+}

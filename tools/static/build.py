@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds dist/pyrunc, the command as one static executable: `make static`.
+
+docs/static.md tells how it works. Steps whose inputs have not changed are taken from
+~/.cache/pyrunc-static (XDG_CACHE_HOME): sources and libraries, which take minutes. Run by the
+virtual environment's Python, which has cffi.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TREE = HERE.parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyrunc-static"
+# Debian's release that the sources are of.
+RELEASE = "trixie"
+PACKAGES = "python3.13 libseccomp"
+LIVES = 12
+KEPT = 3
+
+
+def say(text: str) -> None:
+    print(f"static: {text}", file=sys.stderr, flush=True)
+
+
+def run(*command: object, **variables: str) -> None:
+    subprocess.run([str(part) for part in command], check=True, env=os.environ | variables)
+
+
+def cached(name: str, inputs: list[Path | str], make: list[object]) -> Path:
+    """A directory that a command makes, or has made of the same inputs before.
+
+    Args:
+        name: of the step.
+        inputs: files by their content, and texts.
+        make: the command; the directory follows as its last argument.
+    """
+    digest = hashlib.sha256()
+    for one in inputs:
+        digest.update(one.read_bytes() if isinstance(one, Path) else one.encode())
+        digest.update(b"\0")
+    found = CACHE / f"{name}-{digest.hexdigest()[:16]}"
+    if not found.exists():
+        say(f"{name}: made anew")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=CACHE))
+        try:
+            run(*make, work)
+            work.chmod(0o755)
+            work.rename(found)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    os.utime(found)
+    for old in sorted(CACHE.glob(f"{name}-*"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        shutil.rmtree(old)
+    return found
+
+
+def sources() -> Path:
+    """Debian's source packages, and cffi's from the Python package index."""
+    fetch, cffi = HERE / "fetch.sh", metadata.version("cffi")
+    pip = Path(sys.executable).with_name("pip")
+    return cached(
+        "sources", [fetch, RELEASE, PACKAGES, cffi], ["sh", fetch, pip, RELEASE, PACKAGES, cffi]
+    )
+
+
+def libraries(source: Path) -> Path:
+    """CPython's archive and libseccomp's, by this machine's compiler and musl."""
+    recipe = HERE / "libraries.sh"
+    compiler = subprocess.run(["musl-gcc", "-v"], capture_output=True, text=True, check=True).stderr
+    inputs = [recipe, HERE / "Setup.local", *sorted(source.glob("*.dsc")), compiler, musl()]
+    return cached("libraries", inputs, ["nice", "-n", "5", "sh", recipe, source])
+
+
+def musl() -> str:
+    """The version of musl here."""
+    loader = next(Path("/lib").glob("ld-musl-*.so.1"))
+    said = subprocess.run([loader], capture_output=True, text=True, check=False).stderr
+    return said.partition("Version ")[2].split("\n")[0]
+
+
+def generated(work: Path) -> Path:
+    """cffi's C of the modules; _sdbus is not among them: libsystemd is glibc's."""
+    sys.path.insert(0, str(TREE / "csrc"))
+    os.chdir(TREE)
+    import build_core
+
+    work.mkdir()
+    build_core.core_ffi.emit_c_code(str(work / "_core.c"))
+    build_core.seccomp_ffi.emit_c_code(str(work / "_seccomp.c"))
+    return work
+
+
+def bundles(work: Path) -> None:
+    """What lives.py's lives are of: a program that sleeps, and one that ends at once."""
+    busybox = shutil.which("busybox")
+    if not busybox:
+        raise SystemExit("static: busybox-static is not installed")
+    for name, program in (("sleeps", ["/bin/sleep", "100"]), ("ends", ["/bin/true"])):
+        bin_directory = work / name / "rootfs" / "bin"
+        bin_directory.mkdir(parents=True)
+        shutil.copy(busybox, bin_directory / "busybox")
+        for applet in ("sleep", "true"):
+            (bin_directory / applet).symlink_to("busybox")
+        run(Path(sys.executable).with_name("pyrunc"), "spec", "-b", work / name)
+        file = work / name / "config.json"
+        config = json.loads(file.read_text())
+        config["process"] |= {"terminal": False, "args": program}
+        file.write_text(json.dumps(config))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=TREE / "dist" / "pyrunc")
+    parser.add_argument("--lives", type=int, default=LIVES if os.geteuid() == 0 else 0)
+    options = parser.parse_args()
+    library = libraries(sources())
+    with tempfile.TemporaryDirectory(prefix="pyrunc-static-") as made:
+        work = Path(made)
+        run("sh", HERE / "link.sh", library, generated(work / "generated"), work / "seed")
+        modules = work / "modules"
+        seed = [work / "seed"]
+        path = {"PYRUNC_SEED_PATH": str(library / "lib")}
+        run(*seed, HERE / "modules.py", TREE, modules, **path)
+        bundles(work)
+        if not options.lives:
+            say("without lives (not root): the executable works, and is a fifth slower")
+        image = work / "pyrunc"
+        init = TREE / "pyrunc" / "pyrunc-init"
+        command = [work / "seed", HERE / "lives.py", modules, init, work]
+        clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        subprocess.run([*command, str(options.lives), image], check=True, env=clean, cwd="/")
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        part = options.output.with_name(f"{options.output.name}.part")
+        shutil.copy(image, part)
+        part.chmod(0o755)
+        part.rename(options.output)
+    say(f"{options.output}: {options.output.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
