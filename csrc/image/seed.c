@@ -3,6 +3,7 @@
  *
  *     seed SCRIPT [ARGUMENT...]
  *
+ * It runs the script, and then calls the function main of it.
  * PYRUNC_SEED_PATH is the only directory that it imports from. The script finds a module _image:
  *     immortalise()               makes all objects immortal that there are; how many
  *     keep(path, renew, entry)    when the script has ended, write the image, which calls these two
@@ -11,6 +12,9 @@
 #define Py_BUILD_CORE 1
 #include "Python.h"
 
+#include "internal/pycore_initconfig.h"
+#include "internal/pycore_interp.h"
+#include "internal/pycore_pathconfig.h"
 #include "internal/pycore_pystate.h"
 #include "internal/pycore_runtime.h"
 
@@ -131,12 +135,16 @@ int image_build(int argc, char **argv)
         perror(argv[1]);
         return 1;
     }
-    int failed = PyRun_SimpleFile(script, argv[1]);
+    int failed = PyRun_SimpleFile(script, "seed");
     fclose(script);
-    if (failed || !path)
-        return failed ? 1 : Py_FinalizeEx();
-    /* The script's own frames, names and argument list. */
-    PyDict_Clear(PyModule_GetDict(PyImport_AddModule("__main__")));
+    /* Called from here, when the parser has given its memory back. */
+    PyObject *names = PyModule_GetDict(PyImport_AddModule("__main__"));
+    PyObject *done = failed ? NULL : PyObject_CallNoArgs(PyDict_GetItemString(names, "main"));
+    if (!done)
+        PyErr_Print();
+    if (!done || !path)
+        return done ? Py_FinalizeEx() : 1;
+    PyDict_Clear(names);
     PySys_SetObject("argv", PyList_New(0));
     PySys_SetObject("orig_argv", PyList_New(0));
     image_thread = PyThreadState_Get();
@@ -148,6 +156,13 @@ int image_build(int argc, char **argv)
     _PyRuntime.main_thread = 0;
     image_thread->interp->imports.lock.thread = 0;
     image_thread->thread_id = image_thread->native_thread_id = 0;
+    /* The start's own copies of arguments and paths. */
+    _Py_ClearArgcArgv();
+    _PyPathConfig_ClearGlobal();
+    PyConfig *config = (PyConfig *)_PyInterpreterState_GetConfig(image_thread->interp);
+    _PyWideStringList_Clear(&config->argv);
+    _PyWideStringList_Clear(&config->orig_argv);
+    _PyWideStringList_Clear(&config->module_search_paths);
     char *target = path;
     path = NULL; /* libc's memory */
     if (image_scan()) {

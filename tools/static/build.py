@@ -22,6 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 TREE = HERE.parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyrunc-static"
+WORK = TREE / "build" / "static"
 # Debian's release that the sources are of.
 RELEASE = "trixie"
 PACKAGES = "python3.13 libseccomp"
@@ -126,26 +127,22 @@ def main() -> None:
     parser.add_argument("--lives", type=int, default=LIVES if os.geteuid() == 0 else 0)
     options = parser.parse_args()
     library = libraries(sources())
-    with tempfile.TemporaryDirectory(prefix="pyrunc-static-") as made:
-        work = Path(made)
-        run("sh", HERE / "link.sh", library, generated(work / "generated"), work / "seed")
-        modules = work / "modules"
-        seed = [work / "seed"]
-        path = {"PYRUNC_SEED_PATH": str(library / "lib")}
-        run(*seed, HERE / "modules.py", TREE, modules, **path)
-        bundles(work)
-        if not options.lives:
-            say("without lives (not root): the executable works, and is a fifth slower")
-        image = work / "pyrunc"
-        init = TREE / "pyrunc" / "pyrunc-init"
-        command = [work / "seed", HERE / "lives.py", modules, init, work]
-        clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-        subprocess.run([*command, str(options.lives), image], check=True, env=clean, cwd="/")
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        part = options.output.with_name(f"{options.output.name}.part")
-        shutil.copy(image, part)
-        part.chmod(0o755)
-        part.rename(options.output)
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    seed = WORK / "seed"
+    path = {"PYRUNC_SEED_PATH": str(library / "lib")}
+    run("sh", HERE / "link.sh", library, generated(WORK / "generated"), seed)
+    run(seed, HERE / "modules.py", TREE, WORK / "modules", **path)
+    bundles(WORK)
+    shutil.copy(TREE / "pyrunc" / "pyrunc-init", WORK)
+    if not options.lives:
+        say("without lives (not root): the executable works, and is a fifth slower")
+    clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **path}
+    command = [seed, HERE / "lives.py", str(options.lives)]
+    subprocess.run(command, check=True, env=clean, cwd=WORK)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    # Beside it and renamed: somebody may be running the one before.
+    (WORK / "pyrunc").rename(options.output)
     say(f"{options.output}: {options.output.stat().st_size} bytes")
 
 

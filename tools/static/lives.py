@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run by the seed: imports the command, lives some lives with it, and has the image written.
 
-    PYRUNC_SEED_PATH=STDLIB seed lives.py MODULES PYRUNC-INIT WORK NUMBER IMAGE
+    cd WORK && PYRUNC_SEED_PATH=STDLIB seed .../lives.py NUMBER
 
-WORK has the bundles that the lives are of (build.py). Why lives: the interpreter specialises its
-bytecode to what it sees (PEP 659), which is a write to the code, and fills caches. What a dozen
-lives have written, no command writes again: each would copy those pages. More lives add nothing.
+WORK has modules.py's `modules`, `pyrunc-init` and the bundles that the lives are of, `sleeps` and
+`ends` (build.py); the image is `pyrunc` there. No path is an argument: what this script holds while
+objects are made immortal stays in the image.
+
+Why lives: the interpreter specialises its bytecode to what it sees (PEP 659), which is a write to
+the code, and fills caches. What a dozen lives have written, no command writes again: each would
+copy those pages. More lives add nothing.
 """
 
 import codecs
-import encodings
 import gc
 import marshal
 import os
@@ -51,12 +54,12 @@ def read(path):
         return file.read()
 
 
-def import_all(modules):
+def import_all():
     """Everything, from memory: no module is looked for in a directory."""
-    Compiled.code = marshal.loads(read(modules))  # noqa: S302
+    Compiled.code = marshal.loads(read("modules"))  # noqa: S302
     sys.meta_path.insert(0, Compiled)
     # What the interpreter needed to start came from files, and knows their paths.
-    codecs.unregister(encodings.search_function)
+    codecs.unregister(sys.modules["encodings"].search_function)
     for name in [name for name in sys.modules if name.partition(".")[0] == "encodings"]:
         del sys.modules[name]
     for name in Compiled.code:
@@ -65,27 +68,34 @@ def import_all(modules):
     sys.meta_path.remove(Compiled)
     sys.path[:] = []
     sys.path_importer_cache.clear()
+    import renew
+
+    renew.drop_streams()
 
 
-def embed(init):
+def embed():
     """Put the package's file into memory, and say what is not in it."""
     from pyrunc.kernel import bus
     from pyrunc.lifecycle import launch
 
-    launch.EMBEDDED = read(init)
+    launch.EMBEDDED = read("pyrunc-init")
     if bus.MISSING:
         bus.MISSING = "the static executable has no D-Bus client yet"
         bus.HINT = "pip install pyrunc, whose command has libsystemd's"
 
 
-def live(work, number):
+def live(number):
     """So many lives, in silence.
 
     Raises:
         SystemExit: a command failed: the image would hold its traces.
     """
-    from pyrunc.cli.main import run
+    import renew
 
+    from pyrunc.cli import main
+
+    renew.open_streams()
+    here = os.open(".", os.O_PATH)
     null = os.open(os.devnull, os.O_RDWR)
     kept = [os.dup(fd) for fd in range(3)]
     for fd in range(2):
@@ -93,7 +103,7 @@ def live(work, number):
     for turn in range(number):
         name = f"pyrunc-build-{turn}"
         for command in (
-            ("create", "--pid-file", f"{work}/pid", "-b", f"{work}/sleeps", name),
+            ("create", "--pid-file", "pid", "-b", "sleeps", name),
             ("state", name),
             ("start", name),
             ("exec", name, "/bin/true"),
@@ -103,50 +113,52 @@ def live(work, number):
             ("ps", name),
             ("kill", name, "0"),
             ("delete", "-f", name),
-            ("run", "-b", f"{work}/ends", name),
+            ("run", "-b", "ends", name),
             ("--version",),
         ):
-            code = run(["--root", f"{work}/root", *command])
-            os.chdir("/")
+            code = main.run(["--root", "root", *command])
+            os.fchdir(here)  # create has gone into the bundle
             if code:
-                raise SystemExit(f"lives: {' '.join(command)}: exit code {code}")
+                os.write(kept[2], f"lives: {' '.join(command)}: exit code {code}\n".encode())
+                raise SystemExit(1)
     sys.stdout.flush()
+    # Not to outlive this: their buffers have the texts.
+    renew.drop_streams()
     for fd in range(3):
         os.dup2(kept[fd], fd)
         os.close(kept[fd])
     os.close(null)
+    os.close(here)
 
 
-def main(modules, init, work, number, image):
+def main():
     """Make the image."""
+    lives = number()
+    os.environ._data.clear()
     # Nothing is collected: a command ends before it would pay.
     gc.disable()
-    import_all(modules)
-    embed(init)
+    import_all()
+    embed()
     before = {name: globals_of(name) for name in ours()}
     gc.collect()
     # Before the lives too: bytecode that loads a constant specialises by whether it is immortal.
     _image.immortalise()
-    live(work, int(number))
+    live(lives)
     refuse_remains(before)
     import renew
 
-    from pyrunc.cli import main as command
+    from pyrunc.cli.main import main as entry
 
     renew.forget()
     gc.collect()
-    print(f"lives: {_image.immortalise()} objects", file=sys.__stderr__ or Stderr)
+    say(f"{_image.immortalise()} objects")
     gc.freeze()
-    _image.keep(image, renew.renew, command.main)
+    _image.keep("pyrunc", renew.renew, entry)
 
 
-class Stderr:
-    """What is left of the standard streams once renew.forget() has been called."""
-
-    @staticmethod
-    def write(text):
-        """To the builder."""
-        os.write(2, text.encode())
+def say(text):
+    """To the builder."""
+    os.write(2, f"lives: {text}\n".encode())
 
 
 # What the lives may leave in the package's modules.
@@ -165,7 +177,8 @@ def refuse_remains(before):
     for name in ours():
         changed = {key for key, _ in before[name].items() ^ globals_of(name).items()}
         if changed - REMAINS.get(name, set()):
-            raise SystemExit(f"lives: {name} keeps what it was told: {sorted(changed)}")
+            say(f"{name} keeps what it was told: {sorted(changed)}")
+            raise SystemExit(1)
 
 
 def ours():
@@ -183,4 +196,9 @@ def globals_of(name):
     return found
 
 
-main(*sys.argv[1:])
+def number():
+    """The argument of this script; nothing else is to hold it."""
+    found = int(sys.argv[1])
+    sys.argv[:] = sys.orig_argv[:] = ["pyrunc"]
+    return found
+

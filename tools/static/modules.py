@@ -70,8 +70,9 @@ def import_all(tree):
                 __import__(f"{module}.{name}")
 
 
-def main(tree, out):
+def main():
     """Write the code of all that has been imported."""
+    tree, out = sys.argv[1:]
     here = os.path.dirname(os.path.abspath(sys.argv[0]))
     library = sys.path[0]
     sys.path[1:] = [tree, here]
@@ -93,5 +94,3 @@ def main(tree, out):
         marshal.dump(code, file)
     print(f"modules: {len(code)} compiled", file=sys.stderr)
 
-
-main(*sys.argv[1:])

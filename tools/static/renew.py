@@ -30,10 +30,22 @@ def renew(arguments, variables, ignored):
         if found and name:
             _VARIABLES.setdefault(name, value)  # the first one counts, as for getenv(3)
     _renew_signals(ignored)
+    open_streams()
+
+
+def open_streams():
+    """Make the standard streams for what the descriptors are now."""
     for fd, (name, mode) in enumerate(_STREAMS):
         stream = _stream(fd, name, mode)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+
+
+def drop_streams():
+    """Forget the standard streams, and what their buffers hold."""
+    for name, _ in _STREAMS:
+        setattr(sys, name, None)
+        setattr(sys, f"__{name}__", None)
 
 
 def _renew_signals(ignored):
@@ -84,6 +96,3 @@ def forget():
             _signal.signal(number, _signal.SIG_DFL)
         except OSError:
             continue  # SIGKILL, SIGSTOP, and those that libc keeps for itself
-    for name, _ in _STREAMS:
-        setattr(sys, name, None)
-        setattr(sys, f"__{name}__", None)
