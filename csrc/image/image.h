@@ -37,6 +37,9 @@ void image_stretches(struct stretch stretches[STRETCHES]);
 /* alloc.c: malloc and its like, as the interpreter's objects call them. */
 void image_alloc_seal(void);
 
+/* words.c */
+char *image_strerror(int number);
+
 /* immortal.c: counts of all objects are written no more. Returns how many there are. */
 size_t image_immortalise(void);
 

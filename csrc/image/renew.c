@@ -17,12 +17,27 @@
 
 #include "image.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/auxv.h>
+#include <unistd.h>
 
 extern char **environ;
 
 PyThreadState *image_thread;
 PyObject *image_renew, *image_entry;
+
+/* A descriptor 0, 1 or 2 that is missing would be taken by the next open, and become the
+ * container's stdio or the target of an error message. */
+static void fill_stdio(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= 2);
+    if (fd > 2)
+        close(fd);
+}
 
 static void renew_thread(void)
 {
@@ -78,7 +93,12 @@ static PyObject *ignored_signals(void)
 
 int image_run(int argc, char **argv)
 {
+    if (getauxval(AT_SECURE)) {
+        static const char text[] = "pyrunc: refusing to run setuid\n";
+        return write(STDERR_FILENO, text, sizeof text - 1) < 0 ? 2 : 1;
+    }
     image_refuse_cut_file();
+    fill_stdio();
     renew_thread();
     PyObject *done = PyObject_CallFunction(image_renew, "NNN", argument_list(argc, argv),
                                            variable_list(), ignored_signals());

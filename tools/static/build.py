@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -91,6 +92,58 @@ def musl() -> str:
     return said.partition("Version ")[2].split("\n")[0]
 
 
+def version_of(source: Path, package: str) -> str:
+    """Debian's version of a source package."""
+    return next(source.glob(f"{package}*.dsc")).stem.partition("_")[2]
+
+
+def components(source: Path) -> dict[str, tuple[str, str]]:
+    """What goes into the executable: name -> (version, SHA-256 of its source or "")."""
+    found = {"pyrunc": (metadata_version(), "")}
+    for name, package in (("cpython", "python3"), ("libseccomp", "libseccomp"), ("cffi", "cffi")):
+        file = next(source.glob(f"{package}*.dsc" if name != "cffi" else "cffi-*.tar.gz"))
+        version = metadata.version("cffi") if name == "cffi" else version_of(source, package)
+        found[name] = (version, hashlib.sha256(file.read_bytes()).hexdigest())
+    return found | {"musl": (musl(), "")}
+
+
+def metadata_version() -> str:
+    """pyrunc's own."""
+    sys.path.insert(0, str(TREE))
+    import pyrunc
+
+    return pyrunc.__version__
+
+
+def write_sbom(source: Path, target: Path, executable: Path) -> None:
+    """The list of what is inside, as SPDX 2.3 has it (ISO/IEC 5962)."""
+    packages = []
+    for name, (version, digest) in components(source).items():
+        row: dict[str, object] = {
+            "SPDXID": f"SPDXRef-{name}", "name": name, "versionInfo": version,
+            "downloadLocation": "NOASSERTION",
+        }  # fmt: skip
+        if digest:
+            row["checksums"] = [{"algorithm": "SHA256", "checksumValue": digest}]
+        packages.append(row)
+    digest = hashlib.sha256(executable.read_bytes()).hexdigest()
+    document = {
+        "spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT",
+        "name": "pyrunc", "documentNamespace": f"urn:sha256:{digest}",
+        "creationInfo": {
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "creators": ["Tool: tools/static/build.py"],
+        },
+        "packages": packages,
+        "relationships": [
+            {"spdxElementId": "SPDXRef-pyrunc", "relationshipType": "CONTAINS",
+             "relatedSpdxElement": row["SPDXID"]}
+            for row in packages[1:]
+        ],
+    }  # fmt: skip
+    target.write_text(json.dumps(document, indent=2) + "\n")
+
+
 def generated(work: Path) -> Path:
     """cffi's C of the modules; _sdbus is not among them: libsystemd is glibc's."""
     sys.path.insert(0, str(TREE / "csrc"))
@@ -126,7 +179,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=TREE / "dist" / "pyrunc")
     parser.add_argument("--lives", type=int, default=LIVES if os.geteuid() == 0 else 0)
     options = parser.parse_args()
-    library = libraries(sources())
+    source = sources()
+    library = libraries(source)
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     seed = WORK / "seed"
@@ -135,6 +189,9 @@ def main() -> None:
     run(seed, HERE / "modules.py", TREE, WORK / "modules", **path)
     bundles(WORK)
     shutil.copy(TREE / "pyrunc" / "pyrunc-init", WORK)
+    (WORK / "library").write_text(path["PYRUNC_SEED_PATH"])
+    upstream = version_of(source, "libseccomp").rpartition("-")[0]
+    (WORK / "versions").write_text(f"libseccomp: {upstream}\nmusl: {musl()}\n")
     if not options.lives:
         say("without lives (not root): the executable works, and is a fifth slower")
     clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **path}
@@ -143,6 +200,7 @@ def main() -> None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     # Beside it and renamed: somebody may be running the one before.
     (WORK / "pyrunc").rename(options.output)
+    write_sbom(source, options.output.with_name("pyrunc.spdx.json"), options.output)
     say(f"{options.output}: {options.output.stat().st_size} bytes")
 
 

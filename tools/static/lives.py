@@ -3,9 +3,9 @@
 
     cd WORK && PYRUNC_SEED_PATH=STDLIB seed .../lives.py NUMBER
 
-WORK has modules.py's `modules`, `pyrunc-init` and the bundles that the lives are of, `sleeps` and
-`ends` (build.py); the image is `pyrunc` there. No path is an argument: what this script holds while
-objects are made immortal stays in the image.
+WORK has modules.py's `modules`, `pyrunc-init`, `versions` and the bundles that the lives are of,
+`sleeps` and `ends` (build.py); the image is `pyrunc` there. No path is an argument: what this
+script holds while objects are made immortal stays in the image.
 
 Why lives: the interpreter specialises its bytecode to what it sees (PEP 659), which is a write to
 the code, and fills caches. What a dozen lives have written, no command writes again: each would
@@ -74,11 +74,15 @@ def import_all():
 
 
 def embed():
-    """Put the package's file into memory, and say what is not in it."""
+    """Put the package's file into memory, and say what else is in it and what is not."""
+    from pyrunc.cli import version
     from pyrunc.kernel import bus
     from pyrunc.lifecycle import launch
 
     launch.EMBEDDED = read("pyrunc-init")
+    for line in read("versions").decode().splitlines():
+        name, _, text = line.partition(": ")
+        version.EMBEDDED[name] = text
     if bus.MISSING:
         bus.MISSING = "the static executable has no D-Bus client yet"
         bus.HINT = "pip install pyrunc, whose command has libsystemd's"
@@ -201,4 +205,3 @@ def number():
     found = int(sys.argv[1])
     sys.argv[:] = sys.orig_argv[:] = ["pyrunc"]
     return found
-

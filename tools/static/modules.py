@@ -13,6 +13,7 @@ import ast
 import marshal
 import os
 import sys
+from encodings import aliases
 
 # Not the command's.
 LEFT_OUT = {
@@ -23,8 +24,7 @@ LEFT_OUT = {
     "pyroute2.netlink.exceptions": "as above",
     "pyrunc.kernel._sdbus": "libsystemd is glibc's; kernel/bus.py says so when it is asked for",
 }
-# Imported by name where an encoding is first used.
-BESIDE = ("encodings.ascii", "encodings.latin_1", "encodings.utf_8", "renew")
+BESIDE = ("encodings.utf_8", "renew")
 
 
 def sources(tree):
@@ -52,6 +52,23 @@ def imported(node):
         yield from imported(child)
 
 
+def encodings(tree):
+    """Modules of the encodings that the code names: imported where one is first used."""
+    for _, path in sources(tree):
+        with open(path, "rb") as file:
+            nodes = ast.walk(ast.parse(file.read(), path))
+        for call in (node for node in nodes if isinstance(node, ast.Call)):
+            method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+            named = [word.value for word in call.keywords if word.arg == "encoding"]
+            named += call.args[:1] if method in ("encode", "decode") else []
+            named += call.args[1:2] if getattr(call.func, "id", "") in ("str", "bytes") else []
+            for one in named:
+                name = getattr(one, "value", None)
+                if isinstance(name, str):
+                    normal = name.lower().replace("-", "_")
+                    yield "encodings." + aliases.aliases.get(normal, normal)
+
+
 def import_all(tree):
     """Import it.
 
@@ -63,6 +80,7 @@ def import_all(tree):
         with open(path, "rb") as file:
             wanted |= dict.fromkeys(imported(ast.parse(file.read(), path)))
     wanted |= dict.fromkeys((name, "") for name in BESIDE)
+    wanted |= dict.fromkeys((name, "") for name in encodings(tree))
     for module, name in wanted:
         if module not in LEFT_OUT and f"{module}.{name}" not in LEFT_OUT:
             found = __import__(module, fromlist=["__name__"])
@@ -93,4 +111,3 @@ def main():
     with open(out, "wb") as file:
         marshal.dump(code, file)
     print(f"modules: {len(code)} compiled", file=sys.stderr)
-

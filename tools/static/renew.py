@@ -59,11 +59,11 @@ def _renew_signals(ignored):
 
 
 def _stream(fd, name, mode):
-    """A standard stream as CPython makes it, None where it is closed or no stream."""
+    """A standard stream as CPython makes it."""
     try:
         raw = io.FileIO(fd, mode, closefd=False)
-    except OSError:
-        return None
+    except IsADirectoryError:
+        raw = _over_directory(fd, mode)
     raw.name = f"<{name}>"
     buffer = io.BufferedReader(raw) if mode == "r" else io.BufferedWriter(raw)
     stream = io.TextIOWrapper(
@@ -75,6 +75,18 @@ def _stream(fd, name, mode):
     )
     stream.mode = mode
     return stream
+
+
+def _over_directory(fd, mode):
+    """The container may have a directory as a stream; Python refuses one, so it looks away."""
+    aside = os.dup(fd)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, fd)
+    raw = io.FileIO(fd, mode, closefd=False)
+    os.dup2(aside, fd)
+    os.close(null)
+    os.close(aside)
+    return raw
 
 
 def _time_zone(name):

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is in the executable's file, and what must not be."""
+
+from __future__ import annotations
+
+import array
+import os
+import platform
+import re
+import socket
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+# struct elf64_phdr: type, flags, offset, address, physical address, size in the file, in memory
+PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
+LOAD = 1
+WRITE = 2
+# Where x86-64 and aarch64 have stack, mmap and vdso.
+HIGH = (0x7F0000000000, 0x800000000000) if platform.machine() == "x86_64" else (
+    0xFF0000000000, 0x1000000000000,
+)  # fmt: skip
+
+
+class Elf:
+    def __init__(self, path: Path) -> None:
+        self.data = path.read_bytes()
+        (offset,) = struct.unpack_from("<Q", self.data, 32)
+        size, number = struct.unpack_from("<HH", self.data, 54)
+        self.headers = [
+            PROGRAM_HEADER.unpack_from(self.data, offset + i * size) for i in range(number)
+        ]
+
+    def writable(self):
+        """(address, bytes) of what is written to at run time."""
+        for kind, flags, offset, address, _, size, *_ in self.headers:
+            if kind == LOAD and flags & WRITE:
+                yield address, self.data[offset : offset + size]
+
+
+@pytest.fixture(scope="module")
+def elf() -> Elf:
+    from conftest import COMMAND
+
+    return Elf(COMMAND)
+
+
+def test_nothing_is_asked_of_the_host(elf):
+    """No interpreter, no libraries, fixed addresses."""
+    kinds = {row[0] for row in elf.headers}
+    assert not kinds & {2, 3}, "PT_DYNAMIC or PT_INTERP"
+    (kind,) = struct.unpack_from("<H", elf.data, 16)
+    assert kind == 2, "ET_EXEC"
+
+
+def test_no_stack_is_executable_and_no_page_written_and_executed(elf):
+    for kind, flags, *_ in elf.headers:
+        if kind in (LOAD, 0x6474E551):
+            assert flags & (WRITE | 1) != WRITE | 1
+
+
+def test_no_address_leads_out_of_the_image(elf):
+    """The build's own scan knows the mappings; here, whatever could be one of any process."""
+    for address, data in elf.writable():
+        words = array.array("Q", data[: len(data) & ~7])
+        found = [
+            (hex(address + 8 * i), hex(word))
+            for i, word in enumerate(words)
+            if HIGH[0] <= word < HIGH[1]
+        ]
+        assert not found
+
+
+def test_the_build_refuses_an_address_that_leads_out(work, tmp_path):
+    """A planted one: of the seed's stack, in a block of the heap."""
+    script = tmp_path / "plant.py"
+    script.write_text(
+        "import _image\n"
+        "def main():\n"
+        "    global planted\n"
+        "    import posix\n"
+        "    fd = posix.open('/proc/self/maps', 0)\n"
+        "    maps = b''\n"
+        "    while more := posix.read(fd, 65536): maps += more\n"
+        "    line = next(l for l in maps.splitlines() if l.endswith(b'[stack]'))\n"
+        "    address = int(line.split(b'-')[0], 16) + 64\n"
+        "    main.planted = address.to_bytes(8, 'little') * 4\n"
+        "    _image.keep(" + repr(str(tmp_path / "image")) + ", main, main)\n"
+    )
+    done = subprocess.run(
+        [work / "seed", script], capture_output=True, text=True, check=False,
+        env={"PYRUNC_SEED_PATH": library(work)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "which is in [stack]" in done.stderr
+    assert "not written" in done.stderr
+    assert not (tmp_path / "image").exists()
+
+
+def library(work: Path) -> str:
+    return (work / "library").read_text()
+
+
+def texts(data: bytes) -> set[str]:
+    """As strings(1) finds them, of one and of four bytes a character."""
+    found = {match.decode() for match in re.findall(rb"[ -~]{6,}", data)}
+    wide = re.findall(rb"(?:[ -~]\0\0\0){6,}", data)
+    return found | {match.decode("utf-32-le") for match in wide}
+
+
+def test_no_text_of_the_build_is_left(elf, work):
+    """Its paths, its host, its environment, the lives that were lived."""
+    unwanted = {
+        str(work), str(work.parent.parent), library(work), str(Path.home()) + "/",
+        f"{socket.gethostname()}", "/sleeps", "pyrunc-build-0", "pyrunc-build-1",
+    }  # fmt: skip
+    unwanted |= {value for value in os.environ.values() if len(value) > 7 and "/" in value}
+    unwanted = {text for text in unwanted if len(text) > 5}
+    for _, data in elf.writable():
+        left = {text for text in texts(data) if any(word in text for word in unwanted)}
+        assert not left - ALLOWED
+
+
+# What Debian's PATH and the like have in common with constants of the code.
+ALLOWED: set[str] = set()
+
+
+def test_the_standard_library_s_and_our_imports(elf, command):
+    """Imports that stand in functions: what was not imported at the build is missing for ever."""
+    # The build imports each of them, or fails (tools/static/modules.py); here the answer of the
+    # executable itself to a command that goes through many.
+    done = subprocess.run([command, "features"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

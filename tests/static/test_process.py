@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing of the build's process is in the run, whoever starts it and how."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+
+import pytest
+import support
+
+MEBI = 1 << 20
+
+
+def run(command, *words, **options):
+    options.setdefault("stdin", subprocess.DEVNULL)
+    options.setdefault("timeout", 60)
+    return subprocess.run([command, *words], capture_output=True, text=True, check=False, **options)
+
+
+def test_the_versions_that_are_inside(command):
+    lines = run(command, "--version").stdout.splitlines()
+    assert lines[0].startswith("pyrunc version ")
+    assert [line.split(":")[0] for line in lines[1:]] == ["commit", "spec", "python"]
+
+
+def test_a_thousand_starts(command):
+    """Each at other addresses of stack, heap and mmap."""
+    for _ in range(1000):
+        done = run(command, "--version")
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("environment", [
+    {}, {"PATH": ""}, {"PYTHONHOME": "/x", "PYTHONPATH": "/x", "PYTHONMALLOC": "debug",
+     "PYTHONSTARTUP": "/x", "PYTHONFAULTHANDLER": "1", "PYTHONHASHSEED": "7"},
+    {"LD_PRELOAD": "/x.so", "LD_LIBRARY_PATH": "/x", "MALLOC_PERTURB_": "1"},
+    {"LANG": "tr_TR.UTF-8", "LC_ALL": "C", "TZ": "Asia/Tokyo"},
+])  # fmt: skip
+def test_the_environment_decides_nothing(command, tmp_path, environment):
+    done = run(command, "--root", str(tmp_path), "list", env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("ID ")
+
+
+def test_the_program_gets_the_caller_s_environment_only(command, runtime, bundle):
+    runtime.program = str(command)
+    bundle.shell("env")
+    done = runtime.run(bundle, env={"PATH": "/usr/bin:/bin", "MARK": "1"})
+    assert done.returncode == 0, done.stderr
+    assert "MARK" not in done.stdout
+    assert "PYRUNC" not in done.stdout
+
+
+def test_the_caller_s_directory(command, tmp_path):
+    done = run(command, "spec", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "config.json").read_text())["ociVersion"]
+    done = run(command, "create", "x", cwd=tmp_path / "..")
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)])
+def test_closed_descriptors(command, tmp_path, closed):
+    """None of them becomes a file of ours that somebody's output goes to."""
+    shut = " ".join(f"{fd}{'<' if fd == 0 else '>'}&-" for fd in closed)
+    words = f"exec {command} --root {tmp_path} list {shut}"
+    done = subprocess.run(["sh", "-c", words], capture_output=True, text=True, check=False)
+    assert done.returncode == (1 if False else 0), done.stderr
+    assert bool(done.stdout) == (1 not in closed)
+
+
+def test_output_that_cannot_be_written(command, tmp_path):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [command, "--root", tmp_path, "list"], stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "write to standard output" in done.stderr
+
+
+def test_an_ordinary_user(command, tmp_path):
+    if support.needs_root():
+        pytest.skip("needs root, to become another user")
+    copy = tmp_path / "pyrunc"
+    shutil.copy(command, copy)
+    os.chmod(tmp_path, 0o755)
+    for above in tmp_path.parents:
+        if not above.stat().st_mode & 1:
+            pytest.skip(f"{above} is not for others")
+    done = run(copy, "--root", "/nonexistent", "list", user=65534, group=65534, env={}, cwd="/")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_signals_that_the_caller_ignores_stay_ignored(command, runtime, bundle):
+    """nohup(1): SIGHUP does not end `run`."""
+    runtime.program = str(command)
+    bundle.shell("echo ready; sleep 0.6; echo done")
+
+    def ignore():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    process = runtime.spawn(
+        "run", "-b", str(bundle.path), runtime.new_id(), stdout=subprocess.PIPE, preexec_fn=ignore
+    )
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode in (0, 128 + signal.SIGHUP)  # the program's answer, not ours
+    status = f"/proc/{process.pid}/status"
+    assert not os.path.exists(status)
+    del out
+
+
+def test_control_c_ends_a_wait(command, runtime, bundle):
+    runtime.program = str(command)
+    bundle.args("/bin/sleep", "1000")
+    name = runtime.create(bundle)
+    process = runtime.spawn("events", name, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode in (0, 130)
+
+
+@pytest.mark.parametrize(("what", "enough"), [
+    (resource.RLIMIT_AS, 64 * MEBI), (resource.RLIMIT_DATA, 48 * MEBI),
+    (resource.RLIMIT_STACK, 64 << 10),
+])  # fmt: skip
+def test_limits_that_are_enough(command, tmp_path, what, enough):
+    def limit():
+        resource.setrlimit(what, (enough, enough))
+
+    done = run(command, "--root", str(tmp_path), "list", preexec_fn=limit)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("what", [resource.RLIMIT_AS, resource.RLIMIT_DATA])
+def test_limits_that_are_not(command, tmp_path, what):
+    """The kernel's own refusal, or a line of ours: never something else in silence."""
+    for mebi in (1, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40):
+
+        def limit(size=mebi * MEBI):
+            resource.setrlimit(what, (size, size))
+
+        done = run(command, "--root", str(tmp_path), "list", preexec_fn=limit)
+        if done.returncode == 0:
+            assert done.stdout.startswith("ID ")
+        else:
+            assert done.returncode in (1, -signal.SIGSEGV, -signal.SIGKILL)
+            assert done.returncode < 0 or done.stderr
+
+
+def test_a_file_that_is_cut_short(command, tmp_path):
+    """Anywhere: a line of ours, or the kernel refuses or kills it; it never runs."""
+    size = command.stat().st_size
+    cut = tmp_path / "cut"
+    told = 0
+    for length in (0, 1, 64, 4096, 100_000, 1 << 20, 4 << 20, 8 << 20, size - 4096, size - 1):
+        with open(command, "rb") as whole:
+            cut.write_bytes(whole.read(length))
+        cut.chmod(0o755)
+        try:
+            done = run(cut, "--version")
+        except OSError:
+            continue  # ENOEXEC
+        assert done.returncode != 0
+        told += "install it again" in done.stderr
+        assert done.stdout == ""
+    assert told >= 2
+
+
+@pytest.mark.parametrize("personality", ["-R", "-L", "-B"])
+def test_other_layouts_of_addresses(command, tmp_path, personality):
+    """setarch(8): no randomisation, the legacy layout, 32 bits of addresses."""
+    done = subprocess.run(
+        ["setarch", personality, command, "--root", tmp_path, "list"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_systemd_is_missed_aloud(command, tmp_path):
+    """musl has no libsystemd."""
+    document = json.loads(run(command, "features").stdout)
+    assert document["linux"]["cgroup"]["systemd"] is False
+    if not os.path.isdir("/run/systemd/system"):
+        pytest.skip("needs systemd: without it that is what is said")
+    (tmp_path / "rootfs").mkdir()
+    run(command, "spec", cwd=tmp_path)
+    done = run(command, "--systemd-cgroup", "run", "-b", str(tmp_path), "x")
+    assert done.returncode == 1
+    assert "the static executable has no D-Bus client yet" in done.stderr
