@@ -77,12 +77,13 @@ test-engines: $(VENV)/.guest-packages
 	@tests/guest/run --env PYRUNC_TEST_ENGINES=1 python3 -m pytest -q -p no:cacheprovider \
 	    tests/guest/test_rootless_engines.py
 
-# The tests of pure code beside those that ask the kernel: a machine has two processors.
+# A machine has two processors: pure code and the comparisons with peers beside all the others.
+BESIDE := tests/unit tests/contract tests/differential
 test: lint
-	@$(BIN)/pytest -q tests/unit > build/unit.log 2>&1 & unit=$$!; \
-	trap 'kill $$unit' INT TERM; \
-	$(BIN)/pytest -q tests --ignore=tests/unit; code=$$?; \
-	wait $$unit || code=$$?; cat build/unit.log; exit $$code
+	@$(BIN)/pytest -q $(BESIDE) > build/beside.log 2>&1 & beside=$$!; \
+	trap 'kill $$beside' INT TERM; \
+	$(BIN)/pytest -q tests $(BESIDE:%=--ignore=%); code=$$?; \
+	wait $$beside || code=$$?; cat build/beside.log; exit $$code
 	@$(MAKE) --no-print-directory test-guest
 
 test-static: dist/pyrunc

@@ -244,12 +244,9 @@ class Container(Running):
         Raises:
             UsageError: it is none.
         """
-        from pyrunc.observe.listing import matching
+        from pyrunc.observe.listing import found
 
-        try:
-            return [*matching(store.ids(store.state_root(root)), pattern)]
-        except FileNotFoundError:
-            return []
+        return found(store.state_root(root), pattern)
 
     def _announce(self, pid_file: str | None, pidfd_socket: str | None) -> Container:
         from pyrunc.lifecycle import handover

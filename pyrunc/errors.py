@@ -29,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Callers (containerd, docker, podman, cri-o) match these texts; cli-contract 1.5 and 1.6.
+# Callers (containerd, docker, podman, cri-o) match these texts.
 DOES_NOT_EXIST = "container does not exist"
 EXISTS = "container with given ID already exists"
 NOT_RUNNING = "container not running"
@@ -38,7 +38,7 @@ NOT_RUNNING = "container not running"
 def errno_text(number: int) -> str:
     """The kernel's name for an errno, worded as Go words it: lower case.
 
-    docker's command line and cri-o match these texts case-sensitively (cli-contract rule 2).
+    docker's command line and cri-o match these texts case-sensitively.
     """
     text = os.strerror(number)
     return text[:1].lower() + text[1:]

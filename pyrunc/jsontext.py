@@ -2,11 +2,11 @@
 """JSON in and out, strictly, without the standard `json` package.
 
 `import json` costs as much CPU as starting a container's namespaces, because its scanner
-module compiles regular expressions (DESIGN section 7). The C scanner and encoder beneath it
+module compiles regular expressions. The C scanner and encoder beneath it
 live in `_json` and need neither; this module drives them.
 
 What Python's json would let pass and this does not: duplicate keys, NaN and infinities, lone
-surrogates, NUL inside a string, more nesting than a document of ours can have. security.md 2.19.
+surrogates, NUL inside a string, more nesting than a document of ours can have.
 A caller that collects warnings gets what Go's json reads as well: text behind the document, half
 a surrogate pair, and duplicate keys, which are refused where somebody looks at them (`Repeated`).
 """

@@ -47,8 +47,6 @@ class Running:
             ContainerNotFound: it has been deleted.
             ContainerNotRunning: it is neither created nor running.
             PyruncError: it cannot be frozen, or has no cgroup; it goes on then.
-
-        Source: config-linux.md has no such verb; cli-contract section 6.
         """
         from pyrunc.lifecycle.pause import pause
 
@@ -62,8 +60,6 @@ class Running:
             ContainerNotFound: it has been deleted.
             StateError: it is not paused.
             CgroupError: the kernel refuses.
-
-        Source: cli-contract section 6.
         """
         from pyrunc.lifecycle.pause import resume
 
@@ -90,7 +86,7 @@ class Running:
             CgroupError: the kernel refuses a value. As with all other errors the old limits
                 are in force again; the hint says so where that failed.
 
-        Source: config-linux.md, "Control groups"; cli-contract 1.4.
+        Source: config-linux.md, "Control groups"
         """
         from pyrunc.lifecycle.update import update
 
@@ -125,8 +121,6 @@ class Running:
             ContainerNotRunning: it has stopped.
             UsageError: the interval is none.
             PyruncError: it has no cgroup that would tell.
-
-        Source: cli-contract 2.3.
         """
         from pyrunc.observe.events import Events
 
@@ -142,8 +136,6 @@ class Running:
             ContainerNotFound: it has been deleted.
             PyruncError: it has no cgroup to find them by.
             CgroupError: the kernel refuses to list them.
-
-        Source: cli-contract 2.2.
         """
         return cgroups.from_dict(self._read()["cgroup"]).pids()
 

@@ -53,10 +53,6 @@ static int finish_node(int parent, const char *name, const struct pr_make_node *
     if (kind == S_IFIFO ? fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode)
                         : !is_device(fd, kind, (unsigned)s->major, (unsigned)s->minor))
         done = refuse(PR_WHY_WRONG_DEVICE, 0);
-    /* chmod after mknod: the umask has cut the mode. By parent and name, since an O_PATH
-     * descriptor takes no fchmod; the node is ours and nobody else runs in here. */
-    else if (made && fchmodat(parent, name, (mode_t)s->mode & 07777, 0) < 0)
-        done = fail(PR_CALL_CHMOD);
     else if (made && fchownat(fd, "", (uid_t)s->uid, (gid_t)s->gid,
                               AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
         done = fail(PR_CALL_CHOWN);
@@ -80,7 +76,13 @@ STEP(make_node)
     if (parent < 0)
         return fail_reach();
     dev_t device = makedev((unsigned)s->major, (unsigned)s->minor);
+    /* Not a chmod afterwards, which goes by name (an O_PATH descriptor takes none): what shares
+     * the root filesystem could have put a link there. */
+    mode_t mask = umask(0);
     int made = mknodat(parent, name, (mode_t)s->kind | ((mode_t)s->mode & 07777), device) == 0;
+    int error = errno;
+    umask(mask);
+    errno = error;
     int done;
     if (!made && errno != EEXIST)
         done = fail(PR_CALL_MKNOD);

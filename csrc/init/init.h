@@ -16,8 +16,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What travels to the parent; little, fixed, and without text: the parent treats it as hostile
- * (security R27). */
+/* What travels to the parent; little, fixed, and without text: the parent treats it as
+ * hostile. */
 struct pr_message {
     uint32_t kind; /* enum pr_message_kind */
     uint32_t step; /* index in the plan */

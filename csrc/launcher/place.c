@@ -47,7 +47,8 @@ static int owns_launcher(uid_t uid)
     char path[PATH_MAX];
     struct stat st;
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    for (path[n > 0 ? n : 0] = 0; *path; *strrchr(path, '/') = 0)
+    path[n > 0 ? n : 0] = 0;
+    for (char *slash; (slash = strrchr(path, '/')); *slash = 0) /* none in "(unreachable)" */
         if (stat(path, &st) == 0 && st.st_uid == uid)
             return 1;
     return 0;

@@ -9,7 +9,7 @@ import time
 from pyrunc.cgroups import tree
 from pyrunc.cgroups.driver import POINTER
 
-# A task that clone3 has made but not woken up yet cannot be moved: EINVAL (spec-map 4.6).
+# A task that clone3 has made but not woken up yet cannot be moved: EINVAL.
 _TRIES = 5
 _PAUSE = 0.03
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """resources.cpu to the files of the cpu controller. Pure; must not touch a cgroup.
 
-Rows: spec-map 4.2; weight: 4.3. Zero means "not set" for shares, quota and period: that is
+Zero means "not set" for shares, quota and period: that is
 what Go's runtimes write for an absent value.
 """
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def limits(cpu: CPU) -> list[Limit]:
-    """The same files on v1 and v2 (spec-map 4.2). An empty list is "not set"."""
+    """The same files on v1 and v2. An empty list is "not set"."""
     found = []
     if cpu.cpus:
         found.append(Limit("cpuset.cpus", cpu.cpus, "/cpu/cpus", compare=LIST))

@@ -2,7 +2,7 @@
 """The device policy as a BPF program, and its attachment to a v2 cgroup.
 
 `program` is pure: a policy to bytes, tested by an interpreter against the policy itself.
-`enforce` loads and attaches it and believes only what a query confirms (security.md R26).
+`enforce` loads and attaches it and believes only what a query confirms.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 """What a list of device rules means: the reference that both enforcers are made from.
 
 The semantics are those of the v1 devices controller, on v2 as well, so that one config.json
-means one thing (spec-map 4.5): a default, and exceptions from it that the rules add and
+means one thing: a default, and exceptions from it that the rules add and
 remove in their order. Pure; must not know how a policy is enforced.
 """
 

@@ -2,7 +2,7 @@
 """The device policy of a container, and its enforcement by the v1 devices controller.
 
 runc's callers rely on the default rules: a container can always use null, zero, its terminals
-and the like (spec-map 4.5). The v2 enforcement is in device_bpf.
+and the like. The v2 enforcement is in device_bpf.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ class Driver(tree.Directories):
         required: bool = True,
         own_devices: Sequence[str] = (),
     ) -> None:
-        """Enforce the device rules, followed by the default ones (spec-map 4.5).
+        """Enforce the device rules, followed by the default ones.
 
         Args:
             rules: linux.resources.devices.

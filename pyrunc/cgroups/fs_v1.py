@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # A value of the cgroup above does not hold for those below (blkio throttles, network classes).
 _FLAT = ("blkio", "net_cls", "net_prio")
 _CPUSET = ("cpuset.cpus", "cpuset.mems")
-# spec-map 4.7: a v1 freezer can stay FREEZING; thawing for a moment gets it unstuck.
+# A v1 freezer can stay FREEZING; thawing for a moment gets it unstuck.
 _FREEZE_TRIES = 1000
 _FREEZE_AGAIN = 50
 _FREEZE_PAUSE = 0.01

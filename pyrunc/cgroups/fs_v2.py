@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyrunc.cgroups.stats import Stats
     from pyrunc.spec.model_resources import DeviceRule, Resources
 
-# spec-map 4.7: up to 1000 looks, 10 ms apart.
+# Up to 1000 looks, 10 ms apart.
 _FREEZE_TRIES = 1000
 _FREEZE_PAUSE = 0.01
 _FIRST_PAUSE = 0.0002

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """resources.blockIO to the files of blkio (v1) and io (v2). Pure; must not touch a cgroup.
 
-Rows: spec-map 4.2. A weight of 0 is "not set", as in every Go runtime; a rate of 0 is "no
+A weight of 0 is "not set", as in every Go runtime; a rate of 0 is "no
 limit", as in the v1 kernel.
 """
 

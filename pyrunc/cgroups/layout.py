@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 ROOT = "/sys/fs/cgroup"
-# The v1 controllers that a container joins, in runc's order (spec-map 4.10). A hierarchy
+# The v1 controllers that a container joins, in runc's order. A hierarchy
 # that carries none of these is somebody's private one.
 CONTROLLERS = (
     "cpuset",

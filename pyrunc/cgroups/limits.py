@@ -2,7 +2,7 @@
 """Write limits to a cgroup's files, and see that the kernel took them.
 
 The controllers' files (memory, cpu, io, ...) say what to write; this one does it. It must not
-know where a limit comes from. Each value is read back (security.md R7): a limit that was
+know where a limit comes from. Each value is read back: a limit that was
 accepted and not enforced is a hole that nobody notices.
 """
 

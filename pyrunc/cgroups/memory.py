@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """resources.memory to the files of the memory controller. Pure; must not touch a cgroup.
 
-Rows: spec-map 4.2; swap on v2: 4.4. In the configuration `swap` is memory and swap together,
+In the configuration `swap` is memory and swap together,
 -1 is no limit, and 0 is "not set", as in every Go runtime.
 """
 

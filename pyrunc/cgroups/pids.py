@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def limits(pids: Pids) -> list[Limit]:
-    """The same file and values on v1 and v2 (spec-map 1.12).
+    """The same file and values on v1 and v2.
 
     0 is written as 1, as runc does: no process fits either way, since init is one, and
     systemd cannot express 0.

@@ -2,7 +2,7 @@
 """linux.cgroupsPath to a clean path in each hierarchy. Pure; must not touch a cgroup.
 
 For the fs driver; under systemd the same property names a unit (`unit_name`). The rules are
-spec-map 1.11, those of runc: an absolute path starts at the mount, a relative
+those of runc: an absolute path starts at the mount, a relative
 one at this process's own cgroup, and no path at all means the container's id.
 """
 

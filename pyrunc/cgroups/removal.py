@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyrunc.cgroups.driver import Driver
     from pyrunc.errors import CgroupError
 
-# security.md section 2.11: removal is tried for at least 5 s before it is an error.
+# Removal is tried for at least 5 s before it is an error.
 OWNED_SECONDS = 5.0
 # As long as each round removes some of them: a container may have made tens of thousands.
 MOST_SECONDS = 120.0

@@ -30,8 +30,8 @@ def send(members: Callable[[], list[int]], number: int) -> None:
     """Send a signal to every member, each through a pidfd.
 
     A pid read from cgroup.procs may be another process by the time of the signal. So all are
-    opened first, the list is read again, and only who is still on it is signalled
-    (security.md R23).
+    opened first, the list is read again, and only who is still on it is
+    signalled.
 
     Args:
         members: reads the current members of the cgroup.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading what a cgroup has used, on cgroup v2: one function per controller (spec-map 4.11).
+"""Reading what a cgroup has used, on cgroup v2: one function per controller.
 
 A controller that is not enabled has no files, and its part stays empty.
 """

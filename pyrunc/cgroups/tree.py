@@ -2,7 +2,7 @@
 """Directories and files of a cgroup filesystem: open, read, write, make, list, remove.
 
 Everything goes through directory descriptors, one component at a time and without following
-symbolic links (security.md R16). This module must not know what a controller or a container
+symbolic links. This module must not know what a controller or a container
 is, and never creates a file: O_CREAT below a path that turned out not to be a cgroup would
 leave a plain file that looks like a limit.
 """

@@ -2,7 +2,7 @@
 """resources.unified to files of cgroup v2. Pure; must not touch a cgroup.
 
 The names come from config.json and become file names: only what can be a limit passes
-(security.md R16; GHSA-5g49-rx9x-qfc6).
+(GHSA-5g49-rx9x-qfc6).
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 
 Engines pass annotations on from whoever may name a container, a pod's author at times, and a
 unit's property can be a command that systemd runs as root (CVE-2024-3154). So only what
-cannot reach further than the container is allowed, each with the type that systemd expects
-(security.md R30). Values are in GVariant's text form, as busctl and runc take them.
+cannot reach further than the container is allowed, each with the type that systemd
+expects. Values are in GVariant's text form, as busctl and runc take them.
 """
 
 from __future__ import annotations

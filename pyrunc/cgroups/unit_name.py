@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """linux.cgroupsPath under systemd: "slice:prefix:name" to a unit and its cgroup. Pure.
 
-The rules are spec-map 1.11 and 4.8, those of runc: engines compute the same paths themselves.
+The rules are those of runc: engines compute the same paths themselves.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""linux.resources to properties of a systemd unit on cgroup v2. Pure; spec-map 4.8.
+"""linux.resources to properties of a systemd unit on cgroup v2. Pure.
 
 systemd writes the same files as we do, and may write them again at any time (daemon-reload):
 what it is not told it would reset. What it has no property for is left to the files alone.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def limits(resources: Resources, read: Callable[[str], str], base: str) -> list[Limit]:
-    """In runc's order (spec-map 4.2), and each controller imported only if it is asked for.
+    """In runc's order, and each controller imported only if it is asked for.
 
     Args:
         resources: linux.resources, which `check.values` has seen.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place that writes log records: to stderr, or to --log (cli-contract 2.5)."""
+"""The one place that writes log records: to stderr, or to --log."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads a command line as Go's flag package does: one dash or two, --name=value, and options
-before and after the arguments (cli-contract 1.1, 1.2)."""
+before and after the arguments."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ import os
 
 from pyrunc.cli.root import root
 from pyrunc.container import Container
+from pyrunc.lifecycle.start import await_create
+from pyrunc.lifecycle.store import state_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 def run(line: Line, log: Log) -> int:
     """Let a created container run its program."""
+    await_create(state_root(root(line)), line.arguments[0])
     container = Container.load(line.arguments[0], root=root(line))
     container.start(notify_socket=os.environ.get("NOTIFY_SOCKET", ""))
     return 0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _INSTRUCTION = 8
-# security.md 2.21: the verifier gives up with EAGAIN when a signal comes in.
+# The verifier gives up with EAGAIN when a signal comes in.
 _LOAD_TRIES = 30
 _LOG_SIZE = 1 << 16
 # The kernel attaches at most 64 programs to one cgroup (BPF_CGROUP_MAX_PROGS).

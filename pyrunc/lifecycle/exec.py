@@ -2,7 +2,7 @@
 """`exec`: a further process of a container.
 
 No lock is taken: many may be under way at once. What keeps them to this container is the pidfd
-of its init, opened and then checked (security 2.16): joining the namespaces of a process that
+of its init, opened and then checked: joining the namespaces of a process that
 has ended fails.
 """
 
@@ -218,7 +218,7 @@ class _Joining:
         return child
 
     def _start(self, cgroup: Callable[[], tuple[int, list[int]]]) -> Child:
-        # Of the init that the state names, or of none (security R23).
+        # Of the init that the state names, or of none.
         target = open_pidfd(self.state)
         if target < 0:
             raise ContainerNotRunning(STOPPED_TEXT)

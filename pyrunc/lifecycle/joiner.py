@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a further process of a container is to be: which object describes it, and what the
-container adds (cli-contract 1.4, exec)."""
+container adds."""
 
 from __future__ import annotations
 

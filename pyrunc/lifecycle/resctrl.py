@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""linux.intelRdt: cache and memory bandwidth through resctrl (spec-map 1.13, kernel's resctrl.rst).
+"""linux.intelRdt: cache and memory bandwidth through resctrl (config-linux.md, "IntelRdt"; the
+kernel's resctrl.rst).
 
 What was made is written into the journal before it is made, and into the state: the command
 that deletes the container is another process than the one that created it.

@@ -9,7 +9,7 @@ import select
 
 from pyrunc.errors import PyruncError, StateError
 from pyrunc.lifecycle.status import CREATED, PAUSED, STOPPED, is_alive, open_pidfd, status_of
-from pyrunc.lifecycle.store import FIFO
+from pyrunc.lifecycle.store import FIFO, STATE, open_entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,22 @@ _REFUSALS = {
     STOPPED: "cannot start a container that has stopped",
     PAUSED: "cannot start a container in the paused state",
 }
+
+
+def await_create(root: str, container_id: str) -> None:
+    """Wait while `create` still makes the container; decision 65.
+
+    Args:
+        root: the state root, absolute.
+        container_id: the container's id.
+
+    Raises:
+        ContainerNotFound: there is none of that id.
+        PyruncError: a hook of that `create` asks, or it takes too long.
+    """
+    with open_entry(root, container_id) as entry:
+        if not entry.has(STATE):
+            entry.lock()
 
 
 def start(

@@ -47,19 +47,20 @@ def boot_id() -> str:
         os.close(fd)
 
 
-def is_alive(state: dict[str, Any]) -> bool:
+def is_alive(state: dict[str, Any], boot: str | None = None) -> bool:
     """Whether the init that the state names lives: same pid, same start (pid reuse), and same
-    boot: the clock of starts begins anew with it, and a state on a disk does not."""
-    then, now = state.get("boot", ""), boot_id()
+    boot: the clock of starts begins anew with it, and a state on a disk does not. Who asks of many
+    has the present boot at hand."""
+    then, now = state.get("boot", ""), boot_id() if boot is None else boot
     if then and now and then != now:  # where it cannot be told now nobody is declared dead
         return False
     stat = process_stat(state["pid"])
     return stat is not None and stat[0] not in "ZX" and stat[1] == state["startTime"]
 
 
-def status_of(entry: Entry, state: dict[str, Any]) -> str:
-    """created, running, paused or stopped (cli-contract section 6)."""
-    if not is_alive(state):
+def status_of(entry: Entry, state: dict[str, Any], boot: str | None = None) -> str:
+    """created, running, paused or stopped; `boot` as for `is_alive`."""
+    if not is_alive(state, boot):
         return STOPPED
     if _is_frozen(state):
         return PAUSED
@@ -92,7 +93,7 @@ def _is_frozen(state: dict[str, Any]) -> bool:
 def open_pidfd(state: dict[str, Any]) -> int:
     """A pidfd of the container's init, or -1 if it is gone.
 
-    The identity is checked after opening: before, the pid could change hands (security R23).
+    The identity is checked after opening: before, the pid could change hands.
     """
     try:
         fd = os.pidfd_open(state["pid"])

@@ -26,7 +26,6 @@ from pyrunc.lifecycle import roots
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 STATE, JOURNAL, FIFO, CONFIG = "state.json", "journal", "exec.fifo", "config.json"
@@ -37,6 +36,7 @@ _STATE_HAS = {
     "bundle": str, "created": str,
 }  # fmt: skip
 _REMOVALS = 5
+_CHUNK = 1 << 16
 MAX_ID = 255
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -50,7 +50,7 @@ def check_id(container_id: str) -> str:
     """
     if not container_id:
         raise UsageError("container id cannot be empty")
-    if container_id in (".", "..") or not _LETTERS.issuperset(container_id):
+    if container_id in (".", "..") or not _is_id(container_id):
         raise UsageError("invalid container ID format", hint="letters, digits, _ + . and - only")
     if len(container_id) > MAX_ID:
         raise UsageError(f"invalid container ID format: longer than {MAX_ID} bytes")
@@ -58,7 +58,7 @@ def check_id(container_id: str) -> str:
 
 
 def default_root(environ: dict[str, str] | os._Environ[str]) -> str:
-    """The directory where state is kept unless told otherwise (cli-contract section 5)."""
+    """The directory where state is kept unless told otherwise."""
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if runtime and os.geteuid() != 0:
         return f"{runtime}/pyrunc"
@@ -234,8 +234,10 @@ class Entry:
             return None
         try:
             data = b""
-            while chunk := os.read(fd, 1 << 20):
+            while chunk := os.read(fd, _CHUNK):
                 data += chunk
+                if len(chunk) < _CHUNK:
+                    break
             return data
         finally:
             os.close(fd)
@@ -337,8 +339,13 @@ def refuse_existing(root: str, container_id: str) -> None:
         raise ContainerExists
 
 
-def open_entry(root: str, container_id: str) -> Entry:
+def open_entry(root: str, container_id: str, above: int = -1) -> Entry:
     """Open a container's directory.
+
+    Args:
+        root: the state root, absolute.
+        container_id: the container's id.
+        above: of `open_root`, for who opens many.
 
     Raises:
         ContainerNotFound: there is none of that id.
@@ -347,11 +354,12 @@ def open_entry(root: str, container_id: str) -> Entry:
     check_id(container_id)
     path = f"{root}/{container_id}"
     try:
-        above = roots.open_root(root)
+        opened = above if above >= 0 else roots.open_root(root)
         try:
-            fd = os.open(container_id, _DIRECTORY, dir_fd=above)
+            fd = os.open(container_id, _DIRECTORY, dir_fd=opened)
         finally:
-            os.close(above)
+            if opened != above:
+                os.close(opened)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise ContainerNotFound from None
@@ -364,21 +372,24 @@ def open_entry(root: str, container_id: str) -> Entry:
     return Entry(root, container_id, fd)
 
 
-def ids(root: str) -> Iterator[str]:
-    """The ids below a state root, sorted; whatever else lies there is passed over.
+def open_root(root: str) -> int:
+    """The state root as a descriptor.
 
     Raises:
         FileNotFoundError: there is no such root.
         PyruncError: it is no directory, or somebody else can write to it.
     """
     try:
-        above = roots.open_root(root)
+        return roots.open_root(root)
     except NotADirectoryError:
         raise KernelError("use the state root", "", errno.ENOTDIR, root) from None
-    try:
-        names = sorted(os.listdir(above))
-    finally:
-        os.close(above)
-    for name in names:
-        if _LETTERS.issuperset(name) and os.path.isdir(f"{root}/{name}"):
-            yield name
+
+
+def ids(above: int) -> list[str]:
+    """The ids below an open state root, sorted; whatever else lies there is passed over."""
+    with os.scandir(above) as found:
+        return sorted(e.name for e in found if e.is_dir(follow_symlinks=False) and _is_id(e.name))
+
+
+def _is_id(name: str) -> bool:
+    return _LETTERS.issuperset(name)

@@ -8,7 +8,7 @@ import os
 from pyrunc.errors import PyruncError
 from pyrunc.kernel.process import spawn_program
 
-# By absolute path, never by the caller's PATH (security.md R28). The last is NixOS.
+# By absolute path, never by the caller's PATH. The last is NixOS.
 _DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin")
 _OUTPUT_KEPT = 4096
 

@@ -45,7 +45,7 @@ def features(
     supported_flags: tuple[str, ...] | None = None,
     archs: tuple[str, ...] | None = None,
 ) -> dict[str, Any]:
-    """The features document; runtime-spec features.md and cli-contract 2.4.
+    """The features document; runtime-spec, features.md.
 
     Args:
         libseccomp_version: of the library that the core is linked with; None without seccomp.

@@ -8,6 +8,7 @@ import pwd
 
 from pyrunc.errors import ContainerNotFound, PyruncError, UsageError
 from pyrunc.lifecycle import store
+from pyrunc.lifecycle.status import boot_id, document, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,28 +29,54 @@ def listing(root: str) -> tuple[list[dict[str, Any]], list[str]]:
     Raises:
         FileNotFoundError: there is no such directory.
     """
-    from pyrunc.container import Container
+    above = store.open_root(root)
+    try:
+        return _listing(root, above)
+    finally:
+        os.close(above)
 
-    rows, problems = [], []
-    for container_id in store.ids(root):
+
+def _listing(root: str, above: int) -> tuple[list[dict[str, Any]], list[str]]:
+    rows: list[dict[str, Any]] = []
+    problems: list[str] = []
+    boot = boot_id()
+    owners: dict[int, str] = {}  # a look-up reads all of /etc/passwd
+    for container_id in store.ids(above):
         try:
-            state = Container.load(container_id, root=root).state
-            state["owner"] = _owner(os.stat(f"{root}/{container_id}").st_uid)
-        except (ContainerNotFound, FileNotFoundError):
+            with store.open_entry(root, container_id, above) as entry:
+                saved = entry.state()
+                row = document(saved, status_of(entry, saved, boot))
+                uid = os.fstat(entry.fd).st_uid
+        except ContainerNotFound:
             continue
         except PyruncError as error:
             problems.append(f"load container {container_id}: {error}")
             continue
-        rows.append(state)
+        if uid not in owners:
+            owners[uid] = _owner(uid)
+        row["owner"] = owners[uid]
+        rows.append(row)
     return rows, problems
 
 
-def matching(ids: Iterable[str], pattern: str) -> Iterator[str]:
-    """The ids in which a regular expression finds something; "" is all.
+def found(root: str, pattern: str) -> list[str]:
+    """The ids below a state root in which a regular expression finds something; "" is all.
 
     Raises:
         UsageError: it is none.
     """
+    try:
+        above = store.open_root(root)
+    except FileNotFoundError:
+        return []
+    try:
+        return [*matching(store.ids(above), pattern)]
+    finally:
+        os.close(above)
+
+
+def matching(ids: Iterable[str], pattern: str) -> Iterator[str]:
+    """As `found`, of these."""
     if not pattern:
         yield from ids
         return

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plan of a process that joins a running container (`exec`); pure.
 
-The container is hostile (security 2.16): what runs in it may watch for us, trace us, rename what
+The container is hostile: what runs in it may watch for us, trace us, rename what
 we look up. So nothing of the host's is opened once the first namespace is entered, nobody in
 there may look into us, and the namespaces are those of one process, by its pidfd: no path in
 between that could lead to another's.

@@ -49,7 +49,7 @@ def host_path(path: str, bundle: str) -> str:
 
 
 def target_rule(destination: str, fstype: str, pointer: str) -> int:
-    """How strictly a mount point is looked up (security R5).
+    """How strictly a mount point is looked up.
 
     Raises:
         SpecError: a place below /proc where nothing may be mounted.

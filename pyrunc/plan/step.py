@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a step of a plan is: data with a number and a name; the steps themselves are in `steps`.
 
-A class of its own, not dataclasses: their import costs 12 ms of every command (DESIGN section 7).
+A class of its own, not dataclasses: their import costs 12 ms of every command.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.spec.model import Hook, Hooks, Mount, Spec
 
-# security.md 2.19.
+# More is no configuration, and each costs the runtime memory and time.
 MAX_MOUNTS = 10_000
 _RECEIVER = "run.oci.seccomp.receiver"  # see load.decode
 # What nearly all bind mounts have; spelling.py knows the others.
@@ -43,7 +43,7 @@ def check(spec: Spec) -> None:
     """
     _check_version(spec.ociVersion, spec.warnings)
     if spec.process is None:
-        # cli-contract 1.4: callers know this text.
+        # Callers match this text, which is runc's.
         raise SpecError("process property must not be empty", pointer="/process")
     check_process(spec.process, "/process", spec.warnings)
     if spec.root is None:

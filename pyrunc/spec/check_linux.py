@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 # What a kernel since 4.15 takes in one uid_map.
 MAX_MAPPINGS = 340
-# security.md 2.19.
+# As for mounts: more is no configuration.
 MAX_DEVICES = 4096
 MAX_PATHS = 4096
 _ID_END = (1 << 32) - 1
@@ -189,7 +189,7 @@ def _check_time_offsets(linux: Linux, types: dict[str, Namespace], base: str) ->
             )
 
 
-# --- sysctl: security.md 2.10 -------------------------------------------------------------
+# --- sysctl ----------------------------------------------------------------------------------
 
 
 def sysctl_path(key: str) -> str:

@@ -41,7 +41,7 @@ def check_process(process: Process, base: str, warnings: list[str]) -> None:
     Raises:
         SpecError: the first broken rule.
     """
-    # The four texts that callers know come first and verbatim: cli-contract 1.4.
+    # The four texts that callers know come first, in runc's words.
     if not process.cwd:
         raise SpecError("Cwd property must not be empty", pointer=f"{base}/cwd")
     if process.cwd[0] != "/":

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.spec.model_resources import BlockIO, DeviceRule, HugepageLimit, Memory, Resources
 
-# security.md 2.19.
+# As for mounts: more is no configuration.
 MAX_RULES = 4096
 MAX_SWAPPINESS = 100
 _UNSET = 2**64 - 1  # a -1 of Docker's before 20.10, which means "not set"

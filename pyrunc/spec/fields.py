@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", bound="Model")
 
-# security.md 2.19; a list inside a config.json of 16 MiB could otherwise hold millions.
+# A list inside a config.json of 16 MiB could otherwise hold millions.
 MAX_ITEMS = 200_000
 
 

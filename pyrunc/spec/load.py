@@ -76,7 +76,7 @@ def decode(raw: object, document: str = "config.json", warnings: list[str] | Non
         SpecError: a member has the wrong type or range, or a required one is missing.
     """
     if raw is None:
-        # runc's text (spec-map section 0).
+        # runc's text.
         raise SpecError("config cannot be null", document=document)
     told = [] if warnings is None else warnings
     spec, known = _typed(Spec, raw, document, told)
@@ -85,7 +85,7 @@ def decode(raw: object, document: str = "config.json", warnings: list[str] | Non
     spec.warnings = told
     linux = spec.linux
     if linux and linux.seccomp and not (linux.seccomp.defaultAction or linux.seccomp.syscalls):
-        # No action and no rules: runc takes this for no seccomp (spec-map 1.16).
+        # No action and no rules: runc takes this for no seccomp.
         linux.seccomp = None
     if linux and linux.seccomp and not linux.seccomp.listenerPath:
         # crun's word for the same, older than listenerPath.

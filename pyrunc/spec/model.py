@@ -58,7 +58,7 @@ class User(Model):
     additionalGids: tuple[int, ...]
 
     FIELDS = {
-        # Required by the text, zero when missing in every runtime (spec-map 1.3).
+        # Required by the text, zero when missing in every runtime.
         "uid": default(UINT32, 0),
         "gid": default(UINT32, 0),
         "umask": UINT32,
@@ -225,7 +225,7 @@ class Hook(Model):
     FIELDS = {
         "path": required(STRING),
         "args": STRINGS,
-        # None and () differ: a hook without env inherits (spec-map 1.5).
+        # None and () differ: a hook without env inherits.
         "env": SECRETS_OR_NONE,
         "timeout": INT64,
     }

@@ -166,7 +166,7 @@ class Seccomp(Model):
         "defaultAction": default(STRING, ""),
         "defaultErrnoRet": UINT32,
         "architectures": STRINGS,
-        # None and () differ: None takes the default flags (spec-map 1.16).
+        # None and () differ: None takes the default flags.
         "flags": STRINGS_OR_NONE,
         "listenerPath": STRING,
         "listenerMetadata": STRING,

@@ -91,7 +91,7 @@ IPC_SYSCTLS = (
     "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
 )
 
-# spec-map 1.2.
+# config.md, "Linux mount options".
 MOUNT_FLAG_OPTIONS = (
     "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "iversion",
     "lazytime", "loud", "mand", "noatime", "nodev", "nodiratime", "noexec", "noiversion",

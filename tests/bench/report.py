@@ -13,7 +13,7 @@ from rounds import Results, load_average
 
 from pyrunc import cgroups
 
-# what, in words; (what pyrunc does, what a peer does); DESIGN 7's budget against whom.
+# what, in words; (what pyrunc does, what a peer does); the budget against whom.
 ROWS = (
     ("`create`", "create", "create", {}),
     ("`start`", "start", "start", {"runc": 1.0}),

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engines' side of the contract: each caller with its own argv, environment and stdio.
 
-None of them is installed. What they do is in cli-contract section 3, by the words of which each
-method is named. A runtime's output goes to files, since what a container inherits would keep a pipe
-open; the callers that really use pipes get them.
+None of them is installed; each method is what one of them does. A runtime's output goes to files,
+since what a container inherits would keep a pipe open; the callers that really use pipes get them.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each command in each state: the table of cli-contract section 6, and how a cell is tried."""
+"""Each command in each state: the table, and how a cell is tried."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engines' sequences and the checks of cli-contract section 7, for pyrunc and runc alike."""
+"""The engines' sequences and what they rely on, for pyrunc and runc alike."""
 
 from __future__ import annotations
 

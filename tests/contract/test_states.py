@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each command in each state: the table of cli-contract section 6, all cells in one place."""
+"""Each command in each state: all cells of the table in docs/contract.md."""
 
 from __future__ import annotations
 

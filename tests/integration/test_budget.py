@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a command may load, compute and keep (DESIGN 1.6 and 7). Times are the benchmark's."""
+"""What a command may load, compute and keep. Times are the benchmark's."""
 
 from __future__ import annotations
 

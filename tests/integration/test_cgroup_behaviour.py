@@ -121,11 +121,13 @@ def test_a_quota_holds(container):
     box.start()
     driver = driver_of(box)
     time.sleep(0.3)
-    began, before = time.monotonic(), driver.stats().cpu.total
-    time.sleep(3)
-    used, passed = driver.stats().cpu.total - before, time.monotonic() - began
-    assert 15 <= used / 1e7 / passed <= 25
-    assert driver.stats().cpu.throttled_periods > 10
+    began, before = time.monotonic(), driver.stats().cpu
+    support.in_time(lambda: driver.stats().cpu.throttled_periods > before.throttled_periods + 20)
+    after, passed = driver.stats().cpu, time.monotonic() - began
+    used = (after.total - before.total) / 1e6  # ms
+    assert used / passed <= 250
+    # A period that ended throttled had the whole of its quota, however busy the machine is.
+    assert used / (after.throttled_periods - before.throttled_periods) >= 15
 
 
 def test_500_processes_in_sub_cgroups_are_killed_and_removed_in_2_seconds(name):

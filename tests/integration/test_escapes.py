@@ -97,7 +97,7 @@ def test_proc_that_changes_meanwhile(runtime, bundle, canary):
 
 
 def test_masks_below_a_proc_that_was_moved(runtime, bundle):
-    """security.md 2.8: what lies below /proc is masked on our own procfs, wherever that is.
+    """What lies below /proc is masked on our own procfs, wherever that is.
 
     Whoever can rename the rootfs's proc between the mounts and the masks gets an unmasked one.
     """

@@ -173,7 +173,7 @@ def test_what_the_process_does_not_say_the_container_does(runtime, bundle, tmp_p
 
 
 def test_the_bundle_is_read_anew_and_the_filter_is_not(runtime, bundle, running):
-    """cli-contract 5: edits have no effect, but for what exec takes from `process`."""
+    """edits have no effect, but for what exec takes from `process`."""
     bundle.config["process"]["env"] = ["PATH=/bin", "EDITED=yes"]
     bundle.config["process"]["cwd"] = "/bin"
     bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_KILL"}
@@ -469,7 +469,7 @@ def test_the_container_sees_nothing_of_the_host_in_it(runtime, bundle):
 
 
 def test_an_identity_that_changed_hands_is_left_alone(runtime, bundle, running):
-    """security R23: the pid is the same, the process is not."""
+    """The pid is the same, the process is not."""
     path = runtime.root / running / "state.json"
     state = json.loads(path.read_text())
     state["startTime"] += 1

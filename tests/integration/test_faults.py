@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a killed runtime leaves behind can be removed, whatever it was doing (security H5)."""
+"""What a killed runtime leaves behind can be removed, whatever it was doing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images that try to reach the host while their container is made (security.md section 1)."""
+"""Images that try to reach the host while their container is made."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def test_pid_file_and_log(runtime, bundle, tmp_path):
 
 
 def test_init_is_reparented_and_nothing_else_holds_the_pipes(runtime, bundle):
-    """cli-contract 7.1: the caller reads the pipes to their end."""
+    """The caller reads the pipes to their end."""
     reader, writer = os.pipe()
     name = runtime.new_id()
     command = [runtime.program, "--root", str(runtime.root), "create", "-b", str(bundle.path), name]
@@ -241,7 +241,7 @@ def test_signals_reach_the_program(runtime, bundle):
 
 
 def test_an_execve_that_fails_after_start(runtime, bundle):
-    """cli-contract 7.8: create and start succeed, the container's stderr has one line."""
+    """create and start succeed, the container's stderr has one line."""
     script = bundle.rootfs / "bad"
     script.write_text("neither a program nor a script\n")
     script.chmod(0o755)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sd_notify(3) out of a container: READY, the pid, the barrier; cli-contract 3.8."""
+"""sd_notify(3) out of a container: READY, the pid, the barrier"""
 
 from __future__ import annotations
 

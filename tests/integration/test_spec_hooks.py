@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -230,7 +231,7 @@ def test_a_poststart_hook_deletes_its_container(runtime, bundle):
     assert nothing_left(runtime)
 
 
-@pytest.mark.parametrize("act", ["delete --force", "update --pids-limit 5", "pause"])
+@pytest.mark.parametrize("act", ["delete --force", "start", "update --pids-limit 5", "pause"])
 def test_a_hook_of_create_is_refused_at_once(runtime, bundle, act):
     """Its container is not made yet, and who makes it waits for the hook."""
     log = log_of(bundle)
@@ -241,12 +242,30 @@ def test_a_hook_of_create_is_refused_at_once(runtime, bundle, act):
     runtime.create(bundle.args("/bin/sleep", "1000"), name)
     assert time.monotonic() - begun < 10 * support.SLOW, "it waited for the lock"
     said = log.read_text()
-    if act.startswith("delete"):
+    if act in ("delete --force", "start"):
         assert f"container {name} is being changed by process " in said
     else:
         assert "container does not exist" in said
     assert said.endswith("code 1\n")
     runtime("start", name)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_start_waits_for_a_create_under_way(runtime, bundle, tmp_path, code):
+    """Started a fixed time after a `create` in the background, as youki's contest does it."""
+    hook(bundle, "createRuntime", f"touch {tmp_path}/begun; sleep 1; exit {code}")
+    name = runtime.new_id()
+    place = str(bundle.args("/bin/sleep", "1000").write().path)
+    nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with runtime.spawn("create", "-b", place, name, **nowhere) as create:
+        support.in_time((tmp_path / "begun").exists)
+        started = runtime("start", name, check=False)
+        assert started.returncode == code
+        assert create.wait() == code
+    if code:
+        assert "container does not exist" in started.stderr
+    else:
+        assert runtime.state(name)["status"] == "running"
 
 
 def test_a_poststop_hook_that_fails_is_a_warning(runtime, bundle):

@@ -36,11 +36,12 @@ def small(tmp_path):
 def test_no_space_for_the_state(runtime, bundle, small):
     runtime.root = small
     (small / "filler").write_bytes(b"x" * (60 << 10))
-    said = line(runtime("create", "-b", str(bundle.path), "one", check=False))
+    name = runtime.new_id()
+    said = line(runtime("create", "-b", str(bundle.path), name, check=False))
     assert "no space left on device" in said
-    assert f"{small}/one/" in said
+    assert f"{small}/{name}/" in said
     assert os.listdir(small) == ["filler"]
-    assert not support.cgroups_named("one")
+    assert not support.cgroups_named(name)
 
 
 def test_no_space_for_an_update(runtime, bundle, small):

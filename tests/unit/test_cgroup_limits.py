@@ -43,7 +43,7 @@ def pairs(found: list[Limit]) -> list[tuple[str, str]]:
     return [(one.file, one.value) for one in found]
 
 
-# spec-map 4.3.
+# cpu.shares -> cpu.weight, as runc 1.3 and crun compute it.
 WEIGHTS = {
     0: 0, 1: 1, 2: 1, 3: 2, 10: 4, 100: 17, 256: 35, 512: 59, 1000: 99, 1024: 100, 1025: 101,
     2048: 174, 3072: 240, 4096: 303, 10240: 639, 65536: 3023, 100000: 4340, 262143: 10000,

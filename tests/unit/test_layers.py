@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The house rules of DESIGN sections 2 and 3, held by reading the sources."""
+"""The house rules, held by reading the sources."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_no_exception_is_caught_without_a_name() -> None:
 
 @pytest.mark.parametrize("path", files("container.py", "lifecycle", "kernel"), ids=name_of)
 def test_library_code_leaves_the_process_as_it_is(path: Path) -> None:
-    """A threaded program may run fifty containers at once (DESIGN 1.3)."""
+    """A threaded program may run fifty containers at once."""
     forbidden = {"os.chdir", "os.fchdir", "os.umask", "os.chroot", "os.fork", "os.setsid"}
     forbidden |= {"os.putenv", "os.unsetenv", "os.setuid", "os.setgid", "os.environ.update"}
     assert not os_calls(path) & forbidden

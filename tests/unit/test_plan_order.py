@@ -333,7 +333,7 @@ def check_criu(plan: Plan) -> None:
 
 
 def check_joining(plan: Plan, case: Case) -> None:
-    """A process that joins a hostile container (security 2.16)."""
+    """A process that joins a hostile container."""
     joins = places(plan, s.JoinNamespace)
     kinds = {entry["type"] for entry in case.config["linux"]["namespaces"]}
     assert len(joins) == ("user" in kinds) + bool(kinds - {"user"})

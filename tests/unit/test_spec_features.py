@@ -23,7 +23,7 @@ def test_the_document_has_what_engines_read() -> None:
 
 
 def test_mount_options_are_those_of_runc_and_id_maps() -> None:
-    # runc 1.5's list, cli-contract 2.4.
+    # runc 1.5's list
     runc = [
         "async",
         "atime",

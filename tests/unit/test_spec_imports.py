@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What reading a config.json imports: DESIGN section 7 makes it a tested list."""
+"""What reading a config.json imports."""
 
 from __future__ import annotations
 
