@@ -165,13 +165,6 @@ def say(text):
     os.write(2, f"lives: {text}\n".encode())
 
 
-# What the lives may leave in the package's modules.
-REMAINS = {
-    # Which signals a fork's child forgets: registered once, and asked only while one is caught.
-    "pyrunc.lifecycle.signals": {"_forks"},
-}
-
-
 def refuse_remains(before):
     """A module that keeps something of a life would tell it to every command.
 
@@ -180,7 +173,7 @@ def refuse_remains(before):
     """
     for name in ours():
         changed = {key for key, _ in before[name].items() ^ globals_of(name).items()}
-        if changed - REMAINS.get(name, set()):
+        if changed:
             say(f"{name} keeps what it was told: {sorted(changed)}")
             raise SystemExit(1)
 

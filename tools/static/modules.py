@@ -20,8 +20,6 @@ LEFT_OUT = {
     "pyrunc.boot": "the launcher's",
     "pyrunc.plan.header": "a program of its own",
     "pyrunc.spec.deep": "the library's; jsonschema needs an extension written in Rust",
-    "pyroute2": "lifecycle/network.py says so when it is asked for",
-    "pyroute2.netlink.exceptions": "as above",
     "pyrunc.kernel._sdbus": "libsystemd is glibc's; kernel/bus.py says so when it is asked for",
 }
 BESIDE = ("encodings.utf_8", "renew")
