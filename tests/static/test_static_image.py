@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import array
+import ast
+import marshal
 import os
 import platform
 import re
+import resource
+import signal
 import socket
 import struct
 import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import COMMAND, TREE
 
 # struct elf64_phdr: type, flags, offset, address, physical address, size in the file, in memory
 PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
@@ -42,8 +47,6 @@ class Elf:
 
 @pytest.fixture(scope="module")
 def elf() -> Elf:
-    from conftest import COMMAND
-
     return Elf(COMMAND)
 
 
@@ -127,9 +130,100 @@ def test_no_text_of_the_build_is_left(elf, work):
 ALLOWED: set[str] = set()
 
 
-def test_the_standard_library_s_and_our_imports(elf, command):
-    """Imports that stand in functions: what was not imported at the build is missing for ever."""
-    # The build imports each of them, or fails (tools/static/modules.py); here the answer of the
-    # executable itself to a command that goes through many.
-    done = subprocess.run([command, "features"], capture_output=True, text=True, check=False)
+def seed(work: Path, script: Path, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    environment = {"PYRUNC_SEED_PATH": library(work)} | options.pop("env", {})
+    return subprocess.run(
+        [work / "seed", script, *arguments], capture_output=True, text=True, check=False,
+        env=environment, **options,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def builtin(work, tmp_path) -> set[str]:
+    """The modules that are C, or frozen by CPython: importable at any time."""
+    script = tmp_path / "names.py"
+    script.write_text(
+        "import sys, _imp\n"
+        "def main(): print(*sys.builtin_module_names, *_imp._frozen_module_names())\n"
+    )
+    done = seed(work, script)
     assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """Each module that an import statement names, those for type checkers left out."""
+    found: set[str] = set()
+    if isinstance(tree, ast.If) and getattr(tree.test, "id", "") == "TYPE_CHECKING":
+        return set().union(*(imports(node) for node in tree.orelse))
+    if isinstance(tree, ast.Import):
+        found = {alias.name for alias in tree.names}
+    if isinstance(tree, ast.ImportFrom) and not tree.level:
+        found = {str(tree.module)}
+    return found.union(*(imports(node) for node in ast.iter_child_nodes(tree)))
+
+
+def inside(work: Path) -> dict[str, tuple[bool, str, bytes]]:
+    with open(work / "modules", "rb") as file:
+        return marshal.load(file)
+
+
+def test_what_our_modules_import_is_there(work, builtin):
+    """Nothing can be imported once the image is written."""
+    there = inside(work).keys() | builtin
+    for path in (TREE / "pyrunc").rglob("*.py"):
+        name = str(path.relative_to(TREE))
+        if name in NOT_INSIDE:
+            continue
+        missing = imports(ast.parse(path.read_text())) - there
+        assert missing <= NOT_NEEDED.get(name, set()), name
+
+
+NOT_INSIDE = {"pyrunc/boot.py", "pyrunc/plan/header.py", "pyrunc/spec/deep.py"}
+NOT_NEEDED = {
+    "pyrunc/kernel/bus.py": {"pyrunc.kernel._sdbus"},  # says so when systemd is asked for
+    "pyrunc/spec/load.py": {"pyrunc.spec.deep"},  # of the library, which the command never calls
+}
+
+
+def test_what_the_standard_library_imports_is_there(work, builtin):
+    there = inside(work)
+    for name, (_, path, _) in there.items():
+        if not path.startswith("lib/"):
+            continue
+        text = (Path(library(work)) / path.removeprefix("lib/")).read_text()
+        missing = imports(ast.parse(text)) - there.keys() - builtin
+        assert missing <= set(UNUSED.get(name, ())), name
+
+
+# Imports in functions that the command does not call, or that are tried and done without.
+UNUSED: dict[str, tuple[str, ...]] = {}
+
+
+def image(work: Path, tmp_path: Path, name: str, lives: int, **options) -> bytes:
+    """Another image of the same seed, made in a directory of its own."""
+    place = tmp_path / name
+    place.mkdir()
+    for file in ("modules", "pyrunc-init", "versions", "sleeps", "ends"):
+        (place / file).symlink_to(work / file)
+    done = seed(work, TREE / "tools/static/lives.py", str(lives), cwd=place, **options)
+    assert done.returncode == 0, done.stderr
+    return (place / "pyrunc").read_bytes()
+
+
+def test_two_builds_are_the_same(work, tmp_path):
+    """In another directory, environment, time zone, with other descriptors, umask and limits."""
+
+    def change() -> None:
+        os.umask(0o77)
+        os.setpriority(os.PRIO_PROCESS, 0, 3)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (77, 77))
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    first = image(work, tmp_path, "a", 0, stdin=subprocess.DEVNULL)
+    second = image(
+        work, tmp_path, "another-one", 0, stdin=subprocess.PIPE, preexec_fn=change,
+        env={"TZ": "Asia/Tokyo", "LANG": "de_DE.UTF-8", "HOME": "/nowhere", "PATH": "/other"},
+    )  # fmt: skip
+    differ = [hex(i) for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b]
+    assert not differ
