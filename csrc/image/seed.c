@@ -10,6 +10,7 @@
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_BUILD_CORE 1
+#define _GNU_SOURCE
 #include "Python.h"
 
 #include "internal/pycore_initconfig.h"
@@ -19,6 +20,9 @@
 #include "internal/pycore_runtime.h"
 
 #include "image.h"
+
+#include <fcntl.h>
+#include <unistd.h>
 
 PyObject *PyInit__cffi_backend(void), *PyInit__core(void), *PyInit__seccomp(void);
 
@@ -113,26 +117,51 @@ static void start_python(int argc, char **argv)
     PyConfig_SetString(&config, &config.program_name, L"pyrunc");
     PyConfig_SetString(&config, &config.stdlib_dir, L"");
     config.module_search_paths_set = 1;
-    const char *from = getenv("PYRUNC_SEED_PATH");
-    wchar_t *wide = from ? Py_DecodeLocale(from, NULL) : NULL;
-    if (wide)
-        check(PyWideStringList_Append(&config.module_search_paths, wide));
-    PyMem_RawFree(wide);
-    check(PyConfig_SetBytesArgv(&config, argc - 1, argv + 1));
+    check(PyWideStringList_Append(&config.module_search_paths, L"/proc/self/fd/9"));
+    check(PyConfig_SetBytesArgv(&config, argc, argv));
     check(Py_InitializeFromConfig(&config));
     PyConfig_Clear(&config);
 }
 
+/* Where names, variables and streams of the builder's are of other lengths and kinds, Python takes
+ * other blocks for them while it starts, and all that follows lies elsewhere: two builds would
+ * differ in every address. So it sees the same each time. */
+static void start_python_alike(int argc, char **argv)
+{
+    enum { STREAMS = 3, DIRECTORY = 9 };
+    int kept[STREAMS], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int here = open(".", O_PATH | O_CLOEXEC);
+    if (dup2(open(argv[1], O_PATH | O_DIRECTORY | O_CLOEXEC), DIRECTORY) < 0 || chdir("/")) {
+        perror(argv[1]);
+        _exit(1);
+    }
+    clearenv();
+    for (int fd = 0; fd < STREAMS; fd++) {
+        kept[fd] = fcntl(fd, F_DUPFD_CLOEXEC, STREAMS);
+        if (kept[fd] < 0 || dup2(null, fd) < 0)
+            Py_FatalError("seed: needs its standard streams");
+    }
+    start_python(argc - 3, argv + 3);
+    for (int fd = 0; fd < STREAMS; fd++) {
+        dup2(kept[fd], fd);
+        close(kept[fd]);
+    }
+    if (fchdir(here))
+        Py_FatalError("seed: cannot go back to its directory");
+    close(here);
+    close(null);
+}
+
 int image_build(int argc, char **argv)
 {
-    if (argc < 2) {
-        fprintf(stderr, "usage: seed SCRIPT [ARGUMENT...]\n");
+    if (argc < 3) {
+        fprintf(stderr, "usage: seed DIRECTORY SCRIPT [ARGUMENT...]\n");
         return 2;
     }
-    start_python(argc, argv);
-    FILE *script = fopen(argv[1], "r");
+    start_python_alike(argc, argv);
+    FILE *script = fopen(argv[2], "r");
     if (!script) {
-        perror(argv[1]);
+        perror(argv[2]);
         return 1;
     }
     int failed = PyRun_SimpleFile(script, "seed");

@@ -25,7 +25,13 @@ def run(command, *words, **options):
 def test_the_versions_that_are_inside(command):
     lines = run(command, "--version").stdout.splitlines()
     assert lines[0].startswith("pyrunc version ")
-    assert [line.split(":")[0] for line in lines[1:]] == ["commit", "spec", "python"]
+    assert [line.split(":")[0] for line in lines[1:]] == [
+        "commit",
+        "spec",
+        "python",
+        "libseccomp",
+        "musl",
+    ]
 
 
 def test_a_thousand_starts(command):

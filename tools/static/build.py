@@ -35,8 +35,8 @@ def say(text: str) -> None:
     print(f"static: {text}", file=sys.stderr, flush=True)
 
 
-def run(*command: object, **variables: str) -> None:
-    subprocess.run([str(part) for part in command], check=True, env=os.environ | variables)
+def run(*command: object) -> None:
+    subprocess.run([str(part) for part in command], check=True)
 
 
 def cached(name: str, inputs: list[Path | str], make: list[object]) -> Path:
@@ -184,19 +184,18 @@ def main() -> None:
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     seed = WORK / "seed"
-    path = {"PYRUNC_SEED_PATH": str(library / "lib")}
+    standard = str(library / "lib")
     run("sh", HERE / "link.sh", library, generated(WORK / "generated"), seed)
-    run(seed, HERE / "modules.py", TREE, WORK / "modules", **path)
+    run(seed, standard, HERE / "modules.py", TREE, WORK / "modules")
     bundles(WORK)
     shutil.copy(TREE / "pyrunc" / "pyrunc-init", WORK)
-    (WORK / "library").write_text(path["PYRUNC_SEED_PATH"])
+    (WORK / "library").write_text(standard)
     upstream = version_of(source, "libseccomp").rpartition("-")[0]
     (WORK / "versions").write_text(f"libseccomp: {upstream}\nmusl: {musl()}\n")
     if not options.lives:
         say("without lives (not root): the executable works, and is a fifth slower")
-    clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **path}
-    command = [seed, HERE / "lives.py", str(options.lives)]
-    subprocess.run(command, check=True, env=clean, cwd=WORK)
+    command = [seed, standard, HERE / "lives.py", str(options.lives)]
+    subprocess.run(command, check=True, cwd=WORK)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     # Beside it and renamed: somebody may be running the one before.
     (WORK / "pyrunc").rename(options.output)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run by the seed: imports the command, lives some lives with it, and has the image written.
 
-    cd WORK && PYRUNC_SEED_PATH=STDLIB seed .../lives.py NUMBER
+    cd WORK && seed STDLIB .../lives.py NUMBER
 
 WORK has modules.py's `modules`, `pyrunc-init`, `versions` and the bundles that the lives are of,
 `sleeps` and `ends` (build.py); the image is `pyrunc` there. No path is an argument: what this
@@ -98,12 +98,12 @@ def live(number):
 
     from pyrunc.cli import main
 
-    renew.open_streams()
     here = os.open(".", os.O_PATH)
     null = os.open(os.devnull, os.O_RDWR)
     kept = [os.dup(fd) for fd in range(3)]
     for fd in range(2):
         os.dup2(null, fd)
+    renew.open_streams()
     for turn in range(number):
         name = f"pyrunc-build-{turn}"
         for command in (
@@ -195,6 +195,6 @@ def globals_of(name):
 
 def number():
     """The argument of this script; nothing else is to hold it."""
-    found = int(sys.argv[1])
+    found = int(sys.argv[0])
     sys.argv[:] = sys.orig_argv[:] = ["pyrunc"]
     return found

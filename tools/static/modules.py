@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run by the seed: compiles what the command imports, for lives.py to load.
 
-    PYRUNC_SEED_PATH=STDLIB seed modules.py TREE OUT
+    seed STDLIB modules.py TREE OUT
 
 In a process of its own, so that the heap of the image never sees the compiler at work. Nothing can
 be imported once the image is written, so all is: each of the package's modules, and whatever one
@@ -88,8 +88,8 @@ def import_all(tree):
 
 def main():
     """Write the code of all that has been imported."""
-    tree, out = sys.argv[1:]
-    here = os.path.dirname(os.path.abspath(sys.argv[0]))
+    tree, out = sys.argv
+    here = f"{tree}/tools/static"
     library = sys.path[0]
     sys.path[1:] = [tree, here]
     # What only the compiler here needs is not the command's.
