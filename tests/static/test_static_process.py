@@ -202,3 +202,92 @@ def test_systemd_is_missed_aloud(command, tmp_path):
     done = run(command, "--systemd-cgroup", "run", "-b", str(tmp_path), "x")
     assert done.returncode == 1
     assert "the static executable has no D-Bus client yet" in done.stderr
+
+
+def test_a_tree_with_nothing_but_the_file(command, tmp_path):
+    """No /proc, no /dev, no libc, no passwd."""
+    if support.needs_root():
+        pytest.skip("needs root, for chroot")
+    shutil.copy(command, tmp_path / "pyrunc")
+    done = subprocess.run(
+        ["chroot", tmp_path, "/pyrunc", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "musl: " in done.stdout
+
+
+def test_containers_in_a_bare_tree(command, bundle, tmp_path):
+    """Nothing but busybox, and what the kernel mounts: `run`, `exec`, a filter."""
+    tree = tmp_path / "tree"
+    for name in ("bin", "proc", "sys", "dev", "run", "tmp", "b", "old"):
+        (tree / name).mkdir(parents=True)
+    shutil.copy(command, tree / "bin" / "pyrunc")
+    shutil.copy(str(shutil.which("busybox")), tree / "bin" / "busybox")
+    bundle.config["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 99}],
+    }
+    bundle.shell("grep Seccomp: /proc/self/status; mkdir /tmp/x; sleep 100")
+    name = f"pyrunc-test-{os.getpid()}-bare"
+    script = (
+        f"set -e; mount --bind {tree} {tree}; mount --bind {bundle.path} {tree}/b; mount -t proc proc {tree}/proc;"
+        f"mount --rbind /sys {tree}/sys; mount --rbind /dev {tree}/dev;"
+        f"cd {tree}; pivot_root . old; exec /bin/busybox sh -c 'busybox umount -l /old;"
+        f"pyrunc run -d -b /b {name} </dev/null >/run/out 2>&1; pyrunc list -q;"
+        f"pyrunc exec {name} /bin/echo inside; sleep 0.5; pyrunc delete -f {name}; cat /run/out'"
+    )
+    # Recursive binds hold no other mount of the host's: this is a namespace of its own.
+    done = subprocess.run(
+        ["unshare", "-m", "--propagation", "private", "sh", "-c", script],
+        capture_output=True, text=True, check=False, timeout=60,
+        env={"PATH": "/bin:/sbin:/usr/bin:/usr/sbin"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr + done.stdout
+    lines = done.stdout.splitlines()
+    assert lines[:2] == [name, "inside"]
+    assert "Seccomp:\t2" in lines
+    assert "Cannot assign requested address" in done.stdout  # 99, EADDRNOTAVAIL
+    assert not support.cgroups_named(name)
+
+
+def test_an_older_processor(command):
+    """No instruction is chosen by the builder's: qemu-user stands for a Core 2."""
+    qemu = shutil.which("qemu-x86_64") or shutil.which("qemu-x86_64-static")
+    if not qemu:
+        pytest.skip("needs qemu-user")
+    done = run(qemu, "-cpu", "core2duo", str(command), "--version")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_caller_that_is_confined(command, runtime, bundle, tmp_path):
+    """A container in a container: the outer one has engines' usual filter and no new privileges."""
+    runtime.program = str(command)
+    shutil.copy(command, bundle.rootfs / "bin" / "pyrunc")
+    bundle.config["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [
+            {"names": ["personality", "ptrace", "bpf", "keyctl", "userfaultfd", "clone3"],
+             "action": "SCMP_ACT_ERRNO", "errnoRet": 1}
+        ],
+    }  # fmt: skip
+    bundle.config["process"]["noNewPrivileges"] = True
+    (bundle.rootfs / "r").mkdir(mode=0o700)
+    bundle.shell("pyrunc --version && pyrunc --root /r list && pyrunc --root /r state x")
+    done = runtime.run(bundle)
+    assert done.returncode == 1
+    assert done.stdout.startswith("pyrunc version ")
+    assert "ID " in done.stdout
+    assert "container does not exist" in done.stderr
+
+
+def test_threads(command, runtime, bundle):
+    """`events` has a second thread for its clock; the allocator must know."""
+    runtime.program = str(command)
+    name = runtime.create(bundle.args("/bin/sleep", "1000"))
+    process = runtime.spawn(
+        "events", "--interval", "20ms", name, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    for _ in range(50):
+        assert json.loads(process.stdout.readline())["type"] == "stats"
+    process.terminate()
+    process.communicate(timeout=30)
