@@ -17,7 +17,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, TREE
+
+TREE = Path(__file__).resolve().parents[2]
+COMMAND = TREE / "dist" / "pyrunc"
 
 # struct elf64_phdr: type, flags, offset, address, physical address, size in the file, in memory
 PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")

@@ -54,6 +54,11 @@ done
     for file in "$work"/python/*.o; do objcopy $gathered $renamed "$file"; done
     for file in "$work"/image/*.o; do objcopy $gathered "$file"; done
 }
+# A compiler that invents another name for data would leave it to begin anew in each process.
+left=$(objdump -h "$work/libpython.a" "$work"/python/*.o "$work"/image/*.o |
+    awk '$2 ~ /^\.(data|bss|init_array|tdata|PyRuntime)/ && $3 !~ /^0+$/ { print $2 }' | sort -u)
+[ -z "$left" ] || { echo "link: data that is in no section of the image:" $left >&2; exit 1; }
+
 # The heap at an address of its own is a segment of its own, the last of the file. Addresses are
 # fixed (no PIE): the image is full of them.
 "$cc" -Wl,--section-start=pyheap=0x10000000 -Wl,-z,noseparate-code -Wl,-z,max-page-size=4096 \
