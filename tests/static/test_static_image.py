@@ -136,8 +136,8 @@ ALLOWED: set[str] = set()
 
 def seed(work: Path, script: Path, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [work / "seed", library(work), script, *arguments], capture_output=True, text=True,
-        check=False, **options,
+        [*options.pop("under", ()), work / "seed", library(work), script, *arguments],
+        capture_output=True, text=True, check=False, **options,
     )  # fmt: skip
 
 
@@ -224,7 +224,9 @@ def image(work: Path, tmp_path: Path, name: str, lives: int, **options) -> bytes
 
 
 def test_two_builds_are_the_same(work, tmp_path):
-    """In another directory, environment, time zone, with other descriptors, umask and limits."""
+    """In another directory, environment, time zone, on another host, with other descriptors, umask
+    and limits: whatever a module knew of them would differ.
+    """
 
     def change() -> None:
         os.umask(0o77)
@@ -233,9 +235,12 @@ def test_two_builds_are_the_same(work, tmp_path):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     first = image(work, tmp_path, "a", 0, stdin=subprocess.DEVNULL)
+    other = 'hostname another-host; exec "$@"'
     second = image(
         work, tmp_path, "another-one" * 9, 0, stdin=subprocess.PIPE, preexec_fn=change,
-        env={"TZ": "Asia/Tokyo", "LANG": "de_DE.UTF-8", "HOME": "/nowhere", "PATH": "/other"},
+        under=("unshare", "--uts", "sh", "-c", other, "sh"),
+        env={"TZ": "Asia/Tokyo", "LANG": "de_DE.UTF-8", "HOME": "/nowhere",
+             "PATH": "/bin:/usr/bin:/other"},
     )  # fmt: skip
     differ = [hex(i) for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b]
     assert not differ

@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import tempfile
 
 import pytest
 import support
@@ -90,16 +91,13 @@ def test_output_that_cannot_be_written(command, tmp_path):
     assert "write to standard output" in done.stderr
 
 
-def test_an_ordinary_user(command, tmp_path):
+def test_an_ordinary_user(command):
     if support.needs_root():
         pytest.skip("needs root, to become another user")
-    copy = tmp_path / "pyrunc"
-    shutil.copy(command, copy)
-    os.chmod(tmp_path, 0o755)
-    for above in tmp_path.parents:
-        if not above.stat().st_mode & 1:
-            pytest.skip(f"{above} is not for others")
-    done = run(copy, "--root", "/nonexistent", "list", user=65534, group=65534, env={}, cwd="/")
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        copy = shutil.copy(command, place)
+        done = run(copy, "--root", place, "list", user=65534, group=65534, env={}, cwd="/")
     assert (done.returncode, done.stderr) == (0, "")
 
 

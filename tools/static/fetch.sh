@@ -11,7 +11,7 @@ pip=$1 release=$2 packages=$3 cffi=$4 directory=$5
 mirror=${PYRUNC_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' \
     'Created-By: Packages' 2>/dev/null | sed -n 's/^Debian|Debian|//p' | head -n 1)}
 if [ -z "$mirror" ]; then
-    echo "fetch: apt knows no Debian archive here; name one in PYRUNC_DEBIAN_MIRROR" >&2
+    echo "fetch: apt knows no Debian archive here: apt-get update, or name one in PYRUNC_DEBIAN_MIRROR" >&2
     exit 1
 fi
 mkdir -p "$directory/apt/lists/partial" "$directory/apt/cache/archives/partial"
