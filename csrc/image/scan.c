@@ -15,7 +15,10 @@ struct mapping {
     char what[64];
 };
 
-/* All mappings but those of the program's file, which are the same in every process. */
+extern char _end[]; /* of the program's data, where the linker ends it (end(3)) */
+
+/* All mappings but the program's own, which has the same addresses in every process: libc's data
+ * begins anew there, and what is renewed with it, such as a thread's number, is the same. */
 static int read_mappings(struct mapping mappings[MAPPINGS])
 {
     FILE *file = fopen("/proc/self/maps", "r");
@@ -30,7 +33,7 @@ static int read_mappings(struct mapping mappings[MAPPINGS])
             continue;
         if (!program[0])
             strcpy(program, path); /* the lowest one: the program has fixed addresses */
-        if (!strcmp(path, program))
+        if (!strcmp(path, program) || to <= (((uintptr_t)_end + PAGE - 1) & ~(PAGE - 1)))
             continue;
         mappings[number].from = from;
         mappings[number].to = to;
