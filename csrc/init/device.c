@@ -78,15 +78,17 @@ STEP(make_node)
     dev_t device = makedev((unsigned)s->major, (unsigned)s->minor);
     /* Not a chmod afterwards, which goes by name (an O_PATH descriptor takes none): what shares
      * the root filesystem could have put a link there. */
-    mode_t mask = umask(0);
-    int made = mknodat(parent, name, (mode_t)s->kind | ((mode_t)s->mode & 07777), device) == 0;
-    int error = errno;
-    umask(mask);
-    errno = error;
-    int done;
-    if (!made && errno != EEXIST)
-        done = fail(PR_CALL_MKNOD);
-    else /* a file that stands there already must be that very device (spec, devices) */
+    long mask = syscall(SYS_umask, 0);
+    int done = mask < 0 ? fail(PR_CALL_UMASK) : 0;
+    int made = 0, error = 0;
+    if (done == 0) {
+        made = mknodat(parent, name, (mode_t)s->kind | ((mode_t)s->mode & 07777), device) == 0;
+        error = errno;
+        done = syscall(SYS_umask, mask) < 0 ? fail(PR_CALL_UMASK) : 0;
+    }
+    if (done == 0 && !made && error != EEXIST)
+        done = fail_with(PR_CALL_MKNOD, error, 0);
+    else if (done == 0) /* what stands there already must be that very device (spec, devices) */
         done = finish_node(parent, name, s, made);
     close(parent);
     return done;

@@ -136,8 +136,9 @@ class Child:
         from time import monotonic
 
         try:
-            died = "the process died before it was let go"
-            self._await(lambda: died, monotonic() + _LAST_WORDS_MS / 1000)
+            # Its death proves nothing: what it was let go for may be over, and its end still be
+            # open for a moment, in a child that another thread is starting.
+            self._await(lambda: "", monotonic() + _LAST_WORDS_MS / 1000, alive=False)
         except NotReady:
             return  # it goes on, and has only not closed its end
         word = self._last_word()
@@ -305,9 +306,11 @@ class Child:
             _close(fd)
             raise
 
-    def _await(self, died: Callable[[], str], deadline: float | None) -> None:
+    def _await(
+        self, died: Callable[[], str], deadline: float | None, *, alive: bool = True
+    ) -> None:
         """Until there is a message, or nobody is left to send one; keeps the hooks' pipe from
-        filling up meanwhile.
+        filling up meanwhile. Unless it has to be alive, only the message counts.
 
         Raises:
             NotReady: the deadline has passed.
@@ -316,7 +319,8 @@ class Child:
         """
         sync = self.sync.fileno()
         poll = select.poll()
-        for fd in (sync, self.pidfd, self.hook_output, self.signals.reader if self.signals else -1):
+        reader = self.signals.reader if self.signals else -1
+        for fd in (sync, self.pidfd if alive else -1, self.hook_output, reader):
             if fd >= 0:
                 poll.register(fd, select.POLLIN)
         while True:

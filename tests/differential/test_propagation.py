@@ -85,6 +85,7 @@ def test_mounts_travel_as_with_runc(newer, template, tmp_path, host, mapped):
         if wanted == REFUSED:
             assert "invalid argument" in peers[wanted]["refused"]
             continue
+        assert "refused" not in peers[wanted], (wanted, peers[wanted])
         expected, found = peers[wanted]["seen"], ours[wanted]["seen"]
         if newer:
             expected, found = map(without_the_mount_below, (expected, found))

@@ -18,10 +18,11 @@ from test_spec_hooks import hook
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 
-def started(runtime, *arguments: str) -> subprocess.Popen[bytes]:
+def started(runtime, *arguments: str, **environment: object) -> subprocess.Popen[bytes]:
     # These tests may run in the background of a shell, which has SIGINT ignored.
     runtime.prefix = ("env", "--default-signal=HUP,INT,TERM")
-    return runtime.spawn(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    env = {**os.environ, **{name: str(value) for name, value in environment.items()}}
+    return runtime.spawn(*arguments, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def ended(process: subprocess.Popen[bytes], number: int) -> str:
@@ -104,11 +105,8 @@ def test_a_program_that_is_never_ready(runtime, bundle, tmp_path, number):
     name = runtime.new_id()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "s"))
-        process = runtime.spawn(
-            "run", "-d", "-b", str(bundle.args("sleep", "1000").path), name,
-            env={"NOTIFY_SOCKET": str(tmp_path / "s")},
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        place = str(bundle.args("sleep", "1000").path)
+        process = started(runtime, "run", "-d", "-b", place, name, NOTIFY_SOCKET=tmp_path / "s")
         in_time(lambda: runtime("state", name, check=False).stdout.count('"running"'))
         # Its stderr is the container's, too: that is gone with it.
         ended(process, number)
