@@ -133,7 +133,7 @@ def test_control_c_ends_a_wait(command, runtime, bundle):
 
 
 @pytest.mark.parametrize(("what", "enough"), [
-    (resource.RLIMIT_AS, 64 * MEBI), (resource.RLIMIT_DATA, 48 * MEBI),
+    (resource.RLIMIT_AS, 32 * MEBI), (resource.RLIMIT_DATA, 32 * MEBI),
     (resource.RLIMIT_STACK, 64 << 10),
 ])  # fmt: skip
 def test_limits_that_are_enough(command, tmp_path, what, enough):
@@ -297,3 +297,36 @@ def test_threads(command, runtime, bundle):
         assert json.loads(process.stdout.readline())["type"] == "stats"
     process.terminate()
     process.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("first", ["plain", "static"])
+def test_containers_of_the_other_command(command, runtime, bundle, first):
+    """Created by one, used by the other: an update in either direction."""
+    programs = [support.PYRUNC, str(command)]
+    if first == "static":
+        programs.reverse()
+    runtime.program = programs[0]
+    name = runtime.create(bundle.args("/bin/sleep", "1000"))
+    runtime.program = programs[1]
+    assert runtime.state(name)["status"] == "created"
+    runtime("start", name)
+    assert runtime("exec", name, "/bin/echo", "inside").stdout == "inside\n"
+    runtime("pause", name)
+    runtime.program = programs[0]
+    assert runtime.state(name)["status"] == "paused"
+    runtime("resume", name)
+    runtime.program = programs[1]
+    assert name in runtime("list", "-q").stdout.split()
+    runtime("kill", name, "KILL")
+    runtime.until(name, "stopped")
+    runtime("delete", name)
+
+
+def test_strip_refuses(command, tmp_path):
+    """It would drop what lies behind the last section: there are none (docs/static.md)."""
+    if not shutil.which("strip"):
+        pytest.skip("needs binutils")
+    copy = shutil.copy(command, tmp_path / "pyrunc")
+    done = subprocess.run(["strip", copy], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert copy.read_bytes() == command.read_bytes()
