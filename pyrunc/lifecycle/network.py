@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """linux.netDevices: network devices of the host move into the container.
 
-Loaded only by who asks for it. A device is never moved back; when the namespace ends the kernel
-returns the physical ones.
+Loaded only by who asks for it: pyroute2 takes 100 ms to import. A device is never moved back;
+when the namespace ends the kernel returns the physical ones.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import errno
 import os
 
 from pyrunc.errors import KernelError, PyruncError
-from pyrunc.kernel.netlink import Netlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyrunc.kernel.netlink import Netlink
     from pyrunc.spec.model_linux import NetDevice
 
 
@@ -29,9 +29,10 @@ def move_devices(devices: dict[str, NetDevice], pid: int) -> None:
         KernelError: the kernel refuses.
         PyruncError: there is no such device.
     """
+    connection = _connection()
     namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with Netlink() as host, Netlink(namespace) as inside:
+        with connection() as host, connection(namespace) as inside:
             for name, device in devices.items():
                 pointer = "/linux/netDevices/" + name.replace("~", "~0").replace("/", "~1")
                 try:
@@ -43,6 +44,17 @@ def move_devices(devices: dict[str, NetDevice], pid: int) -> None:
                     ) from None  # fmt: skip
     finally:
         os.close(namespace)
+
+
+def _connection() -> type[Netlink]:
+    """pyroute2's, or our own where it is not: in the executable (docs/static.md)."""
+    try:
+        from pyrunc.kernel.pyroute import Netlink as ByPyroute
+    except ImportError:
+        from pyrunc.kernel.netlink import Netlink
+
+        return Netlink
+    return ByPyroute  # type: ignore[return-value]  # method by method the same
 
 
 def _move(

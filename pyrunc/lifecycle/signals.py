@@ -63,6 +63,9 @@ class Signals:
                 self._before[number] = _signal.signal(number, handler)
             except (OSError, ValueError):
                 continue  # SIGKILL, SIGSTOP, and those that libc keeps for itself
+        if not _forks:
+            os.register_at_fork(after_in_child=_forget)
+        _forks[:] = self._before
 
     def fileno(self) -> int:
         """A descriptor that is readable when a signal has come."""
@@ -105,6 +108,18 @@ class Signals:
 
     def __exit__(self, *_: object) -> None:
         self.restore()
+
+
+# What a child of Python's has to forget. pyroute2 forks a helper and ends it by SIGTERM, and the
+# pipe is the parent's as well: it would take the signal for its own.
+_forks: list[int] = []
+
+
+def _forget() -> None:
+    if _forks and _signal.getsignal(_signal.SIGTERM) is _noted:
+        _signal.set_wakeup_fd(-1)
+        for number in _forks:
+            _signal.signal(number, _signal.SIG_DFL)
 
 
 def _noted(number: int, frame: object) -> None:
