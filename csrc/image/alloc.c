@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* malloc, calloc, realloc and free of the interpreter. All calls of its objects are renamed to
- * these (tools/static/build.py); libc's own malloc serves libc and libseccomp, whose memory is
+ * these (tools/static/link.sh); libc's own malloc serves libc and libseccomp, whose memory is
  * new in each process.
  *
  * In the seed, blocks come from the heap that goes into the file, and what is freed is wiped:

@@ -2,7 +2,7 @@
 #include "image.h"
 
 /* "pyheap" becomes a segment of its own, the last of the file (--section-start in
- * tools/static/build.py), so that the image's file can end where its used part does, and the
+ * tools/static/link.sh), so that the image's file can end where its used part does, and the
  * kernel can go on behind it with zero pages. */
 __attribute__((section("pyheap"), aligned(PAGE))) char image_heap[HEAP_MOST] = {0};
 

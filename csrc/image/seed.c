@@ -117,7 +117,7 @@ static void start_python(int argc, char **argv)
     PyConfig_SetString(&config, &config.program_name, L"pyrunc");
     PyConfig_SetString(&config, &config.stdlib_dir, L"");
     config.module_search_paths_set = 1;
-    check(PyWideStringList_Append(&config.module_search_paths, L"/proc/self/fd/9"));
+    check(PyWideStringList_Append(&config.module_search_paths, L"/proc/self/fd/50"));
     check(PyConfig_SetBytesArgv(&config, argc, argv));
     check(Py_InitializeFromConfig(&config));
     PyConfig_Clear(&config);
@@ -128,7 +128,7 @@ static void start_python(int argc, char **argv)
  * differ in every address. So it sees the same each time. */
 static void start_python_alike(int argc, char **argv)
 {
-    enum { STREAMS = 3, DIRECTORY = 9 };
+    enum { STREAMS = 3, DIRECTORY = 50 };
     int kept[STREAMS], null = open("/dev/null", O_RDWR | O_CLOEXEC);
     int here = open(".", O_PATH | O_CLOEXEC);
     if (dup2(open(argv[1], O_PATH | O_DIRECTORY | O_CLOEXEC), DIRECTORY) < 0 || chdir("/")) {
@@ -168,7 +168,8 @@ int image_build(int argc, char **argv)
     fclose(script);
     /* Called from here, when the parser has given its memory back. */
     PyObject *names = PyModule_GetDict(PyImport_AddModule("__main__"));
-    PyObject *done = failed ? NULL : PyObject_CallNoArgs(PyDict_GetItemString(names, "main"));
+    PyObject *function = PyDict_GetItemString(names, "main");
+    PyObject *done = failed || !function ? NULL : PyObject_CallNoArgs(function);
     if (!done)
         PyErr_Print();
     if (!done || !path)

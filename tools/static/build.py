@@ -59,7 +59,8 @@ def cached(name: str, inputs: list[Path | str], make: list[object]) -> Path:
         try:
             run(*make, work)
             work.chmod(0o755)
-            work.rename(found)
+            if not found.exists():  # another build may have been as fast
+                work.rename(found)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     os.utime(found)
