@@ -5,12 +5,13 @@
 PYTHON ?= /usr/bin/python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-C      := $(wildcard csrc/*/*.c csrc/*/*.h tests/c/*.c)
+C      := $(filter-out csrc/image/%,$(wildcard csrc/*/*.c csrc/*/*.h tests/c/*.c))
+IMAGE  := $(wildcard csrc/image/*.c csrc/image/*.h tools/static/*.c)
 PROBE  := $(wildcard oci-conformance/suite/probe.*)
 # What is formatted: not the generated header, nor headers that cffi reads as text.
-FORMAT := $(filter-out csrc/init/plan_wire.h,$(C)) $(PROBE)
+FORMAT := $(filter-out csrc/init/plan_wire.h,$(C)) $(PROBE) $(IMAGE)
 
-.PHONY: build demo test test-unit test-root test-injection test-conformance test-guest test-engines guest lint bench clean deps
+.PHONY: build demo test test-unit test-root test-injection test-conformance test-guest test-engines test-static static guest lint bench clean deps
 
 build: $(VENV)/.built
 
@@ -28,6 +29,15 @@ $(VENV)/.built: $(VENV)/.packages setup.py pyproject.toml $(C) csrc/build_core.p
 	@mkdir -p $(VENV)/share/pyrunc && cp build/launcher/source $(VENV)/share/pyrunc/source
 	@$(BIN)/python -m compileall -q pyrunc
 	@touch $@
+
+# The command as one executable that needs nothing on the host (docs/static.md): 5 minutes the
+# first time, half a minute with what is kept in ~/.cache/pyrunc-static.
+static: dist/pyrunc
+
+STATIC := $(IMAGE) $(wildcard csrc/core/* tools/static/*)
+dist/pyrunc: $(VENV)/.built $(STATIC)
+	@sh tools/packages.sh static
+	@$(BIN)/python tools/static/build.py
 
 demo: build
 	@sh tools/demo.sh $(CURDIR)/$(BIN)/pyrunc
@@ -76,8 +86,11 @@ test: lint
 	wait $$beside || code=$$?; cat build/beside.log; exit $$code
 	@$(MAKE) --no-print-directory test-guest
 
+test-static: dist/pyrunc
+	PYRUNC_TEST_STATIC=1 $(BIN)/pytest -q tests/static
+
 bench: build
 	$(BIN)/python tests/bench/bench.py
 
 clean:
-	rm -rf $(VENV) build pyrunc/pyrunc-init pyrunc/modules-*.bin pyrunc/kernel/*.so pyrunc/kernel/_*.c
+	rm -rf $(VENV) build dist pyrunc/pyrunc-init pyrunc/modules-*.bin pyrunc/kernel/*.so pyrunc/kernel/_*.c

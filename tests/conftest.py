@@ -19,6 +19,19 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.line(f"test_faults.py: one system call, or life, in {support.EVERY}")
 
 
+# What is about the launcher and its packed modules, which another command does not have.
+OF_THE_LAUNCHER = {"test_quick", "test_launcher", "test_install", "test_budget"}
+
+
+def pytest_collection_modifyitems(items):
+    if "PYRUNC_COMMAND" not in os.environ:
+        return
+    skip = pytest.mark.skip(reason="about the launcher, and PYRUNC_COMMAND names another command")
+    for item in items:
+        if item.path.stem in OF_THE_LAUNCHER:
+            item.add_marker(skip)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_cgroup_is_left():
     """Those that tests make for themselves; `runtime` looks for those of its containers."""

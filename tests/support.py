@@ -19,10 +19,15 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-# Beside the interpreter in a virtual environment; in the guest it is installed.
+# Beside the interpreter in a virtual environment; in the guest it is installed. The same tests
+# ask another one, such as the static executable, by PYRUNC_COMMAND=dist/pyrunc.
 PYRUNC = next(
-    path for path in (f"{sys.prefix}/bin/pyrunc", "/usr/local/bin/pyrunc") if os.path.exists(path)
-)
+    os.path.abspath(path)
+    for path in (
+        os.environ.get("PYRUNC_COMMAND", ""), f"{sys.prefix}/bin/pyrunc", "/usr/local/bin/pyrunc",
+    )
+    if path and os.path.exists(path)
+)  # fmt: skip
 GUEST = "PYRUNC_GUEST" in os.environ
 V2 = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
 # Emulated machines are ten times slower: every limit of time in a test is multiplied by this.

@@ -6,21 +6,26 @@
 #include "process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/netlink.h>
 #include <linux/nsfs.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 int pyrunc_prlimit(int pid, int resource, uint64_t soft, uint64_t hard)
 {
-    struct rlimit64 limit = {.rlim_cur = soft, .rlim_max = hard};
-    return prlimit64(pid, (enum __rlimit_resource)resource, &limit, NULL) < 0 ? -errno : 0;
+    /* The kernel's struct rlimit64; libcs differ in what they call it and the resource's type. */
+    uint64_t limit[] = {soft, hard};
+    return syscall(SYS_prlimit64, pid, resource, limit, NULL) < 0 ? -errno : 0;
 }
 
 int pyrunc_set_subreaper(int on)
@@ -60,6 +65,28 @@ int pyrunc_namespace_type(int fd)
 {
     int type = ioctl(fd, NS_GET_NSTYPE);
     return type < 0 ? -errno : type;
+}
+
+/* A socket of rtnetlink(7) in another network namespace: a socket stays in the one that it was
+ * made in. Only this thread goes there, and is back before it returns, so that no code of the
+ * caller's ever runs there. */
+int pyrunc_netlink_in(int namespace)
+{
+    int back = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (back < 0)
+        return -errno;
+    int fd = -1, error = 0;
+    if (setns(namespace, CLONE_NEWNET) < 0) {
+        error = errno;
+    } else {
+        fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+        error = errno;
+        /* Here it was a moment ago; a thread that stayed there would act on others' devices. */
+        if (setns(back, CLONE_NEWNET) < 0)
+            abort();
+    }
+    close(back);
+    return fd < 0 ? -error : fd;
 }
 
 long pyrunc_fs_magic(int fd)

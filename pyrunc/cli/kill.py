@@ -11,6 +11,8 @@ from pyrunc.errors import UsageError
 
 # More digits are no number of Go's either.
 _DIGITS = 19
+# As glibc has them, whatever libc this is: musl keeps one more for itself.
+_RTMIN, _RTMAX = 34, 64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,12 +50,10 @@ def number(text: str) -> int:
     for first, sign in (("SIGRTMIN", "+"), ("SIGRTMAX", "-")):
         start, found, offset = name.partition(sign)
         if start == first and found and offset.isascii() and offset.isdigit():
-            signal = int(_signal.SIGRTMIN) + int(offset)
-            if sign == "-":
-                signal = int(_signal.SIGRTMAX) - int(offset)
-            if _signal.SIGRTMIN <= signal <= _signal.SIGRTMAX:
+            signal = _RTMAX - int(offset) if sign == "-" else _RTMIN + int(offset)
+            if _RTMIN <= signal <= _RTMAX:
                 return signal
-    plain = getattr(_signal, name, None)
+    plain = _RTMIN if name == "SIGRTMIN" else getattr(_signal, name, None)
     if isinstance(plain, int) and "_" not in name:
         return plain
     raise UsageError(f'unknown signal "{text}"')

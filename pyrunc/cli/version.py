@@ -9,6 +9,8 @@ import sys
 import pyrunc
 
 SPEC_VERSION = "1.3.0"
+# What the command has inside beside Python, where it is one executable (docs/static.md).
+EMBEDDED: dict[str, str] = {}
 
 
 def version_text() -> str:
@@ -17,4 +19,5 @@ def version_text() -> str:
     python = ".".join(str(part) for part in sys.version_info[:3])
     lines = [f"{name} version {pyrunc.__version__}", f"commit: v{pyrunc.__version__}"]
     lines += [f"spec: {SPEC_VERSION}", f"python: {python}"]
+    lines += [f"{name}: {version}" for name, version in EMBEDDED.items()]
     return "\n".join(lines) + "\n"

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+# Why systemd cannot be asked, or "", and what to do.
+MISSING = ""
+HINT = "install libsystemd and build pyrunc again"
 try:
     from pyrunc.kernel._sdbus import ffi, lib
 except ImportError as error:
     # Built without it, or the library is not on this host.
-    raise BusError(
-        "systemd cannot be asked", str(error), hint="install libsystemd and build pyrunc again"
-    ) from None
+    MISSING = str(error)
 
 SERVICE = "org.freedesktop.systemd1"
 MANAGER_PATH = "/org/freedesktop/systemd1"
@@ -46,8 +47,10 @@ class Bus:
     """
 
     def __init__(self, user: bool = False) -> None:
-        self._bus: Any = ffi.NULL  # first: __del__ runs even if the rest fails
+        self._bus: Any = None  # first: __del__ runs even if the rest fails
         self._direct = False
+        if MISSING:
+            raise BusError("systemd cannot be asked", MISSING, hint=HINT)
         first, second = (self._connect_bus, self._connect_direct)
         if not user:
             # systemd's own socket: no broker between us, nothing to subscribe to, and it
@@ -86,9 +89,9 @@ class Bus:
 
     def close(self) -> None:
         """End the connection."""
-        if self._bus != ffi.NULL:
+        if self._bus:
             lib.sd_bus_flush_close_unref(self._bus)
-            self._bus = ffi.NULL
+            self._bus = None
 
     def __del__(self) -> None:
         self.close()

@@ -195,6 +195,12 @@ def namespace_type(fd: int) -> int:
     return kind
 
 
+def netlink_in(namespace: int) -> int:
+    """A socket of rtnetlink(7) in the network namespace behind a descriptor; close-on-exec."""
+    fd: int = lib.pyrunc_netlink_in(namespace)
+    return _check(fd, "enter", "setns", "the network namespace")
+
+
 def close_on_exec_from(first: int) -> None:
     """Mark every descriptor from `first` on close-on-exec."""
     _check(lib.pyrunc_close_on_exec_from(first), "close descriptors", "close_range")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _PATH = os.path.dirname(os.path.dirname(__file__)) + "/pyrunc-init"
 _INCOMPLETE = "the installation is not whole"
+# pyrunc-init itself, where the command is an executable that has it inside (docs/static.md).
+EMBEDDED = b""
 
 
 class Descriptors:
@@ -164,7 +166,7 @@ def executable() -> int:
             raise
     from pyrunc.lifecycle import sealed
 
-    return sealed.executable(_PATH, program)
+    return sealed.executable("" if EMBEDDED else _PATH, program)
 
 
 def program() -> bytes:
@@ -173,6 +175,8 @@ def program() -> bytes:
     Raises:
         KernelError: it cannot be read, or not whole.
     """
+    if EMBEDDED:
+        return EMBEDDED
     try:
         fd = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:

@@ -24,7 +24,7 @@ def executable(path: str, program: Callable[[], bytes]) -> int:
     """The program, read-only for whoever executes it.
 
     Args:
-        path: where it is installed.
+        path: where it is installed; "" where it is no file.
         program: reads it.
 
     Returns:
@@ -33,18 +33,43 @@ def executable(path: str, program: Callable[[], bytes]) -> int:
     Raises:
         KernelError: there is no way here.
     """
-    try:
-        return kernel.open_sealed(os.path.dirname(path), os.path.basename(path))
-    except KernelError as error:
-        if error.errno not in (errno.EPERM, errno.EACCES):
-            raise
+    if path:
+        try:
+            return kernel.open_sealed(os.path.dirname(path), os.path.basename(path))
+        except KernelError as error:
+            if error.errno not in (errno.EPERM, errno.EACCES):
+                raise
+    elif (fd := _beyond_limit(program)) >= 0:
+        return fd
     # Without the right to mount: a file without a name, for this one start. Who writes to it
     # changes a copy that nobody else executes.
     for directory in (os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/dev/shm"):  # noqa: S108
         fd = _copy(directory, program)
         if fd >= 0:
             return fd
-    raise KernelError("execute", "open", errno.EACCES, path, hint=_HINT)
+    raise KernelError("execute", "open", errno.EACCES, path or "pyrunc-init", hint=_HINT)
+
+
+def _beyond_limit(program: Callable[[], bytes]) -> int:
+    """A memory file where RLIMIT_FSIZE forbids one of that size, which is meant for the caller's
+    files: root may set it aside for a moment. -1 if that is not what is in the way.
+    """
+    from resource import RLIMIT_FSIZE, getrlimit, setrlimit
+
+    soft, hard = getrlimit(RLIMIT_FSIZE)
+    data = program()
+    if soft < 0 or soft >= len(data):
+        return -1
+    try:
+        setrlimit(RLIMIT_FSIZE, (len(data), max(len(data), hard) if hard >= 0 else hard))
+    except (ValueError, OSError):
+        return -1
+    try:
+        return kernel.sealed_memfd("pyrunc-init", data, executable=True)
+    except KernelError:
+        return -1
+    finally:
+        setrlimit(RLIMIT_FSIZE, (soft, hard))
 
 
 def _copy(directory: str, program: Callable[[], bytes]) -> int:

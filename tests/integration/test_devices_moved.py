@@ -7,8 +7,13 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
+from support import in_time
+
+from pyrunc.lifecycle import network
+from pyrunc.spec.model_linux import NetDevice
 
 pytestmark = pytest.mark.skipif(not shutil.which("ip"), reason="needs iproute2")
 
@@ -61,6 +66,25 @@ def test_a_device_moves_with_its_addresses(runtime, bundle, device, new):
         "192.0.2.255"
     }
     assert f" {device}@" not in ip("link")
+
+
+@pytest.mark.parametrize("absent", [False, True], ids=["pyroute2", "own"])
+def test_either_connection(device, monkeypatch, absent):
+    """pyroute2's, and our own where there is none, as in the executable."""
+    if absent:
+        monkeypatch.setitem(sys.modules, "pyrunc.kernel.pyroute", None)
+    with subprocess.Popen(["unshare", "-n", "sleep", "1000"]) as process:
+        try:
+            mine = os.readlink("/proc/self/ns/net")
+            in_time(lambda: os.readlink(f"/proc/{process.pid}/ns/net") != mine)
+            network.move_devices({device: NetDevice(name="eth7")}, process.pid)
+            link = inside(str(process.pid))["eth7"]
+        finally:
+            process.kill()
+    assert "UP" in link["flags"]
+    assert {(row["local"], row.get("broadcast")) for row in link["addr_info"]} >= {
+        ("192.0.2.7", "192.0.2.255"), ("2001:db8::7", None),
+    }  # fmt: skip
 
 
 def test_a_device_that_is_not_there(runtime, bundle):

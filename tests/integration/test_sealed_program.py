@@ -121,6 +121,12 @@ def test_an_ordinary_user(runtime, bundle, tmp_path):
 @pytest.mark.parametrize("blocks", [16, 64])
 def test_a_limit_on_the_size_of_files(runtime, bundle, blocks):
     """`ulimit -f` below the size of pyrunc-init is for the caller's files."""
+    if "PYRUNC_COMMAND" in os.environ:
+        # Inside an executable it is no file that could be executed from where it lies.
+        with open("/proc/self/status") as status:
+            caps = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff"))
+        if not caps >> 24 & 1:
+            pytest.skip("needs CAP_SYS_RESOURCE, to set the limit aside for a moment")
     bundle.shell("ulimit -f")
     done = subprocess.run(
         ["bash", "-c", f"ulimit -f {blocks}; exec {command(runtime)} run -b {bundle.path} "

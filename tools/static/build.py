@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds dist/pyrunc, the command as one static executable: `make static`.
+
+docs/static.md tells how it works. Steps whose inputs have not changed are taken from
+~/.cache/pyrunc-static (XDG_CACHE_HOME): sources and libraries, which take minutes. Run by the
+virtual environment's Python, which has cffi.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TREE = HERE.parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyrunc-static"
+WORK = TREE / "build" / "static"
+# Debian's release that the sources are of.
+RELEASE = "trixie"
+PACKAGES = "python3.13 libseccomp"
+LIVES = 12
+KEPT = 3
+
+
+def say(text: str) -> None:
+    print(f"static: {text}", file=sys.stderr, flush=True)
+
+
+def run(*command: object) -> None:
+    subprocess.run([str(part) for part in command], check=True)
+
+
+def cached(name: str, inputs: list[Path | str], make: list[object]) -> Path:
+    """A directory that a command makes, or has made of the same inputs before.
+
+    Args:
+        name: of the step.
+        inputs: files by their content, and texts.
+        make: the command; the directory follows as its last argument.
+    """
+    digest = hashlib.sha256()
+    for one in inputs:
+        digest.update(one.read_bytes() if isinstance(one, Path) else one.encode())
+        digest.update(b"\0")
+    found = CACHE / f"{name}-{digest.hexdigest()[:16]}"
+    if not found.exists():
+        say(f"{name}: made anew")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=CACHE))
+        try:
+            run(*make, work)
+            work.chmod(0o755)
+            if not found.exists():  # another build may have been as fast
+                work.rename(found)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    os.utime(found)
+    for old in sorted(CACHE.glob(f"{name}-*"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        shutil.rmtree(old)
+    return found
+
+
+def sources() -> Path:
+    """Debian's source packages, and cffi's from the Python package index."""
+    fetch, cffi = HERE / "fetch.sh", metadata.version("cffi")
+    pip = Path(sys.executable).with_name("pip")
+    return cached(
+        "sources", [fetch, RELEASE, PACKAGES, cffi], ["sh", fetch, pip, RELEASE, PACKAGES, cffi]
+    )
+
+
+def libraries(source: Path) -> Path:
+    """CPython's archive and libseccomp's, by this machine's compiler and musl."""
+    recipe = HERE / "libraries.sh"
+    compiler = subprocess.run(["musl-gcc", "-v"], capture_output=True, text=True, check=True).stderr
+    inputs = [recipe, HERE / "Setup.local", *sorted(source.glob("*.dsc")), compiler, musl()]
+    return cached("libraries", inputs, ["nice", "-n", "5", "sh", recipe, source])
+
+
+def musl() -> str:
+    """The version of musl here."""
+    loader = next(Path("/lib").glob("ld-musl-*.so.1"))
+    said = subprocess.run([loader], capture_output=True, text=True, check=False).stderr
+    return said.partition("Version ")[2].split("\n")[0]
+
+
+def version_of(source: Path, package: str) -> str:
+    """Debian's version of a source package."""
+    return next(source.glob(f"{package}*.dsc")).stem.partition("_")[2]
+
+
+def components(source: Path) -> dict[str, tuple[str, str]]:
+    """What goes into the executable: name -> (version, SHA-256 of its source or "")."""
+    found = {"pyrunc": (metadata_version(), "")}
+    for name, package in (("cpython", "python3"), ("libseccomp", "libseccomp"), ("cffi", "cffi")):
+        file = next(source.glob(f"{package}*.dsc" if name != "cffi" else "cffi-*.tar.gz"))
+        version = metadata.version("cffi") if name == "cffi" else version_of(source, package)
+        found[name] = (version, hashlib.sha256(file.read_bytes()).hexdigest())
+    return found | {"musl": (musl(), "")}
+
+
+def metadata_version() -> str:
+    """pyrunc's own."""
+    sys.path.insert(0, str(TREE))
+    import pyrunc
+
+    return pyrunc.__version__
+
+
+def write_sbom(source: Path, target: Path, executable: Path) -> None:
+    """The list of what is inside, as SPDX 2.3 has it (ISO/IEC 5962)."""
+    packages = []
+    for name, (version, digest) in components(source).items():
+        row: dict[str, object] = {
+            "SPDXID": f"SPDXRef-{name}", "name": name, "versionInfo": version,
+            "downloadLocation": "NOASSERTION",
+        }  # fmt: skip
+        if digest:
+            row["checksums"] = [{"algorithm": "SHA256", "checksumValue": digest}]
+        packages.append(row)
+    digest = hashlib.sha256(executable.read_bytes()).hexdigest()
+    document = {
+        "spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT",
+        "name": "pyrunc", "documentNamespace": f"urn:sha256:{digest}",
+        "creationInfo": {
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "creators": ["Tool: tools/static/build.py"],
+        },
+        "packages": packages,
+        "relationships": [
+            {"spdxElementId": "SPDXRef-pyrunc", "relationshipType": "CONTAINS",
+             "relatedSpdxElement": row["SPDXID"]}
+            for row in packages[1:]
+        ],
+    }  # fmt: skip
+    target.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def generated(work: Path) -> Path:
+    """cffi's C of the modules; _sdbus is not among them: libsystemd is glibc's."""
+    sys.path.insert(0, str(TREE / "csrc"))
+    os.chdir(TREE)
+    import build_core
+
+    work.mkdir()
+    build_core.core_ffi.emit_c_code(str(work / "_core.c"))
+    build_core.seccomp_ffi.emit_c_code(str(work / "_seccomp.c"))
+    return work
+
+
+def bundles(work: Path) -> None:
+    """What lives.py's lives are of: a program that sleeps, and one that ends at once."""
+    busybox = shutil.which("busybox")
+    if not busybox:
+        raise SystemExit("static: busybox-static is not installed")
+    for name, program in (("sleeps", ["/bin/sleep", "100"]), ("ends", ["/bin/true"])):
+        bin_directory = work / name / "rootfs" / "bin"
+        bin_directory.mkdir(parents=True)
+        shutil.copy(busybox, bin_directory / "busybox")
+        for applet in ("sleep", "true"):
+            (bin_directory / applet).symlink_to("busybox")
+        run(Path(sys.executable).with_name("pyrunc"), "spec", "-b", work / name)
+        file = work / name / "config.json"
+        config = json.loads(file.read_text())
+        config["process"] |= {"terminal": False, "args": program}
+        file.write_text(json.dumps(config))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=TREE / "dist" / "pyrunc")
+    parser.add_argument("--lives", type=int, default=LIVES if os.geteuid() == 0 else 0)
+    options = parser.parse_args()
+    source = sources()
+    library = libraries(source)
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    seed = WORK / "seed"
+    standard = str(library / "lib")
+    run("sh", HERE / "link.sh", library, generated(WORK / "generated"), seed)
+    run(seed, standard, HERE / "modules.py", TREE, WORK / "modules")
+    bundles(WORK)
+    shutil.copy(TREE / "pyrunc" / "pyrunc-init", WORK)
+    (WORK / "library").write_text(standard)
+    upstream = version_of(source, "libseccomp").rpartition("-")[0]
+    (WORK / "versions").write_text(f"libseccomp: {upstream}\nmusl: {musl()}\n")
+    if not options.lives:
+        say("without lives (not root): the executable works, and is a fifth slower")
+    command = [seed, standard, HERE / "lives.py", str(options.lives)]
+    subprocess.run(command, check=True, cwd=WORK)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    # Beside it and renamed: somebody may be running the one before.
+    (WORK / "pyrunc").rename(options.output)
+    write_sbom(source, options.output.with_name("pyrunc.spdx.json"), options.output)
+    say(f"{options.output}: {options.output.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

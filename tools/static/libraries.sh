@@ -1,0 +1,67 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Builds what the static executable is linked from, with musl, out of what fetch.sh brought:
+# OUT/{libpython.a,libseccomp.a,python/,lib/,include/,cc}.
+#     libraries.sh SOURCES OUT
+set -eu
+sources=$(cd "$1" && pwd)
+mkdir -p "$2"
+out=$(cd "$2" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+jobs=$(nproc)
+machine=$(gcc -print-multiarch)
+
+# The compiler, for all steps. musl-gcc looks at musl's headers only; the kernel's lie with the
+# system's. configure asks for the triplet and would hear the system's libc.
+cat >"$out/cc" <<CC
+#!/bin/sh
+[ "\$1" != --print-multiarch ] || { echo "$(uname -m)-linux-musl"; exit 0; }
+exec musl-gcc -static -no-pie -fno-pie -idirafter /usr/include -idirafter "/usr/include/$machine" "\$@"
+CC
+chmod +x "$out/cc"
+# No tables for unwinding: libgcc walks all of them at the start of a static program.
+flags="-O2 -g0 -fno-asynchronous-unwind-tables -fno-unwind-tables -ffile-prefix-map=$out=."
+
+# With Debian's patches: its security updates are among them.
+work=$out/work
+mkdir -p "$work"
+for package in python3 libseccomp; do
+    dpkg-source --no-check -x "$sources/$package"*.dsc "$work/$package" >"$work/$package.log"
+done
+
+# CPython 3.13 counts in the bytecode how often each branch was taken, for a JIT that is not built.
+# In the image each such count is a write to a page that is shared otherwise.
+cases=$work/python3/Python/generated_cases.c.h
+grep -q 'cache = (this_instr\[1\].cache << 1)' "$cases" || {
+    echo "libraries: CPython's branch counters are not where they were; look at $cases" >&2
+    exit 1
+}
+sed -i '/this_instr\[1\]\.cache = (this_instr\[1\]\.cache << 1)/d' "$cases"
+
+# csrc/image/alloc.c is the allocator: neither pymalloc nor mimalloc, which keep pools of their own.
+mkdir -p "$work/build"
+cd "$work/build"
+CC=$out/cc CFLAGS="$flags" OPT="-DNDEBUG -O2" LINKFORSHARED=" " ../python3/configure \
+    --disable-shared --disable-test-modules --without-ensurepip --without-doc-strings \
+    --without-pymalloc --without-mimalloc >configure.log 2>&1 || { tail configure.log >&2; exit 1; }
+cp "$here/Setup.local" Modules/Setup.local
+make -s -j"$jobs" "libpython3.13.a" >make.log 2>&1 || { tail -n 30 make.log >&2; exit 1; }
+
+mkdir -p "$work/seccomp"
+cd "$work/seccomp"
+# gperf is for who changes its tables: the source has what it makes.
+CC=$out/cc CFLAGS="$flags" GPERF=/bin/true ../libseccomp/configure --host="$(uname -m)-linux-musl" \
+    --disable-shared --enable-static >configure.log 2>&1 || { tail configure.log >&2; exit 1; }
+make -s -j"$jobs" -C src libseccomp.la >make.log 2>&1 || { tail -n 30 make.log >&2; exit 1; }
+
+cd "$out"
+cp work/build/libpython3.13.a libpython.a
+cp work/seccomp/src/.libs/libseccomp.a .
+mkdir -p include python
+cp -R work/python3/Include/. python/
+cp work/build/pyconfig.h python/
+cp -R work/python3/Lib lib
+cp work/seccomp/include/seccomp.h work/libseccomp/include/seccomp-syscalls.h include/
+mkdir cffi
+tar -xzf "$sources"/cffi-*.tar.gz -C cffi --strip-components=1
+rm -rf work lib/test lib/idlelib lib/tkinter lib/turtledemo lib/ensurepip lib/lib2to3

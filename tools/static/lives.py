@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run by the seed: imports the command, lives some lives with it, and has the image written.
+
+    cd WORK && seed STDLIB .../lives.py NUMBER
+
+WORK has modules.py's `modules`, `pyrunc-init`, `versions` and the bundles that the lives are of,
+`sleeps` and `ends` (build.py); the image is `pyrunc` there. No path is an argument: what this
+script holds while objects are made immortal stays in the image.
+
+Why lives: the interpreter specialises its bytecode to what it sees (PEP 659), which is a write to
+the code, and fills caches. What a dozen lives have written, no command writes again: each would
+copy those pages. More lives add nothing.
+"""
+
+import codecs
+import gc
+import marshal
+import os
+import sys
+from _frozen_importlib import BuiltinImporter, ModuleSpec
+
+import _image
+
+
+class Compiled:
+    """Loads what modules.py has compiled (importlib's finder and loader protocols)."""
+
+    code = {}  # noqa: RUF012
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        """Say where a module comes from."""
+        if name in sys.builtin_module_names:
+            return ModuleSpec(name, BuiltinImporter, origin="built-in")
+        if name not in cls.code:
+            return None
+        is_package, origin, _ = cls.code[name]
+        return ModuleSpec(name, cls, origin=origin, is_package=is_package)
+
+    @staticmethod
+    def create_module(spec):
+        """Python's own way to make one will do."""
+
+    @classmethod
+    def exec_module(cls, module):
+        """Run its code. __file__ is what it would be, relative: nothing is opened there."""
+        module.__file__ = module.__spec__.origin
+        exec(marshal.loads(cls.code[module.__name__][2]), module.__dict__)  # noqa: S102, S302
+
+
+def read(path):
+    """A file's bytes."""
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def import_all():
+    """Everything, from memory: no module is looked for in a directory."""
+    Compiled.code = marshal.loads(read("modules"))  # noqa: S302
+    sys.meta_path.insert(0, Compiled)
+    # What the interpreter needed to start came from files, and knows their paths.
+    codecs.unregister(sys.modules["encodings"].search_function)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "encodings"]:
+        del sys.modules[name]
+    for name in Compiled.code:
+        __import__(name)
+    Compiled.code = {}
+    sys.meta_path.remove(Compiled)
+    sys.path[:] = []
+    sys.path_importer_cache.clear()
+    import renew
+
+    renew.drop_streams()
+
+
+def embed():
+    """Put the package's file into memory, and say what else is in it and what is not."""
+    from pyrunc.cli import version
+    from pyrunc.kernel import bus
+    from pyrunc.lifecycle import launch
+
+    launch.EMBEDDED = read("pyrunc-init")
+    for line in read("versions").decode().splitlines():
+        name, _, text = line.partition(": ")
+        version.EMBEDDED[name] = text
+    if bus.MISSING:
+        bus.MISSING = "the static executable has no D-Bus client yet"
+        bus.HINT = "pip install pyrunc, whose command has libsystemd's"
+
+
+def live(number):
+    """So many lives, in silence.
+
+    Raises:
+        SystemExit: a command failed: the image would hold its traces.
+    """
+    import renew
+
+    from pyrunc.cli import main
+
+    here = os.open(".", os.O_PATH)
+    null = os.open(os.devnull, os.O_RDWR)
+    kept = [os.dup(fd) for fd in range(3)]
+    for fd in range(2):
+        os.dup2(null, fd)
+    renew.open_streams()
+    for turn in range(number):
+        name = f"pyrunc-build-{turn}"
+        for command in (
+            ("create", "--pid-file", "pid", "-b", "sleeps", name),
+            ("state", name),
+            ("start", name),
+            ("exec", name, "/bin/true"),
+            ("list",),
+            ("list", "-f", "json"),
+            ("state", name),
+            ("ps", name),
+            ("kill", name, "0"),
+            ("delete", "-f", name),
+            ("run", "-b", "ends", name),
+            ("--version",),
+        ):
+            code = main.run(["--root", "root", *command])
+            os.fchdir(here)  # create has gone into the bundle
+            if code:
+                os.write(kept[2], f"lives: {' '.join(command)}: exit code {code}\n".encode())
+                raise SystemExit(1)
+    sys.stdout.flush()
+    # Not to outlive this: their buffers have the texts.
+    renew.drop_streams()
+    for fd in range(3):
+        os.dup2(kept[fd], fd)
+        os.close(kept[fd])
+    os.close(null)
+    os.close(here)
+
+
+def main():
+    """Make the image."""
+    lives = number()
+    os.environ._data.clear()
+    # Nothing is collected: a command ends before it would pay.
+    gc.disable()
+    import_all()
+    embed()
+    before = {name: globals_of(name) for name in ours()}
+    gc.collect()
+    # Before the lives too: bytecode that loads a constant specialises by whether it is immortal.
+    _image.immortalise()
+    live(lives)
+    refuse_remains(before)
+    import renew
+
+    from pyrunc.cli.main import main as entry
+
+    renew.forget()
+    gc.collect()
+    say(f"{_image.immortalise()} objects")
+    gc.freeze()
+    _image.keep("pyrunc", renew.renew, entry)
+
+
+def say(text):
+    """To the builder."""
+    os.write(2, f"lives: {text}\n".encode())
+
+
+def refuse_remains(before):
+    """A module that keeps something of a life would tell it to every command.
+
+    Raises:
+        SystemExit: one does.
+    """
+    for name in ours():
+        changed = {key for key, _ in before[name].items() ^ globals_of(name).items()}
+        if changed:
+            say(f"{name} keeps what it was told: {sorted(changed)}")
+            raise SystemExit(1)
+
+
+def ours():
+    """The names of the package's modules."""
+    return [name for name in sys.modules if name.partition(".")[0] == "pyrunc"]
+
+
+def globals_of(name):
+    """What a module's names are bound to; for a list or a dictionary its content, too."""
+    found = {}
+    for key, value in vars(sys.modules[name]).items():
+        if not key.startswith("__"):
+            content = repr(value) if isinstance(value, (dict, list, set, bytearray)) else ""
+            found[key] = (id(value), content)
+    return found
+
+
+def number():
+    """The argument of this script; nothing else is to hold it."""
+    found = int(sys.argv[0])
+    sys.argv[:] = sys.orig_argv[:] = ["pyrunc"]
+    return found
