@@ -331,6 +331,7 @@ class Container(Running):
             ContainerNotRunning: it ended before this object was made, and how is not known.
         """
         from pyrunc.lifecycle import ending
+        from pyrunc.lifecycle.children import until_over
 
         if self._exit is not None:
             return self._exit
@@ -341,7 +342,7 @@ class Container(Running):
             if self._exit is None:
                 raise
             return self._exit
-        if timeout is not None and not ending.is_over(pidfd, timeout):
+        if timeout is not None and not until_over(pidfd, timeout):
             raise TimeoutError(f"container {self.id} still runs")
         self._exit = ending.taken(self.root, self.id, pidfd, self._oom_killed)
         return self._exit
@@ -386,9 +387,9 @@ class Container(Running):
         """Take the exit status if it is ours to take, so that no zombie stays."""
         if self._pidfd < 0:
             return
-        from pyrunc.lifecycle import ending
+        from pyrunc.lifecycle.children import until_over
 
-        if self._exit is None and self._pid and ending.is_over(self._pidfd, 0):
+        if self._exit is None and self._pid and until_over(self._pidfd, 0):
             self.wait()
         os.close(self._pidfd)
         self._pidfd = -1

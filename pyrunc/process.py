@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock
 
 from pyrunc.errors import PyruncError
 from pyrunc.exits import Exit
+from pyrunc.lifecycle import children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ class Process:
         self._exit: Exit | None = None
         self._oom_kills: Callable[[], int] | None = None
         self._killed = self._killed_before = 0
+        self._reaping = allocate_lock()
+        children.add(self)
 
     def fileno(self) -> int:
         """A pidfd: readable once the process has ended."""
@@ -77,13 +81,16 @@ class Process:
         """
         if self._exit is not None:
             return self._exit
-        if timeout is not None and not _ready([self._pidfd], timeout):
+        if not _ready([self._pidfd], timeout):
             raise TimeoutError(f"process {self.pid} still runs")
+        with self._reaping:  # whoever waits for the container reaps it as well (children.py)
+            return self._exit or self._reap()
+
+    def _reap(self) -> Exit:
         try:
             found = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
         except ChildProcessError:
-            _ready([self._pidfd], None)  # somebody else in this process has taken the status
-            found = None
+            found = None  # somebody else in this process has taken the status
         if found is None:
             self._exit = Exit(None, timed_out=self.timed_out)
         elif found.si_code == os.CLD_EXITED:
@@ -233,7 +240,9 @@ class Process:
 
     def __del__(self) -> None:
         try:
-            if self._pidfd >= 0:
+            if self._exit is None and self._pidfd >= 0:
+                children.abandon(self._pidfd)
+            elif self._pidfd >= 0:
                 os.close(self._pidfd)
         except (OSError, AttributeError):
             pass  # closed by others, or never opened: nobody is here to be told

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import time
 from _signal import pidfd_send_signal
 
 from pyrunc import cgroups
@@ -131,6 +130,8 @@ def _clear(cgroup: Driver | None, noted: dict[str, Any], force: bool) -> list[st
 
 def _kill(state: dict[str, Any], cgroup: Driver) -> None:
     """End init and wait for it; its zombie, which is the caller's to reap, counts as gone."""
+    from pyrunc.lifecycle.children import until_over
+
     pidfd = open_pidfd(state)
     if pidfd < 0:
         return
@@ -138,22 +139,12 @@ def _kill(state: dict[str, Any], cgroup: Driver) -> None:
         pidfd_send_signal(pidfd, _SIGKILL)
         if cgroup.frozen():  # look first: a read-only mount refuses any write
             cgroup.thaw()
-        deadline = time.monotonic() + _DEATH_SECONDS
-        while not _exited(pidfd, deadline):
-            if time.monotonic() > deadline:
-                raise StateError("container init still running")
+        if not until_over(pidfd, _DEATH_SECONDS):
+            raise StateError("container init still running")
     except ProcessLookupError:
         pass
     finally:
         os.close(pidfd)
-
-
-def _exited(pidfd: int, deadline: float) -> bool:
-    import select
-
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
 
 
 def _sweep(entry: Entry, force: bool) -> list[str]:

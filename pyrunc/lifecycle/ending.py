@@ -8,6 +8,7 @@ import os
 from pyrunc.errors import PyruncError
 from pyrunc.exits import Exit
 from pyrunc.lifecycle import store
+from pyrunc.lifecycle.children import until_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ def taken(root: str, container_id: str, pidfd: int, oom_killed: Callable[[], boo
     Returns:
         How it ended; without a code where it was no child and its parent has not told.
     """
+    until_over(pidfd, None)
     try:
         found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     except ChildProcessError:
         found = None
-        is_over(pidfd, None)
     if found is None:
         other = _of_other(root, container_id, pidfd) or Exit(None)
         other.oom_killed = other.oom_killed or oom_killed()
@@ -87,12 +88,3 @@ def told(root: str, container_id: str) -> Exit | None:
         return None if found is None else Exit(**found)
     except TypeError:
         return None  # damaged
-
-
-def is_over(pidfd: int, timeout: float | None) -> bool:
-    """Wait for the end of a process, for so many seconds or for ever; whether it has ended."""
-    import select
-
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(None if timeout is None else timeout * 1000))

@@ -180,6 +180,24 @@ def test_a_thousand_leave_nothing(container, runtime):
     assert children == [str(container.pid)]
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["held", "forgotten"])
+@pytest.mark.parametrize("how", ["delete", "wait"])
+def test_a_container_ends_though_nobody_has_waited_for_its_processes(container, how, kept):
+    """A zombie of ours would keep its first process from ending, and us waiting."""
+    processes = [container.popen(["/bin/sleep", "1000"]) for _ in range(3)]
+    if not kept:
+        processes.clear()
+        gc.collect()
+    begun = time.monotonic()
+    if how == "delete":
+        container.delete(force=True)
+    else:
+        container.kill(signal.SIGKILL)
+        assert container.wait().signal == signal.SIGKILL
+    assert time.monotonic() - begun < 5 * support.SLOW
+    assert [process.wait().signal for process in processes] == [signal.SIGKILL] * len(processes)
+
+
 def test_a_hundred_at_once(container):
     results: list[bytes | None] = []
 
