@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip("runs in the guest: make test-guest"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def docker(tmp_path_factory):
     """dockerd with an image; its command line as a function."""
     command("systemctl", "start", "docker.service")
@@ -30,6 +30,8 @@ def docker(tmp_path_factory):
     subprocess.run(["docker", "import", "-", IMAGE], input=packed, check=True, capture_output=True)
     yield lambda *words: command("docker", *words)
     subprocess.run(["systemctl", "stop", "docker.service", "docker.socket"], check=True)
+    # Its route is of no use any more, and pasta of an ordinary user's podman fails on it.
+    subprocess.run(["ip", "link", "del", "docker0"], check=True)
 
 
 @pytest.fixture(scope="session")
