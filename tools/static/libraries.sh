@@ -19,8 +19,9 @@ cat >"$out/cc" <<CC
 exec musl-gcc -static -no-pie -fno-pie -idirafter /usr/include -idirafter "/usr/include/$machine" "\$@"
 CC
 chmod +x "$out/cc"
-# No tables for unwinding: libgcc walks all of them at the start of a static program.
-flags="-O2 -g0 -fno-asynchronous-unwind-tables -fno-unwind-tables -ffile-prefix-map=$out=."
+# No tables for unwinding: libgcc walks all of them at the start of a static program. Canaries,
+# because it runs as root on data of others, as Debian's own Python has them.
+flags="-O2 -g0 -fstack-protector-strong -fno-asynchronous-unwind-tables -fno-unwind-tables -ffile-prefix-map=$out=."
 
 # With Debian's patches: its security updates are among them.
 work=$out/work
