@@ -31,13 +31,14 @@ $(VENV)/.built: $(VENV)/.packages setup.py pyproject.toml $(C) csrc/build_core.p
 	@touch $@
 
 # The command as one executable that needs nothing on the host (docs/static.md): 5 minutes the
-# first time, half a minute with what is kept in ~/.cache/pyrunc-static.
+# first time, half a minute with what is kept in ~/.cache/pyrunc-static. For a release: PGO=1, which
+# takes twice as long.
 static: dist/pyrunc
 
 STATIC := $(IMAGE) $(wildcard csrc/core/* tools/static/*)
 dist/pyrunc: $(VENV)/.built $(STATIC)
 	@sh tools/packages.sh static
-	@$(BIN)/python tools/static/build.py
+	@$(BIN)/python tools/static/build.py $(if $(PGO),--pgo)
 
 demo: build
 	@sh tools/demo.sh $(CURDIR)/$(BIN)/pyrunc

@@ -78,12 +78,16 @@ def sources() -> Path:
     )
 
 
-def libraries(source: Path) -> Path:
+def libraries(source: Path, training: Path | None) -> Path:
     """CPython's archive and libseccomp's, by this machine's compiler and musl."""
     recipe = HERE / "libraries.sh"
     compiler = subprocess.run(["musl-gcc", "-v"], capture_output=True, text=True, check=True).stderr
     inputs = [recipe, HERE / "Setup.local", *sorted(source.glob("*.dsc")), compiler, musl()]
-    return cached("libraries", inputs, ["nice", "-n", "5", "sh", recipe, source])
+    nice = ["nice", "-n", "5", "sh", recipe, source]
+    if training:
+        inputs += [HERE / "link.sh", *sorted((TREE / "csrc" / "image").glob("*.[ch]"))]
+        return cached("trained", inputs, [*nice, training])
+    return cached("libraries", inputs, nice)
 
 
 def musl() -> str:
@@ -175,27 +179,35 @@ def bundles(work: Path) -> None:
         file.write_text(json.dumps(config))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=TREE / "dist" / "pyrunc")
-    parser.add_argument("--lives", type=int, default=LIVES if os.geteuid() == 0 else 0)
-    options = parser.parse_args()
-    source = sources()
-    library = libraries(source)
+def prepare(source: Path, library: Path) -> None:
+    """In WORK: the seed, and all that lives.py wants beside it."""
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
-    seed = WORK / "seed"
     standard = str(library / "lib")
-    run("sh", HERE / "link.sh", library, generated(WORK / "generated"), seed)
-    run(seed, standard, HERE / "modules.py", TREE, WORK / "modules")
+    run("sh", HERE / "link.sh", library, generated(WORK / "generated"), WORK / "seed")
+    run(WORK / "seed", standard, HERE / "modules.py", TREE, WORK / "modules")
     bundles(WORK)
     shutil.copy(TREE / "pyrunc" / "pyrunc-init", WORK)
     (WORK / "library").write_text(standard)
     upstream = version_of(source, "libseccomp").rpartition("-")[0]
     (WORK / "versions").write_text(f"libseccomp: {upstream}\nmusl: {musl()}\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=TREE / "dist" / "pyrunc")
+    parser.add_argument("--lives", type=int, default=LIVES if os.geteuid() == 0 else 0)
+    parser.add_argument("--pgo", action="store_true", help="compile CPython by what lives need")
+    options = parser.parse_args()
+    source = sources()
+    library = libraries(source, None)
+    prepare(source, library)
+    if options.pgo:
+        library = libraries(source, WORK)
+        prepare(source, library)
     if not options.lives:
         say("without lives (not root): the executable works, and is a fifth slower")
-    command = [seed, standard, HERE / "lives.py", str(options.lives)]
+    command = [WORK / "seed", library / "lib", HERE / "lives.py", str(options.lives)]
     subprocess.run(command, check=True, cwd=WORK)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     # Beside it and renamed: somebody may be running the one before.

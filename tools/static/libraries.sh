@@ -2,9 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds what the static executable is linked from, with musl, out of what fetch.sh brought:
 # OUT/{libpython.a,libseccomp.a,python/,lib/,include/,cc}.
-#     libraries.sh SOURCES OUT
+#     libraries.sh SOURCES [TRAINING] OUT
+# With TRAINING, a directory as lives.py wants it with cffi's C in `generated`, CPython is compiled
+# twice: the second time by what the compiler has seen of a dozen lives (PGO). That is an eighth of
+# what `create` costs, and doubles the time of the build.
 set -eu
 sources=$(cd "$1" && pwd)
+training=""
+[ $# = 2 ] || { training=$(cd "$2" && pwd) && shift; }
 mkdir -p "$2"
 out=$(cd "$2" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,8 +24,9 @@ cat >"$out/cc" <<CC
 exec musl-gcc -static -no-pie -fno-pie -idirafter /usr/include -idirafter "/usr/include/$machine" "\$@"
 CC
 chmod +x "$out/cc"
-# No tables for unwinding: libgcc walks all of them at the start of a static program.
-flags="-O2 -g0 -fno-asynchronous-unwind-tables -fno-unwind-tables -ffile-prefix-map=$out=."
+# No tables for unwinding: libgcc walks all of them at the start of a static program. Canaries,
+# because it runs as root on data of others, as Debian's own Python has them.
+flags="-O2 -g0 -fstack-protector-strong -fno-asynchronous-unwind-tables -fno-unwind-tables -ffile-prefix-map=$out=."
 
 # With Debian's patches: its security updates are among them.
 work=$out/work
@@ -45,7 +51,18 @@ CC=$out/cc CFLAGS="$flags" OPT="-DNDEBUG -O2" LINKFORSHARED=" " ../python3/confi
     --disable-shared --disable-test-modules --without-ensurepip --without-doc-strings \
     --without-pymalloc --without-mimalloc >configure.log 2>&1 || { tail configure.log >&2; exit 1; }
 cp "$here/Setup.local" Modules/Setup.local
-make -s -j"$jobs" "libpython3.13.a" >make.log 2>&1 || { tail -n 30 make.log >&2; exit 1; }
+
+compile() { # with FLAGS
+    # The flags that configure gives to CPython's own files, and ours.
+    own=$(sed -n 's/^CONFIGURE_CFLAGS_NODIST=//p' Makefile | head -n 1)
+    make -s -j"$jobs" CONFIGURE_CFLAGS_NODIST="$own $1" PY_LDFLAGS="$2" "libpython3.13.a" \
+        >make.log 2>&1 || { tail -n 30 make.log >&2; exit 1; }
+}
+if [ -z "$training" ]; then
+    compile "" ""
+else
+    compile "-fprofile-generate -fprofile-update=single" -fprofile-generate
+fi
 
 mkdir -p "$work/seccomp"
 cd "$work/seccomp"
@@ -55,7 +72,6 @@ CC=$out/cc CFLAGS="$flags" GPERF=/bin/true ../libseccomp/configure --host="$(una
 make -s -j"$jobs" -C src libseccomp.la >make.log 2>&1 || { tail -n 30 make.log >&2; exit 1; }
 
 cd "$out"
-cp work/build/libpython3.13.a libpython.a
 cp work/seccomp/src/.libs/libseccomp.a .
 mkdir -p include python
 cp -R work/python3/Include/. python/
@@ -64,4 +80,18 @@ cp -R work/python3/Lib lib
 cp work/seccomp/include/seccomp.h work/libseccomp/include/seccomp-syscalls.h include/
 mkdir cffi
 tar -xzf "$sources"/cffi-*.tar.gz -C cffi --strip-components=1
+cp work/build/libpython3.13.a libpython.a
+
+if [ -n "$training" ]; then
+    TRAIN=1 sh "$here/link.sh" "$out" "$training/generated" "$training/seed"
+    # What was counted while CPython itself was built is not what it is to be good at.
+    find work/build -name '*.gcda' -delete
+    (cd "$training" && "$training/seed" "$out/lib" "$here/lives.py" 12)
+    cd "$work/build"
+    make -s clean-retain-profile >/dev/null 2>&1
+    cp "$here/Setup.local" Modules/Setup.local
+    compile "-fprofile-use -fprofile-correction -Wno-missing-profile" ""
+    cd "$out"
+    cp work/build/libpython3.13.a libpython.a
+fi
 rm -rf work lib/test lib/idlelib lib/tkinter lib/turtledemo lib/ensurepip lib/lib2to3

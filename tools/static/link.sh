@@ -10,6 +10,7 @@
 #     has room for what the seed leaves in it (csrc/image/write.c);
 #   - malloc and its like are those of csrc/image/alloc.c, strerror is that of words.c.
 # csrc/image has its data there too, but calls libc's malloc: for what it does beside the image.
+# With TRAIN=1 the seed counts for the compiler (libraries.sh), and writes no image.
 set -eu
 libraries=$(cd "$1" && pwd)
 generated=$(cd "$2" && pwd)
@@ -21,7 +22,7 @@ trap 'rm -rf "$work"' EXIT
 cc=$libraries/cc
 flags="-std=gnu11 -O2 -fno-strict-aliasing -fno-asynchronous-unwind-tables -fno-unwind-tables
     -fwrapv -DNDEBUG -fstack-protector-strong -ffile-prefix-map=$PWD=."
-ours="-Wall -Wextra -Werror"
+ours="-Wall -Wextra -Werror${TRAIN:+ -DTRAIN}"
 # CPython's headers and generated code are not ours to clean.
 python="-isystem $libraries/python -isystem $libraries/python/internal -I$libraries/include"
 mkdir "$work/python" "$work/image"
@@ -57,10 +58,10 @@ done
 # A compiler that invents another name for data would leave it to begin anew in each process.
 left=$(objdump -h "$work/libpython.a" "$work"/python/*.o "$work"/image/*.o |
     awk '$2 ~ /^\.(data|bss|init_array|tdata|PyRuntime)/ && $3 !~ /^0+$/ { print $2 }' | sort -u)
-[ -z "$left" ] || { echo "link: data that is in no section of the image:" $left >&2; exit 1; }
+[ -z "$left" ] || [ -n "${TRAIN-}" ] || { echo "link: data that is in no section of the image:" $left >&2; exit 1; }
 
 # The heap at an address of its own is a segment of its own, the last of the file. Addresses are
 # fixed (no PIE): the image is full of them.
 "$cc" -Wl,--section-start=pyheap=0x10000000 -Wl,-z,noseparate-code -Wl,-z,max-page-size=4096 \
     -Wl,-z,noexecstack -Wl,-Map="$out.map" -o "$out" \
-    "$work"/image/*.o "$work"/python/*.o "$work/libpython.a" "$libraries/libseccomp.a" -lm
+    "$work"/image/*.o "$work"/python/*.o "$work/libpython.a" "$libraries/libseccomp.a" -lm ${TRAIN:+-lgcov}
