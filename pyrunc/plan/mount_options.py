@@ -5,6 +5,12 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.spec.model import Mount
+
+# In characters, each of which may be four bytes.
+_SURELY_SHORT = 63
 # A mount's own flags: option -> (bits to set, bits to clear). The access-time bits are one
 # field of four values, so that setting one of them clears the field first (mount_setattr(2)).
 _ATTRIBUTES: dict[str, tuple[int, int]] = {
@@ -110,3 +116,12 @@ def clean(path: str) -> str:
         elif part and part != ".":
             parts.append(part)
     return "/" + "/".join(parts)
+
+
+def has_long_values(mount: Mount) -> bool:
+    """Whether fsconfig(2), which takes 255 bytes, may refuse its source or an option."""
+    return bool(mount.type) and (
+        max(map(len, (mount.source or "", *mount.options))) > _SURELY_SHORT
+        and "bind" not in mount.options
+        and "rbind" not in mount.options
+    )

@@ -7,7 +7,7 @@ from pyrunc.errors import SpecError
 from pyrunc.kernel import constants as k
 from pyrunc.plan import propagation, steps
 from pyrunc.plan.cgroup_mounts import compile_cgroup
-from pyrunc.plan.mount_options import ATTRIBUTE_OPTIONS, clean, parse_options
+from pyrunc.plan.mount_options import ATTRIBUTE_OPTIONS, clean, has_long_values, parse_options
 from pyrunc.spec.fields import decode_object
 
 TYPE_CHECKING = False
@@ -37,8 +37,6 @@ _REPLACED = (
 # What stands in `type` where no filesystem is meant.
 _NO_FILESYSTEM = ("none", "bind", "rbind")
 
-# In characters, each of which may be four bytes.
-_SURELY_SHORT = 63
 
 ANYWHERE, PLAIN_DIRECTORY, LISTED_BELOW_PROC, PROCFS_ROOT = range(4)
 
@@ -89,15 +87,6 @@ def adapted(ctx: Context, mount: Mount) -> Mount:
     options = ["rbind", *kept, *(["rro"] if "ro" in kept else [])]
     return decode_object(
         type(mount), {"destination": mount.destination, "source": path, "options": options}
-    )
-
-
-def has_long_values(mount: Mount) -> bool:
-    """Whether fsconfig(2), which takes 255 bytes, may refuse its source or an option."""
-    return bool(mount.type) and (
-        max(map(len, (mount.source or "", *mount.options))) > _SURELY_SHORT
-        and "bind" not in mount.options
-        and "rbind" not in mount.options
     )
 
 

@@ -7,7 +7,7 @@ from _struct import pack
 
 from pyrunc.errors import SpecError
 from pyrunc.plan import namespaces, steps, wire
-from pyrunc.plan.mounts import has_long_values
+from pyrunc.plan.mount_options import has_long_values
 from pyrunc.spec.model import Capabilities
 from pyrunc.spec.names import CAPABILITIES
 
