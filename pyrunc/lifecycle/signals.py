@@ -63,8 +63,6 @@ class Signals:
                 self._before[number] = _signal.signal(number, handler)
             except (OSError, ValueError):
                 continue  # SIGKILL, SIGSTOP, and those that libc keeps for itself
-        if not _forks:
-            os.register_at_fork(after_in_child=_forget)
         _forks[:] = self._before
 
     def fileno(self) -> int:
@@ -100,6 +98,7 @@ class Signals:
         for number, handler in self._before.items():
             if handler is not None:
                 _signal.signal(number, handler)
+        _forks.clear()
         os.close(self.reader)
         os.close(self._writer)
 
@@ -120,6 +119,9 @@ def _forget() -> None:
         _signal.set_wakeup_fd(-1)
         for number in _forks:
             _signal.signal(number, _signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def _noted(number: int, frame: object) -> None:

@@ -20,6 +20,7 @@ LEFT_OUT = {
     "pyrunc.boot": "the launcher's",
     "pyrunc.plan.header": "a program of its own",
     "pyrunc.spec.deep": "the library's; jsonschema needs an extension written in Rust",
+    "pyrunc.kernel.pyroute": "pyroute2 loads C libraries; network.py takes kernel/netlink.py then",
     "pyrunc.kernel._sdbus": "libsystemd is glibc's; kernel/bus.py says so when it is asked for",
 }
 BESIDE = ("encodings.utf_8", "renew")
