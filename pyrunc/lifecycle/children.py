@@ -23,12 +23,15 @@ _abandoned: set[int] = set()  # pidfds of those of which nobody asks any more
 
 
 def add(process: Any) -> None:
-    """Reap this `Process` when a container's end is waited for."""
+    """Reap this `Process` when a container's end is waited for; and the forgotten ones that have
+    ended, lest their descriptors add up in a program that goes on."""
+    for pidfd in tuple(_abandoned):
+        _reap(pidfd)
     _started.add(ref(process, _started.discard))
 
 
 def abandon(pidfd: int) -> None:
-    """Nobody will ask how it ended: reap it, now or when a container's end is waited for."""
+    """Nobody will ask how it ended: reap it, now or later."""
     _abandoned.add(pidfd)
     _reap(pidfd)
 
@@ -60,9 +63,14 @@ def until_over(pidfd: int, timeout: float | None) -> bool:
 
 def _reap(pidfd: int) -> None:
     try:
-        if os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG) is None:
-            return
+        _abandoned.remove(pidfd)  # of two threads one has it, and closes it
+    except KeyError:
+        return
+    try:
+        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG) is not None
     except ChildProcessError:
-        pass  # somebody else has
-    _abandoned.discard(pidfd)
-    os.close(pidfd)
+        ended = True  # somebody else has reaped it
+    if ended:
+        os.close(pidfd)
+    else:
+        _abandoned.add(pidfd)

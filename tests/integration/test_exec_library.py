@@ -198,6 +198,17 @@ def test_a_container_ends_though_nobody_has_waited_for_its_processes(container, 
     assert [process.wait().signal for process in processes] == [signal.SIGKILL] * len(processes)
 
 
+def test_forgotten_processes_leave_no_descriptors(container):
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        container.popen(["/bin/sleep", "0.1"])
+    time.sleep(1 * support.SLOW)
+    container.exec(["/bin/true"])
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before
+    assert len(container.processes()) == 1
+
+
 def test_a_hundred_at_once(container):
     results: list[bytes | None] = []
 
