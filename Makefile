@@ -90,7 +90,7 @@ test: lint
 test-static: dist/pyrunc
 	PYRUNC_TEST_STATIC=1 $(BIN)/pytest -q tests/static
 
-bench: build
+bench: build dist/pyrunc
 	$(BIN)/python tests/bench/bench.py
 
 clean:
