@@ -66,8 +66,8 @@ mounts. `pyrunc` is the executable, `plain` the same command as an ordinary Pyth
 **CPU** is user and system time of the command, and of the container's first process until it waits
 or runs its program; **wall** the time until the command ends. A ratio below 1 says that we took
 less: of the medians; in brackets the 10th and the 90th percentile of the ratios within a round.
-*At most* is the budget for CPU, against crun unless it says runc; wall may be {_WALL} more. Ratios of
-another machine, kernel or version will differ; only what is measured there counts there.
+*At most* is the budget for CPU, against crun unless it says runc; wall may be {_WALL} more. Ratios
+of another machine, kernel or version will differ; only what is measured there counts there.
 
 ## Against the peers
 """
