@@ -144,7 +144,6 @@ setup(
     cffi_modules=[
         "csrc/build_core.py:core_ffi",
         "csrc/build_core.py:seccomp_ffi",
-        "csrc/build_core.py:sdbus_ffi",
     ],
     # As data, not as a script: setuptools would read a script as Python text.
     data_files=[("bin", [str(LAUNCHER)])],
