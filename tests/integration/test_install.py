@@ -94,7 +94,8 @@ def test_the_command_runs_where_it_is_installed(packed, how, tmp_path):
     assert done(program, "--version", cwd="/", env={}).startswith("pyrunc version ")
     done(program, "spec", "-b", tmp_path)
     assert (tmp_path / "config.json").exists()
-    data = program.read_bytes()
+    interpreter, _, data = program.read_bytes().partition(b"\n")
+    assert interpreter == b"#!%s" % os.fsencode(packed.python)
     for path in (packed.top, packed.sources, TOP, "/tmp/build-env", "unpacked"):
         assert os.fsencode(path) not in data
 
@@ -119,11 +120,14 @@ def test_an_editable_install_has_the_command(packed, tmp_path):
 
 
 def test_a_copy_of_the_command_has_no_package(packed, tmp_path):
-    shutil.copy(packed.installed("target"), tmp_path / "pyrunc")
+    installed = packed.installed("target").read_text()
+    copy = tmp_path / "pyrunc"
+    copy.write_text(f"#!{PYTHON}\n{installed.partition(chr(10))[2]}")
+    copy.chmod(0o755)
     # What others could make where no installation is.
-    found = command(tmp_path / "pyrunc", "--version", cwd=packed.sources)
+    found = command(copy, "--version", cwd=packed.sources, env={"PYTHONPATH": str(packed.sources)})
     assert found.returncode == 1
-    assert found.stderr.startswith("pyrunc: the package is not below ")
+    assert found.stderr.startswith("pyrunc: no module pyrunc below ")
     assert found.stderr.count("\n") == 1
 
 

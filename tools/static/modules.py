@@ -17,7 +17,7 @@ from encodings import aliases
 
 # Not the command's.
 LEFT_OUT = {
-    "pyrunc.boot": "the launcher's",
+    "pyrunc.__main__": "the command where there is no executable",
     "pyrunc.plan.header": "a program of its own",
     "pyrunc.spec.deep": "the library's; jsonschema needs an extension written in Rust",
     "pyrunc.kernel.pyroute": "pyroute2 loads C libraries; network.py takes kernel/netlink.py then",
