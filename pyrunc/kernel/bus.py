@@ -64,7 +64,7 @@ class Bus:
             )
         if self._broker:
             try:
-                self._call(_DBUS, _DBUS_PATH, _DBUS, "Hello", "", ())
+                self._call(_DBUS, _DBUS_PATH, _DBUS, "Hello", "", (), "s")
             except BaseException:
                 self.close()
                 raise
@@ -80,8 +80,10 @@ class Bus:
             BusError: systemd refuses.
         """
         arguments = (MANAGER, name)
-        reply = self._call(SERVICE, MANAGER_PATH, _DBUS + ".Properties", "Get", "ss", arguments)
-        return str(reply.body("vs")[0])
+        reply = self._call(
+            SERVICE, MANAGER_PATH, _DBUS + ".Properties", "Get", "ss", arguments, "vs"
+        )
+        return str(reply.values[0])
 
     def unit_property(self, unit: str, name: str, kind: str) -> Any:
         """A property of a scope or a slice.
@@ -94,11 +96,12 @@ class Bus:
         Raises:
             BusError: systemd refuses.
         """
-        (path,) = self._call(SERVICE, MANAGER_PATH, MANAGER, "GetUnit", "s", (unit,)).body("o")
+        reply = self._call(SERVICE, MANAGER_PATH, MANAGER, "GetUnit", "s", (unit,), "o")
+        (path,) = reply.values
         interface = f"{SERVICE}.{'Slice' if unit.endswith('.slice') else 'Scope'}"
         arguments = (interface, name)
-        reply = self._call(SERVICE, path, _DBUS + ".Properties", "Get", "ss", arguments)
-        return reply.body(f"v{kind}")[0]
+        reply = self._call(SERVICE, path, _DBUS + ".Properties", "Get", "ss", arguments, f"v{kind}")
+        return reply.values[0]
 
     def manager(self, member: str, signature: str, *values: Any) -> None:
         """Call a method of the manager that answers nothing of interest.
@@ -136,41 +139,40 @@ class Bus:
             rule = f"type='signal',interface='{MANAGER}',member='JobRemoved'"
             self._call(_DBUS, _DBUS_PATH, _DBUS, "AddMatch", "s", (rule,))
             self.manager("Subscribe", "")
-        reply = self._call(SERVICE, MANAGER_PATH, MANAGER, member, signature, values, look)
-        (path,) = reply.body("o")
-        end = monotonic() + seconds
+        reply = self._call(SERVICE, MANAGER_PATH, MANAGER, member, signature, values, "o", look)
         # Anybody may send a signal over a bus: that a job is over is for who has begun it to say.
-        while (result := self._ended.get((reply.sender, path))) is None:
-            self._note(self._next("wait for a job", end, look))
-        return result
+        job = (reply.sender, reply.values[0])
+        end = monotonic() + seconds
+        try:
+            while job not in self._ended:
+                self._note(self._connection.receive(end, look))
+        except BusError as error:
+            raise BusError("systemd: wait for a job", error.reason) from None
+        return self._ended[job]
 
-    def _call(  # the five parts of an address, the arguments, and what to look after
+    def _call(  # the five parts of an address, arguments, answer's signature, what to look after
         self, service: str, path: str, interface: str, member: str, signature: str,
-        values: tuple[Any, ...], look: Callable[[], None] = _not_at_all,
+        values: tuple[Any, ...], answer: str = "", look: Callable[[], None] = _not_at_all,
     ) -> Message:  # fmt: skip
         end = monotonic() + SECONDS
         try:
             number = self._connection.call(
                 service, path, interface, member, signature, values, look
             )
+            while (reply := self._connection.receive(end, look)).reply_to != number:
+                self._note(reply)
+            if not reply.error:
+                reply.read(answer)
         except BusError as error:
             raise BusError(f"systemd: {member}", error.reason) from None
-        while (reply := self._next(member, end, look)).reply_to != number:
-            self._note(reply)
         if reply.error:
             raise _refusal(member, reply)
         return reply
 
-    def _next(self, what: str, end: float, look: Callable[[], None]) -> Message:
-        try:
-            return self._connection.receive(end, look)
-        except BusError as error:
-            raise BusError(f"systemd: {what}", error.reason) from None
-
     def _note(self, message: Message) -> None:
         """A signal may come before the answer to what caused it."""
         if message.signal == _REMOVED:
-            _, path, _, result = message.body("uoss")
+            _, path, _, result = message.read("uoss")
             self._ended[message.sender, path] = result
 
 
@@ -190,14 +192,14 @@ def _places(user: bool) -> Iterator[tuple[str, bool]]:
         try:
             yield from ((path, True) for path in get_connectable_addresses(address))
         except (ValueError, RuntimeError):
-            return  # no address, or none of a socket
+            pass  # it is none, or none of a socket here
     if user and runtime:
         yield runtime + "/systemd/private", False
 
 
 def _refusal(member: str, reply: Message) -> BusError:
     try:
-        (reason,) = reply.body("s")
+        (reason,) = reply.read("s")
     except BusError:
         reason = ""  # it has something else to say
     return BusError(f"systemd: {member}", reason or reply.error, reply.error)

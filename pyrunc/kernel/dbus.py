@@ -61,6 +61,7 @@ class Message:
         signal: the name of a signal, or "".
         sender: who it is from; None where no bus is between us.
         reply_to: the number of the call that it answers, or -1.
+        values: what it says, once it has been read.
 
     Raises:
         BusError: it is none.
@@ -80,6 +81,7 @@ class Message:
         self.sender = fields.get(HeaderFields.sender)
         self.error = self.signal = ""
         self.reply_to = -1
+        self.values: tuple[Any, ...] = ()
         if kind in (MessageType.method_return, MessageType.error):
             self.reply_to = fields.get(HeaderFields.reply_serial, -1)
         if kind is MessageType.error:
@@ -88,11 +90,11 @@ class Message:
             names = (fields.get(HeaderFields.interface), fields.get(HeaderFields.member))
             self.signal = "{}.{}".format(*names)
 
-    def body(self, signature: str) -> tuple[Any, ...]:
-        """What it says.
+    def read(self, signature: str) -> tuple[Any, ...]:
+        """Read what it says.
 
         Args:
-            signature: what it must have. "v" is the signature of its value here, too: "vt".
+            signature: what it must have. A "v" has that of its value behind it: "vt".
 
         Raises:
             BusError: it says something else.
@@ -104,19 +106,20 @@ class Message:
                 raise ValueError
             if expected == "v":
                 signature = signature[1:]
-                found, at = self._read("g", at)
+                found, at = self._one("g", at)
                 if found != signature:
                     raise ValueError
             for kind in split(signature):
-                value, at = self._read(kind, at)
+                value, at = self._one(kind, at)
                 values.append(value)
             if at > len(self._raw):
                 raise ValueError
         except _NONSENSE:
             raise _nonsense() from None
-        return tuple(values)
+        self.values = tuple(values)
+        return self.values
 
-    def _read(self, kind: str, at: int) -> tuple[Any, int]:
+    def _one(self, kind: str, at: int) -> tuple[Any, int]:
         found: tuple[Any, int] = parse_signature(list(kind)).parse_data(
             self._raw, at, self._header.endianness
         )
