@@ -13,7 +13,7 @@ PROBE  := $(wildcard oci-conformance/suite/probe.*)
 # What is formatted: not the generated header, nor headers that cffi reads as text.
 FORMAT := $(filter-out csrc/init/plan_wire.h,$(C)) $(PROBE) $(IMAGE)
 
-.PHONY: build demo test test-unit test-root test-plain test-injection test-conformance test-guest test-engines static guest lint bench clean deps
+.PHONY: build demo test test-unit test-root test-plain test-injection test-conformance test-guest test-engines static wheel guest lint bench clean deps
 
 build: $(VENV)/.built
 
@@ -38,6 +38,14 @@ STATIC := $(IMAGE) $(wildcard csrc/core/* tools/static/*) $(shell find pyrunc -n
 dist/pyrunc: $(VENV)/.built $(STATIC)
 	@sh tools/packages.sh static
 	@$(BIN)/python tools/static/build.py $(if $(PGO),--pgo)
+
+# A wheel with the executable as its command, for this machine and this Python's version. Without
+# debugging data, which names the directory of the build; from nothing that an earlier one left.
+WHEELS ?= dist
+wheel: dist/pyrunc
+	@rm -rf build/lib* build/bdist* build/scripts*
+	@PYRUNC_EXECUTABLE=dist/pyrunc CFLAGS=-g0 LDFLAGS=-s $(BIN)/pip wheel -q \
+	    --disable-pip-version-check --no-build-isolation --no-deps -w $(WHEELS) .
 
 demo: build
 	@sh tools/demo.sh $(CURDIR)/$(BIN)/pyrunc

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from setuptools import Command, setup
 from setuptools.command.build_py import build_py
+from setuptools.command.build_scripts import build_scripts
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -30,6 +31,9 @@ HARDENED = [
 # Those that have a start of the first process in assembly, or the word size and the order of
 # bytes that the plan and the device filter are written in.
 MACHINES = ("x86_64", "aarch64")
+# The static executable, which `make wheel` makes the command. Named by whoever wants it: what
+# happens to lie in dist may be of other sources.
+EXECUTABLE = os.environ.get("PYRUNC_EXECUTABLE", "")
 
 
 def refuse_other_machines() -> None:
@@ -77,6 +81,17 @@ class BuildPython(build_py):
         build_native(HERE / "pyrunc" if self.editable_mode else Path(self.build_lib) / "pyrunc")
 
 
+class BuildScripts(build_scripts):
+    """The command: tools/pyrunc, or the executable, which is no text that a line is changed in."""
+
+    def run(self) -> None:
+        if not EXECUTABLE:
+            super().run()
+            return
+        self.mkpath(self.build_dir)
+        self.copy_file(EXECUTABLE, os.path.join(self.build_dir, "pyrunc"))
+
+
 class BuildNative(Command):
     """`setup.py build_native`: the same, in the source tree, for development."""
 
@@ -95,8 +110,11 @@ setup(
     cffi_modules=[
         "csrc/build_core.py:core_ffi",
         "csrc/build_core.py:seccomp_ffi",
-        "csrc/build_core.py:sdbus_ffi",
     ],
-    cmdclass={"build_py": BuildPython, "build_native": BuildNative},
+    cmdclass={
+        "build_py": BuildPython,
+        "build_scripts": BuildScripts,
+        "build_native": BuildNative,
+    },
     scripts=["tools/pyrunc"],
 )

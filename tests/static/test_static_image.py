@@ -186,7 +186,6 @@ NOT_INSIDE = {
     "pyrunc/boot.py", "pyrunc/plan/header.py", "pyrunc/spec/deep.py", "pyrunc/kernel/pyroute.py",
 }  # fmt: skip
 NOT_NEEDED = {
-    "pyrunc/kernel/bus.py": {"pyrunc.kernel._sdbus"},  # says so when systemd is asked for
     "pyrunc/lifecycle/network.py": {"pyrunc.kernel.pyroute"},  # takes netlink.py then
     "pyrunc/spec/load.py": {"pyrunc.spec.deep"},  # of the library, which the command never calls
 }
