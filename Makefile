@@ -18,7 +18,7 @@ FORMAT := $(filter-out csrc/init/plan_wire.h,$(C)) $(PROBE) $(IMAGE)
 build: $(VENV)/.built
 
 # Debian and Ubuntu; elsewhere, and for an ordinary user, the packages have to be there.
-$(VENV)/.packages:
+$(VENV)/.packages: tools/packages.sh tools/requirements.txt
 	@sh tools/packages.sh
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check -r tools/requirements.txt
