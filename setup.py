@@ -17,7 +17,8 @@ from typing import ClassVar
 
 from setuptools import Command, setup
 from setuptools.command.build_py import build_py
-from setuptools.command.build_scripts import build_scripts
+
+from distutils.command.build_scripts import build_scripts  # isort: skip  # setuptools brings it
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))

@@ -100,7 +100,7 @@ def main():
         origin = getattr(getattr(module, "__spec__", None), "origin", None) or ""
         if not origin.endswith(".py") or (name in own and name in ("ast",)):
             continue
-        for top, place in ((library, "lib/"), (tree, ""), (here, ""), (packages, "lib/")):
+        for top, place in ((library, "lib/"), (tree, ""), (here, ""), (packages, "packages/")):
             if origin.startswith(top + "/"):
                 path = place + origin[len(top) + 1 :]
         with open(origin, "rb") as file:
