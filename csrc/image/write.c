@@ -109,13 +109,8 @@ void image_write(const char *path)
 void image_refuse_cut_file(void)
 {
     struct stat status;
-    /* Without /proc nobody can tell: the kernel then kills what reads a page that is missing. Opened,
-     * because an emulator (qemu-user) gives its own file to those that only ask for it by name. */
-    int fd = open(self, O_PATH | O_CLOEXEC);
-    int known = fd >= 0 && !fstat(fd, &status);
-    if (fd >= 0)
-        close(fd);
-    if (!known || (size_t)status.st_size == written)
+    /* Without /proc nobody can tell: the kernel then kills what reads a page that is missing. */
+    if (stat(self, &status) || (size_t)status.st_size == written)
         return;
     /* Under qemu-user stat(2) tells of the emulator, open(2) has the program. */
     int fd = open(self, O_RDONLY | O_CLOEXEC);
