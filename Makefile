@@ -18,7 +18,7 @@ FORMAT := $(filter-out csrc/init/plan_wire.h,$(C)) $(PROBE) $(IMAGE)
 build: $(VENV)/.built
 
 # Debian and Ubuntu; elsewhere, and for an ordinary user, the packages have to be there.
-$(VENV)/.packages:
+$(VENV)/.packages: tools/packages.sh tools/requirements.txt
 	@sh tools/packages.sh
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check -r tools/requirements.txt
@@ -62,6 +62,11 @@ test-unit: build
 test-root: build $(EXECUTABLE)
 	$(BIN)/pytest -q tests/integration tests/differential
 
+# The same command as an ordinary program of Python, in what callers parse and in a container's life.
+PLAIN := tests/contract/test_rows.py tests/integration/test_lifecycle.py
+test-plain: build
+	PYRUNC_COMMAND=$(BIN)/pyrunc $(BIN)/pytest -q $(PLAIN)
+
 # Each system call of pyrunc-init with each fault: half an hour.
 test-injection: build $(EXECUTABLE)
 	PYRUNC_TEST_ALL_FAULTS=1 $(BIN)/pytest -q tests/integration/test_injection.py
@@ -85,10 +90,14 @@ test-engines: $(VENV)/.guest-packages dist/pyrunc
 	@tests/guest/run --env PYRUNC_TEST_ENGINES=1 python3 -m pytest -q -p no:cacheprovider \
 	    tests/guest/test_rootless_engines.py
 
-# A machine has two processors: pure code and the comparisons with peers beside all the others.
+# A machine has two processors: pure code, the comparisons with peers and the plain command beside all
+# the others. The latter has a directory of its own: pytest shuts the usual one to others when it starts,
+# which containers with a user namespace are on their way through.
 BESIDE := tests/unit tests/contract tests/differential
 test: lint $(EXECUTABLE)
-	@$(BIN)/pytest -q $(BESIDE) > build/beside.log 2>&1 & beside=$$!; \
+	@{ $(BIN)/pytest -q $(BESIDE); code=$$?; \
+	    PYRUNC_COMMAND=$(BIN)/pyrunc $(BIN)/pytest -q --basetemp=/tmp/pyrunc-test-$$$$ $(PLAIN) || code=$$?; \
+	    rm -rf /tmp/pyrunc-test-$$$$; exit $$code; } > build/beside.log 2>&1 & beside=$$!; \
 	trap 'kill $$beside' INT TERM; \
 	$(BIN)/pytest -q tests $(BESIDE:%=--ignore=%); code=$$?; \
 	wait $$beside || code=$$?; cat build/beside.log; exit $$code

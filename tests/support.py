@@ -23,13 +23,12 @@ import executable
 HERE = Path(__file__).resolve().parent
 # The executable; where it has not been built, and with PYRUNC_COMMAND=.venv/bin/pyrunc, the same as
 # an ordinary program of Python.
+PLAIN = f"{sys.prefix}/bin/pyrunc"
 PYRUNC = next(
     os.path.abspath(path)
-    for path in (
-        os.environ.get("PYRUNC_COMMAND", ""), executable.PATH, f"{sys.prefix}/bin/pyrunc",
-    )
+    for path in (os.environ.get("PYRUNC_COMMAND", ""), executable.PATH, PLAIN)
     if path and os.path.exists(path)
-)  # fmt: skip
+)
 IS_EXECUTABLE = Path(PYRUNC).read_bytes()[:4] == b"\x7fELF"
 GUEST = "PYRUNC_GUEST" in os.environ
 V2 = os.path.exists("/sys/fs/cgroup/cgroup.controllers")

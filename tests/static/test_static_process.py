@@ -283,7 +283,7 @@ def test_threads(command, runtime, bundle):
 @pytest.mark.parametrize("first", ["plain", "static"])
 def test_containers_of_the_other_command(command, runtime, bundle, first):
     """Created by one, used by the other: an update in either direction."""
-    programs = [support.PYRUNC, str(command)]
+    programs = [support.PLAIN, str(command)]
     if first == "static":
         programs.reverse()
     runtime.program = programs[0]
