@@ -6,28 +6,27 @@ PYTHON ?= /usr/bin/python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 C      := $(filter-out csrc/image/%,$(wildcard csrc/*/*.c csrc/*/*.h tests/c/*.c))
+# The command that the tests ask, where it can be built.
+EXECUTABLE := $(if $(filter x86_64,$(shell uname -m)),dist/pyrunc)
 IMAGE  := $(wildcard csrc/image/*.c csrc/image/*.h tools/static/*.c)
 PROBE  := $(wildcard oci-conformance/suite/probe.*)
 # What is formatted: not the generated header, nor headers that cffi reads as text.
 FORMAT := $(filter-out csrc/init/plan_wire.h,$(C)) $(PROBE) $(IMAGE)
 
-.PHONY: build demo test test-unit test-root test-injection test-conformance test-guest test-engines test-static static guest lint bench clean deps
+.PHONY: build demo test test-unit test-root test-plain test-injection test-conformance test-guest test-engines static wheel guest lint bench clean deps
 
 build: $(VENV)/.built
 
 # Debian and Ubuntu; elsewhere, and for an ordinary user, the packages have to be there.
-$(VENV)/.packages:
+$(VENV)/.packages: tools/packages.sh tools/requirements.txt
 	@sh tools/packages.sh
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check -r tools/requirements.txt
 	@touch $@
 
-$(VENV)/.built: $(VENV)/.packages setup.py pyproject.toml $(C) csrc/build_core.py tools/pack_modules.py csrc/core/*.cdef $(shell find pyrunc -name '*.py')
-	@$(BIN)/python setup.py -q build_ext --inplace
-	@$(BIN)/python setup.py -q build_native
-	@cp build/launcher/pyrunc $(BIN)/pyrunc
-	@mkdir -p $(VENV)/share/pyrunc && cp build/launcher/source $(VENV)/share/pyrunc/source
-	@$(BIN)/python -m compileall -q pyrunc
+# The library, and the command as an ordinary program of Python.
+$(VENV)/.built: $(VENV)/.packages setup.py pyproject.toml $(C) csrc/build_core.py csrc/core/*.cdef
+	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
 # The command as one executable that needs nothing on the host (docs/static.md): 5 minutes the
@@ -35,10 +34,18 @@ $(VENV)/.built: $(VENV)/.packages setup.py pyproject.toml $(C) csrc/build_core.p
 # takes twice as long.
 static: dist/pyrunc
 
-STATIC := $(IMAGE) $(wildcard csrc/core/* tools/static/*)
+STATIC := $(IMAGE) $(wildcard csrc/core/* tools/static/*) $(shell find pyrunc -name '*.py' -o -name '*.json')
 dist/pyrunc: $(VENV)/.built $(STATIC)
 	@sh tools/packages.sh static
 	@$(BIN)/python tools/static/build.py $(if $(PGO),--pgo)
+
+# A wheel with the executable as its command, for this machine and this Python's version. Without
+# debugging data, which names the directory of the build; from nothing that an earlier one left.
+WHEELS ?= dist
+wheel: dist/pyrunc
+	@rm -rf build/lib* build/bdist* build/scripts*
+	@PYRUNC_EXECUTABLE=dist/pyrunc CFLAGS=-g0 LDFLAGS=-s $(BIN)/pip wheel -q \
+	    --disable-pip-version-check --no-build-isolation --no-deps -w $(WHEELS) .
 
 demo: build
 	@sh tools/demo.sh $(CURDIR)/$(BIN)/pyrunc
@@ -52,11 +59,16 @@ lint: build
 test-unit: build
 	$(BIN)/pytest -q tests/unit
 
-test-root: build
+test-root: build $(EXECUTABLE)
 	$(BIN)/pytest -q tests/integration tests/differential
 
+# The same command as an ordinary program of Python, in what callers parse and in a container's life.
+PLAIN := tests/contract/test_rows.py tests/integration/test_lifecycle.py
+test-plain: build
+	PYRUNC_COMMAND=$(BIN)/pyrunc $(BIN)/pytest -q $(PLAIN)
+
 # Each system call of pyrunc-init with each fault: half an hour.
-test-injection: build
+test-injection: build $(EXECUTABLE)
 	PYRUNC_TEST_ALL_FAULTS=1 $(BIN)/pytest -q tests/integration/test_injection.py
 
 # Where packages cannot be installed, what follows says what it lacks.
@@ -64,34 +76,35 @@ $(VENV)/.guest-packages: tools/packages.sh | $(VENV)/.packages
 	@sh tools/packages.sh guest && touch $@ || :
 
 # The whole conformance suite, against runc too, and every broken runtime: a quarter of an hour.
-test-conformance: build
+test-conformance: build $(EXECUTABLE)
 	PYRUNC_TEST_CONFORMANCE=1 $(BIN)/pytest -q tests/integration/test_conformance.py
 
-guest: $(VENV)/.guest-packages
+guest: $(VENV)/.guest-packages dist/pyrunc
 	@tests/guest/run sh -c 'uname -sr; systemctl is-system-running; pyrunc --version'
 
-test-guest: $(VENV)/.guest-packages
+test-guest: $(VENV)/.guest-packages dist/pyrunc
 	@tests/guest/check
 
 # What `make test` leaves out of it: engines of an ordinary user, a quarter of an hour.
-test-engines: $(VENV)/.guest-packages
+test-engines: $(VENV)/.guest-packages dist/pyrunc
 	@tests/guest/run --env PYRUNC_TEST_ENGINES=1 python3 -m pytest -q -p no:cacheprovider \
 	    tests/guest/test_rootless_engines.py
 
-# A machine has two processors: pure code and the comparisons with peers beside all the others.
+# A machine has two processors: pure code, the comparisons with peers and the plain command beside all
+# the others. The latter has a directory of its own: pytest shuts the usual one to others when it starts,
+# which containers with a user namespace are on their way through.
 BESIDE := tests/unit tests/contract tests/differential
-test: lint
-	@$(BIN)/pytest -q $(BESIDE) > build/beside.log 2>&1 & beside=$$!; \
+test: lint $(EXECUTABLE)
+	@{ $(BIN)/pytest -q $(BESIDE); code=$$?; \
+	    PYRUNC_COMMAND=$(BIN)/pyrunc $(BIN)/pytest -q --basetemp=/tmp/pyrunc-test-$$$$ $(PLAIN) || code=$$?; \
+	    rm -rf /tmp/pyrunc-test-$$$$; exit $$code; } > build/beside.log 2>&1 & beside=$$!; \
 	trap 'kill $$beside' INT TERM; \
 	$(BIN)/pytest -q tests $(BESIDE:%=--ignore=%); code=$$?; \
 	wait $$beside || code=$$?; cat build/beside.log; exit $$code
 	@$(MAKE) --no-print-directory test-guest
 
-test-static: dist/pyrunc
-	PYRUNC_TEST_STATIC=1 $(BIN)/pytest -q tests/static
-
-bench: build dist/pyrunc
+bench: build $(EXECUTABLE)
 	$(BIN)/python tests/bench/bench.py
 
 clean:
-	rm -rf $(VENV) build dist pyrunc/pyrunc-init pyrunc/modules-*.bin pyrunc/kernel/*.so pyrunc/kernel/_*.c
+	rm -rf $(VENV) build dist pyrunc/pyrunc-init pyrunc/kernel/*.so pyrunc/kernel/_*.c

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds what is not Python: the cffi modules, the static pyrunc-init, the launcher.
+"""Builds what is not Python: the cffi modules and the static pyrunc-init.
 
 Completions and manual pages are not built: `pyrunc completion SHELL` and `pyrunc man [COMMAND]`
 print them, and README.md says where they go.
@@ -12,22 +12,19 @@ import platform
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from typing import ClassVar
 
 from setuptools import Command, setup
 from setuptools.command.build_py import build_py
-from setuptools.dist import Distribution
+
+from distutils.command.build_scripts import build_scripts  # isort: skip  # setuptools brings it
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-LAUNCHER = Path("build/launcher/pyrunc")
-# Names the source tree to a launcher that is to use it as it is (csrc/launcher/place.c).
-SOURCE = Path("build/launcher/source")
 STATIC = ["-static", "-s", "-ffunction-sections", "-Wl,--gc-sections"]
 WARNINGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
-# Both run as root, on data of others. musl has no FORTIFY; with glibc it costs nothing.
+# It runs as root, on data of others. musl has no FORTIFY; with glibc it costs nothing.
 HARDENED = [
     "-fstack-protector-strong", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack",
     "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2",
@@ -35,6 +32,9 @@ HARDENED = [
 # Those that have a start of the first process in assembly, or the word size and the order of
 # bytes that the plan and the device filter are written in.
 MACHINES = ("x86_64", "aarch64")
+# The static executable, which `make wheel` makes the command. Named by whoever wants it: what
+# happens to lie in dist may be of other sources.
+EXECUTABLE = os.environ.get("PYRUNC_EXECUTABLE", "")
 
 
 def refuse_other_machines() -> None:
@@ -48,10 +48,10 @@ def refuse_other_machines() -> None:
 
 
 def static_compiler() -> list[str]:
-    """The compiler for pyrunc-init and the launcher.
+    """The compiler for pyrunc-init.
 
-    musl, because a parked container keeps the former's pages: tens of KB with musl, 700 KB
-    with a static glibc (docs/design.md, decision 4). Without musl-gcc the latter still works.
+    musl, because a parked container keeps its pages: tens of KB with musl, 700 KB with a static
+    glibc (docs/design.md, decision 4). Without musl-gcc the latter still works.
     """
     if chosen := os.environ.get("PYRUNC_INIT_CC"):
         return chosen.split()
@@ -65,54 +65,32 @@ def static_compiler() -> list[str]:
     return [os.environ.get("CC", "cc")]
 
 
-def compile_c(compiler: list[str], options: list[str], sources: list[str], target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    command = [*compiler, *WARNINGS, *HARDENED, *options, *sources, "-o", str(target)]
+def build_native(package: Path) -> None:
+    """pyrunc-init, into the package."""
+    sources = sorted(str(p) for p in (HERE / "csrc" / "init").glob("*.c"))
+    target = str(package / "pyrunc-init")
+    command = [*static_compiler(), *WARNINGS, *HARDENED, *STATIC, *sources, "-o", target]
     print(" ".join(command), file=sys.stderr)
     subprocess.run(command, check=True)
 
 
-def build_native(package: Path) -> None:
-    """pyrunc-init into the package, the launcher into the build directory."""
-    sources = sorted(str(p) for p in (HERE / "csrc" / "init").glob("*.c"))
-    compile_c(static_compiler(), STATIC, sources, package / "pyrunc-init")
-    base = Path(sys.base_prefix) / "bin" / f"python{sysconfig.get_python_version()}"
-    defines = {
-        "PYRUNC_PYTHON": os.path.realpath(base),
-        "PYRUNC_VERSION": sysconfig.get_python_version(),
-    }
-    defined = [f'-D{name}="{value}"' for name, value in defines.items()]
-    sources = sorted(str(p) for p in (HERE / "csrc" / "launcher").glob("*.c"))
-    compile_c(static_compiler(), [*STATIC, *defined], sources, LAUNCHER)
-
-
-def pack_modules(package: Path, *arguments: str) -> None:
-    """The modules' code in one file, which the launcher tells Python of (pyrunc/boot.py)."""
-    script = str(HERE / "tools" / "pack_modules.py")
-    output = package / f"modules-{sysconfig.get_python_version()}.bin"
-    # -B: nothing is to be compiled beside the sources of a build that is isolated from them.
-    command = [sys.executable, "-B", "-X", "no_debug_ranges", script, *arguments]
-    subprocess.run([*command, str(package), str(output)], check=True)
-
-
-def name_source() -> None:
-    SOURCE.parent.mkdir(parents=True, exist_ok=True)
-    SOURCE.write_text(f"{HERE}\n")
-
-
 class BuildPython(build_py):
-    """Adds pyrunc-init to what a wheel holds, and builds the launcher that it puts on PATH."""
+    """Adds pyrunc-init to what a wheel holds."""
 
     def run(self) -> None:
         super().run()
-        if self.editable_mode:
-            build_native(HERE / "pyrunc")
-            pack_modules(HERE / "pyrunc")
-            name_source()
-            self.distribution.data_files.append(("share/pyrunc", [str(SOURCE)]))
-        else:
-            build_native(Path(self.build_lib) / "pyrunc")
-            pack_modules(Path(self.build_lib) / "pyrunc", "--fixed")
+        build_native(HERE / "pyrunc" if self.editable_mode else Path(self.build_lib) / "pyrunc")
+
+
+class BuildScripts(build_scripts):
+    """The command: tools/pyrunc, or the executable, which is no text that a line is changed in."""
+
+    def run(self) -> None:
+        if not EXECUTABLE:
+            super().run()
+            return
+        self.mkpath(self.build_dir)
+        self.copy_file(EXECUTABLE, os.path.join(self.build_dir, "pyrunc"))
 
 
 class BuildNative(Command):
@@ -126,17 +104,6 @@ class BuildNative(Command):
 
     def run(self) -> None:
         build_native(HERE / "pyrunc")
-        pack_modules(HERE / "pyrunc")
-        name_source()
-
-
-class BinaryDistribution(Distribution):
-    def has_ext_modules(self) -> bool:
-        return True
-
-    def has_data(self) -> bool:
-        """What setuptools' editable_wheel asks by that name: the command is among the data."""
-        return bool(self.data_files)
 
 
 refuse_other_machines()
@@ -144,10 +111,11 @@ setup(
     cffi_modules=[
         "csrc/build_core.py:core_ffi",
         "csrc/build_core.py:seccomp_ffi",
-        "csrc/build_core.py:sdbus_ffi",
     ],
-    # As data, not as a script: setuptools would read a script as Python text.
-    data_files=[("bin", [str(LAUNCHER)])],
-    cmdclass={"build_py": BuildPython, "build_native": BuildNative},
-    distclass=BinaryDistribution,
+    cmdclass={
+        "build_py": BuildPython,
+        "build_scripts": BuildScripts,
+        "build_native": BuildNative,
+    },
+    scripts=["tools/pyrunc"],
 )

@@ -56,22 +56,5 @@ def seccomp() -> FFI:
     )
 
 
-def sdbus() -> FFI:
-    """`pyrunc.kernel._sdbus`: the D-Bus client of libsystemd as it is.
-
-    A module of its own, loaded only when systemd makes the cgroups, and left out where
-    libsystemd is not: a host without systemd needs none.
-    """
-    return _module(
-        "pyrunc.kernel._sdbus",
-        [],
-        [HERE / "core" / "sdbus.cdef"],
-        "#include <systemd/sd-bus.h>\n",
-        libraries=["systemd"],
-        optional=True,
-    )
-
-
 core_ffi = core()
 seccomp_ffi = seccomp()
-sdbus_ffi = sdbus()

@@ -152,12 +152,6 @@ class Running:
                 raise
             raise stopped from None
 
-    def remember_stats(self) -> None:
-        """Write down where statistics are on this host, so that the launcher finds them itself."""
-        from pyrunc.lifecycle.quick import write_stats
-
-        self._ask(lambda cgroup: write_stats(self.root, cgroup))
-
     def popen(self, args: Sequence[str] = (), **options: Any) -> Process:
         """Start a further process in the container, in the shape of subprocess.Popen.
 

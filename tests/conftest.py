@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import executable
 import support
 
 
@@ -19,17 +20,14 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.line(f"test_faults.py: one system call, or life, in {support.EVERY}")
 
 
-# What is about the launcher and its packed modules, which another command does not have.
-OF_THE_LAUNCHER = {"test_quick", "test_launcher", "test_install", "test_budget"}
+def pytest_sessionstart(session):
+    built = str(executable.PATH) == support.PYRUNC and not support.GUEST
+    if built and (newer := executable.what_is_newer()):
+        raise pytest.UsageError(f"{newer} is newer than {support.PYRUNC}: make static")
 
 
-def pytest_collection_modifyitems(items):
-    if "PYRUNC_COMMAND" not in os.environ:
-        return
-    skip = pytest.mark.skip(reason="about the launcher, and PYRUNC_COMMAND names another command")
-    for item in items:
-        if item.path.stem in OF_THE_LAUNCHER:
-            item.add_marker(skip)
+def pytest_report_header(config):
+    return f"command: {support.PYRUNC}"
 
 
 @pytest.fixture(scope="session", autouse=True)

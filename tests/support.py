@@ -18,16 +18,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import executable
+
 HERE = Path(__file__).resolve().parent
-# Beside the interpreter in a virtual environment; in the guest it is installed. The same tests
-# ask another one, such as the static executable, by PYRUNC_COMMAND=dist/pyrunc.
+# The executable; where it has not been built, and with PYRUNC_COMMAND=.venv/bin/pyrunc, the same as
+# an ordinary program of Python.
+PLAIN = f"{sys.prefix}/bin/pyrunc"
 PYRUNC = next(
     os.path.abspath(path)
-    for path in (
-        os.environ.get("PYRUNC_COMMAND", ""), f"{sys.prefix}/bin/pyrunc", "/usr/local/bin/pyrunc",
-    )
+    for path in (os.environ.get("PYRUNC_COMMAND", ""), executable.PATH, PLAIN)
     if path and os.path.exists(path)
-)  # fmt: skip
+)
+IS_EXECUTABLE = Path(PYRUNC).read_bytes()[:4] == b"\x7fELF"
 GUEST = "PYRUNC_GUEST" in os.environ
 V2 = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
 # Emulated machines are ten times slower: every limit of time in a test is multiplied by this.

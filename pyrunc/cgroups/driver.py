@@ -175,8 +175,8 @@ class Driver(tree.Directories):
         """Whether the cgroup itself is frozen; frozen by an ancestor does not count."""
         raise NotImplementedError
 
-    def freezer(self) -> dict[str, tuple[str, str]]:
-        """File and line for `freeze` and `thawed` (written, too), `frozen` and `own`; or {}."""
+    def freezer(self) -> str:
+        """The directory with the file that freezes the cgroup, or ""."""
         raise NotImplementedError
 
     def freeze(self) -> None:

@@ -190,17 +190,9 @@ class LegacyDriver(Driver):
         # Else frozen by an ancestor: thawing this one would do nothing.
         return self._read(freezer, "freezer.self_freezing") == "1"
 
-    def freezer(self) -> dict[str, tuple[str, str]]:
-        freezer = self._index.get("freezer", -1)
-        if freezer >= 0:
-            file = f"{self.directories[freezer]}/freezer.state"
-            own = f"{self.directories[freezer]}/freezer.self_freezing", "1"
-            frozen = file, "FROZEN"
-            return {"thawed": (file, "THAWED"), "freeze": frozen, "frozen": frozen, "own": own}
-        unified = self._joined_by_spawn()
-        return (
-            {"thawed": (f"{self.directories[unified]}/cgroup.freeze", "0")} if unified >= 0 else {}
-        )
+    def freezer(self) -> str:
+        index = self._index.get("freezer", self._joined_by_spawn())
+        return self.directories[index] if index >= 0 else ""
 
     def freeze(self) -> None:
         freezer = self._freezer()

@@ -91,8 +91,8 @@ class NoDriver(Driver):
     def frozen(self) -> bool:
         return False
 
-    def freezer(self) -> dict[str, tuple[str, str]]:
-        return {}
+    def freezer(self) -> str:
+        return ""
 
     def freeze(self) -> None:
         raise _missing("be frozen in")

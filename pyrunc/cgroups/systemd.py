@@ -150,7 +150,8 @@ class SystemdDriver(UnifiedDriver):
     def _start(
         self, properties: list[tuple[str, tuple[str, Any]]], look: Callable[[], None]
     ) -> None:
-        arguments = (self.unit, "replace", properties, ())
+        none: list[Any] = []  # systemd has yet to find a use for it
+        arguments = (self.unit, "replace", properties, none)
         self._asked = True
         try:
             result = self._job("StartTransientUnit", "ssa(sv)a(sa(sv))", *arguments, look=look)

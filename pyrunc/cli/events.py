@@ -25,7 +25,6 @@ def run(line: Line, log: Log) -> int:
     interval = _interval(line)
     if line.flag("stats"):
         _put(stats.event(container.id, container.stats()))
-        container.remember_stats()
         return 0
     with container.events(interval=interval) as events:
         for found in events:

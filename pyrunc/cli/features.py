@@ -8,7 +8,7 @@ import sys
 import pyrunc
 from pyrunc.cli.version import EMBEDDED
 from pyrunc.jsontext import dumps_indented
-from pyrunc.kernel import bus, seccomp
+from pyrunc.kernel import seccomp
 from pyrunc.observe.features import features
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def run(line: Line, log: Log) -> int:
     """Print what this runtime can do."""
-    found = features(seccomp.version(), systemd=not bus.MISSING, version=pyrunc.__version__)
+    found = features(seccomp.version(), version=pyrunc.__version__)
     found["annotations"] |= {f"org.pyrunc.{name}.version": EMBEDDED[name] for name in EMBEDDED}
     sys.stdout.write(dumps_indented(found, "    ") + "\n")
     return 0

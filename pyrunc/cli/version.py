@@ -15,7 +15,7 @@ EMBEDDED: dict[str, str] = {}
 
 def version_text() -> str:
     """As runc words it: containerd, docker and podman read these lines."""
-    name = "runc" if os.path.basename(sys.orig_argv[0]) == "runc" else "pyrunc"
+    name = "runc" if os.path.basename(sys.argv[0]) == "runc" else "pyrunc"
     python = ".".join(str(part) for part in sys.version_info[:3])
     lines = [f"{name} version {pyrunc.__version__}", f"commit: v{pyrunc.__version__}"]
     lines += [f"spec: {SPEC_VERSION}", f"python: {python}"]

@@ -162,7 +162,7 @@ def _of_container(state: dict[str, Any], spec: Spec) -> list[kernel.Field]:
     fields = kernel.options(pid=int(state["pid"]), root=str(state["rootfs"]))
     freezer = cgroups.from_dict(state["cgroup"]).freezer()
     if freezer:
-        fields += kernel.options(freeze_cgroup=os.path.dirname(freezer["thawed"][0]))
+        fields += kernel.options(freeze_cgroup=freezer)
     for namespace in spec.linux.namespaces if spec.linux else ():
         if namespace.path and namespace.type in criu.EXTERNAL:
             name, key = criu.EXTERNAL[namespace.type]

@@ -14,7 +14,7 @@ from pyrunc import cgroups, jsontext
 from pyrunc.errors import PyruncError
 from pyrunc.host import facts as host_facts
 from pyrunc.kernel import process as kernel
-from pyrunc.lifecycle import hooks, launch, outside, quick, store
+from pyrunc.lifecycle import hooks, launch, outside, store
 from pyrunc.lifecycle.bundle import kept_resources, root_directory
 from pyrunc.lifecycle.status import boot_id, process_stat, timestamp
 from pyrunc.plan import compile as compiler
@@ -336,7 +336,6 @@ class Creation:
             "cgroup": self.cgroup.to_dict(),
         }
         entry.save(self.state)
-        quick.write(entry, self.state, self.cgroup)
         return True
 
     def undo(self, entry: Entry, child: Child | None, error: BaseException) -> None:
@@ -344,7 +343,7 @@ class Creation:
         `delete --force`, which has the journal."""
         # First: the lack of descriptors may be what has failed, and an import needs one as well.
         self.fds.close()
-        entry.unlink(store.STATE)  # and with it the quick answers
+        entry.unlink(store.STATE)
         if child is not None:
             child.kill()
             child.close()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 STATE, JOURNAL, FIFO, CONFIG = "state.json", "journal", "exec.fifo", "config.json"
-EXIT, QUICK = "exit.json", "quick"
+EXIT = "exit.json"
 # What no command could do without.
 _STATE_HAS = {
     "pid": int, "startTime": int, "cgroup": dict, "hooks": dict, "annotations": dict,
@@ -157,12 +157,8 @@ class Entry:
 
     def replace(self, name: str, document: dict[str, Any]) -> None:
         """Replace a document, all or nothing."""
-        self.replace_bytes(name, jsontext.dumps(document).encode())
-
-    def replace_bytes(self, name: str, data: bytes) -> None:
-        """Replace a file, all or nothing."""
         part = f".{name}.new"
-        self._put(part, os.O_TRUNC, data)
+        self._put(part, os.O_TRUNC, jsontext.dumps(document).encode())
         try:
             os.rename(part, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
         except OSError as error:

@@ -40,7 +40,6 @@ _UNSAFE_ANNOTATIONS = (
 def features(
     libseccomp_version: str | None,
     *,
-    systemd: bool = True,
     version: str = "",
     supported_flags: tuple[str, ...] | None = None,
     archs: tuple[str, ...] | None = None,
@@ -49,7 +48,6 @@ def features(
 
     Args:
         libseccomp_version: of the library that the core is linked with; None without seccomp.
-        systemd: built with systemd's D-Bus client.
         version: pyrunc's own.
         supported_flags: the seccomp flags this libseccomp takes; None for all known ones.
         archs: the seccomp architectures it knows; None for all that the specification names.
@@ -81,8 +79,8 @@ def features(
             "cgroup": {
                 "v1": True,
                 "v2": True,
-                "systemd": systemd,
-                "systemdUser": systemd,
+                "systemd": True,
+                "systemdUser": True,
                 "rdma": True,
             },
             "seccomp": _seccomp(libseccomp_version, supported_flags, archs),

@@ -80,7 +80,7 @@ REASONS = (
         r'\1"1.3.0"',
     ),
     Reason(
-        "argv[0] is named without its directory: pyrunc's launcher has given way to Python",
+        "argv[0] is named without its directory",
         ("counts",),
         r"/\S+/NAME:",
         "NAME:",

@@ -68,7 +68,7 @@ OTHERS = (
     Row("lxc CVE-2015-1331, 1334, 1335", "R2 R6 R16: the container's /proc is never used, mount points are not followed", f"{_SHAPES} layers:init_names_nothing_below_proc hostile_image:mount_points_behind_links_stay_inside"),
     Row("lxc CVE-2016-10124, bubblewrap CVE-2017-5226", "a session of its own, without a controlling terminal", "escapes_caller:the_callers_terminal_is_not_the_containers"),
     Row("lxc-user-nic", "pyrunc has no setuid program", reason="there is nothing to break"),
-    Row("bubblewrap CVE-2016-8659, 2020-5291, 2026-41163", "R10: the launcher refuses to be setuid", "escapes_caller:a_setuid_launcher_refuses"),
+    Row("bubblewrap CVE-2016-8659, 2020-5291, 2026-41163", "R10: the command refuses to be setuid", "escapes_caller:a_setuid_command_refuses"),
     Row("bubblewrap CVE-2019-12439, 2024-42472, 2026-87766", "R2 R3 R4: the old root is never at a path of the new one", f"escapes:parents_that_are_links_to_nowhere_else {_RACE}"),
     Row("CRI-O CVE-2022-0811", "R17: a list of keys, one write for each", "spec_check_linux:sysctls_of_the_host_and_tricks_with_names_are_refused spec_check_linux:the_same_sysctl_twice_is_refused"),
     Row("NVIDIA CVE-2024-0132, 0133, 2025-23266, 23267, 2026-24260", "R21: a hook's environment is its own", "escapes_caller:what_hooks_see"),

@@ -34,7 +34,7 @@ _NATIVE = tuple(
     f"tests/integration/test_{name}.py"
     for name in (
         "conformance", "descriptors", "handshake", "injection", "install", "interrupted",
-        "launcher", "loader", "long_options", "readme", "sealed_program", "terminal_bytes",
+        "loader", "long_options", "readme", "sealed_program", "terminal_bytes",
         "trust", "words", "words_inside",
     )
 )  # fmt: skip

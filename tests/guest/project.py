@@ -2,8 +2,8 @@
 """The project as the guest gets it: sources, and what the guest's compiler and Python make of them.
 
 Building under emulation takes ten times as long. So it is done here, in the guest's tree, in a
-mount namespace where a copy of the sources lies at the path that it will have in the guest: the
-launcher and compiled Python name that path.
+mount namespace where a copy of the sources lies at the path that it will have in the guest, which
+compiled Python names. The command is the host's executable.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import image
 
+sys.path.insert(0, str(image.HERE.parent))
+import executable
+
 TOP = image.HERE.parent.parent
 WORK = TOP / "build" / "guest"
 COPY = WORK / "pyrunc"
-COMPILED = ("csrc", "setup.py", "pyproject.toml", "tools/pack_modules.py", "pyrunc/boot.py")
+COMPILED = ("csrc", "setup.py", "pyproject.toml")
 IN_TREE = """
 set -eu
 cd "$1"
@@ -38,8 +42,6 @@ python3 setup.py -q build_native
 """
 # A file that does not compile is for the tests to tell.
 BYTECODE = """
-version=$(python3 -c "import sysconfig; print(sysconfig.get_python_version())")
-python3 -B -X no_debug_ranges tools/pack_modules.py pyrunc pyrunc/modules-$version.bin || :
 python3 -m compileall -qq pyrunc tests || :
 """
 
@@ -84,7 +86,13 @@ def synchronise(before: list[str]) -> list[str]:
 
 
 def packed(place: Path) -> bytes:
-    """A tar of the project, built for the image in `place`."""
+    """A tar of the project, built for the image in `place`.
+
+    Raises:
+        Impossible: there is no executable of these sources.
+    """
+    if executable.what_is_newer():
+        raise image.Impossible("there is no dist/pyrunc of these sources: make static")
     with image.alone(WORK / "lock"):
         notes = WORK / "notes.json"
         known = {"names": [], "key": ""}
@@ -100,13 +108,8 @@ def packed(place: Path) -> bytes:
             in_tree(place / "tree", NATIVE)
         notes.write_text(json.dumps({"names": names, "key": key}))
         in_tree(place / "tree", BYTECODE)
-        # Times to the nanosecond, by which packed modules are known to be current (pyrunc/boot.py).
-        options = [
-            "--format=posix",
-            "--sort=name",
-            "--owner=0",
-            "--group=0",
-            "--exclude=./build/temp*",
-        ]
+        (COPY / "dist").mkdir(exist_ok=True)
+        shutil.copy2(executable.PATH, COPY / "dist")
+        options = ["--sort=name", "--owner=0", "--group=0", "--exclude=./build/temp*"]
         command = ["tar", "-c", *options, "-C", COPY, "."]
         return subprocess.run(command, check=True, capture_output=True).stdout

@@ -67,3 +67,16 @@ def test_a_cgroup_mount_takes_no_option_from_the_host(hierarchy, runtime, bundle
     done = runtime.run(bundle)
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
     assert support.cgroup_options() == (support.CGROUP_OPTIONS if program == "pyrunc" else set())
+
+
+def test_memory_that_is_promised_to_nobody_twice(runtime, bundle):
+    """vm.overcommit_memory=2: what is mapped has to be there, the executable's zero pages too."""
+    mode, ratio = Path("/proc/sys/vm/overcommit_memory"), Path("/proc/sys/vm/overcommit_ratio")
+    before = mode.read_text(), ratio.read_text()
+    ratio.write_text("100")
+    mode.write_text("2")
+    try:
+        assert support.said(runtime, bundle, "echo inside") == "inside\n"
+    finally:
+        mode.write_text(before[0])
+        ratio.write_text(before[1])

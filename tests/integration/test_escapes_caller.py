@@ -131,7 +131,7 @@ def test_the_program_that_enters_needs_no_library(runtime):
     assert b"/ld-musl" not in data
 
 
-def test_a_setuid_launcher_refuses(runtime, tmp_path):
+def test_a_setuid_command_refuses(runtime, tmp_path):
     """bubblewrap's CVE-2016-8659 and its kind: no more rights than the caller's."""
     if os.statvfs(tmp_path).f_flag & os.ST_NOSUID:
         pytest.skip("programs in here cannot be setuid")

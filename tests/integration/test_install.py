@@ -7,8 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import zipfile
 from pathlib import Path
 
+import executable
 import pytest
 import support
 
@@ -68,17 +71,32 @@ class Packed:
     def pip(self, *words: object, python: Path | None = None) -> None:
         done(self.python, "-m", "pip", f"--python={python or self.python}", "install", "-q", *words)
 
-    def installed(self, how: str) -> Path:
-        place = self.top / how
+    def installed(self, how: str, wheel: Path | None = None) -> Path:
+        wheel = wheel or self.wheel
+        place = self.top / how if wheel == self.wheel else wheel.parent / how
         if how == "venv":
-            self.pip(self.wheel)
+            if wheel != self.wheel:
+                done(PYTHON, "-m", "venv", "--without-pip", place)
+            self.pip(wheel, python=place / "bin/python")
         elif how == "target":
-            self.pip("--no-deps", "--target", place, self.wheel)
+            self.pip("--no-deps", "--target", place, wheel)
         else:
-            self.pip("--no-deps", "--ignore-installed", "--prefix", place, self.wheel)
+            self.pip("--no-deps", "--ignore-installed", "--prefix", place, wheel)
         if how == "lib64":
             (place / "lib").rename(place / "lib64")
         return place / "bin/pyrunc"
+
+    def with_executable(self) -> Path:
+        """`make wheel`, with the executable that is there."""
+        place = self.top / "with"
+        if not place.exists():
+            self.pip("setuptools>=70.1", "cffi")  # as in tools/requirements.txt
+            (self.sources / "dist").mkdir()
+            shutil.copy2(executable.PATH, self.sources / "dist")
+            there = [f"BIN={self.python.parent}", f"WHEELS={place}", "-o", "dist/pyrunc"]
+            done("make", "-C", self.sources, "wheel", *there)
+        (wheel,) = place.glob("*.whl")
+        return wheel
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +112,8 @@ def test_the_command_runs_where_it_is_installed(packed, how, tmp_path):
     assert done(program, "--version", cwd="/", env={}).startswith("pyrunc version ")
     done(program, "spec", "-b", tmp_path)
     assert (tmp_path / "config.json").exists()
-    data = program.read_bytes()
+    interpreter, _, data = program.read_bytes().partition(b"\n")
+    assert interpreter == b"#!%s" % os.fsencode(packed.python)
     for path in (packed.top, packed.sources, TOP, "/tmp/build-env", "unpacked"):
         assert os.fsencode(path) not in data
 
@@ -105,6 +124,39 @@ def test_a_container_of_an_installed_pyrunc(packed, bundle, tmp_path):
         assert runtime.run(bundle.shell("echo in")).stdout == "in\n"
     finally:
         runtime.clean()
+
+
+@pytest.mark.skipif(bool(executable.what_is_newer()), reason="needs dist/pyrunc: make static")
+@pytest.mark.parametrize("how", ["venv", "target", "prefix"])
+def test_the_wheel_has_the_executable(packed, how, bundle, tmp_path):
+    wheel = packed.with_executable()
+    tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    platform = sysconfig.get_platform().replace("-", "_")
+    assert wheel.name.endswith(f"-{tag}-{tag}-{platform}.whl")
+    program = packed.installed(how, wheel)
+    assert program.read_bytes() == executable.PATH.read_bytes()
+    assert done(program, "--version", cwd="/", env={}).startswith("pyrunc version ")
+    runtime = support.Runtime(str(program), tmp_path / "state")
+    try:
+        assert runtime.run(bundle.shell("echo in")).stdout == "in\n"
+    finally:
+        runtime.clean()
+    if how == "venv":  # the library, with the core in C
+        code = "import pyrunc.kernel.process, sys; sys.exit(not pyrunc.__version__)"
+        done(program.with_name("python"), "-I", "-c", code)
+
+
+@pytest.mark.skipif(bool(executable.what_is_newer()), reason="needs dist/pyrunc: make static")
+def test_the_wheel_tells_nothing_of_its_build(packed):
+    with zipfile.ZipFile(packed.with_executable()) as wheel:
+        names = wheel.namelist()
+        scripts = [name for name in names if ".data/" in name]
+        assert [name.partition(".data/")[2] for name in scripts] == ["scripts/pyrunc"]
+        assert "pyrunc/pyrunc-init" in names
+        for name in names:
+            data = wheel.read(name)
+            for path in (packed.top, TOP):
+                assert os.fsencode(path) not in data, name
 
 
 def test_an_editable_install_has_the_command(packed, tmp_path):
@@ -119,11 +171,14 @@ def test_an_editable_install_has_the_command(packed, tmp_path):
 
 
 def test_a_copy_of_the_command_has_no_package(packed, tmp_path):
-    shutil.copy(packed.installed("target"), tmp_path / "pyrunc")
+    installed = packed.installed("target").read_text()
+    copy = tmp_path / "pyrunc"
+    copy.write_text(f"#!{PYTHON}\n{installed.partition(chr(10))[2]}")
+    copy.chmod(0o755)
     # What others could make where no installation is.
-    found = command(tmp_path / "pyrunc", "--version", cwd=packed.sources)
+    found = command(copy, "--version", cwd=packed.sources, env={"PYTHONPATH": str(packed.sources)})
     assert found.returncode == 1
-    assert found.stderr.startswith("pyrunc: the package is not below ")
+    assert found.stderr.startswith("pyrunc: no module pyrunc below ")
     assert found.stderr.count("\n") == 1
 
 

@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import subprocess
 import sys
 import time
@@ -57,8 +56,7 @@ def test_every_block_in_order(tmp_path):
     command.mkdir()
     # The ids are README's: apart from those of others by a state root of its own.
     root = tmp_path / "root"
-    program = shutil.which("pyrunc") or str(Path(sys.executable).with_name("pyrunc"))
-    (command / "pyrunc").write_text(f'#!/bin/sh\nexec {program} --root {root} "$@"\n')
+    (command / "pyrunc").write_text(f'#!/bin/sh\nexec {support.PYRUNC} --root {root} "$@"\n')
     (command / "pyrunc").chmod(0o755)
     environment = os.environ | {
         "PATH": f"{command}:{os.environ['PATH']}", "HOME": str(tmp_path), "PYTHONPATH": str(TOP),
@@ -87,4 +85,4 @@ def test_every_block_in_order(tmp_path):
         assert [name for name in os.listdir(root) if ":" not in name] == []
     finally:
         for name in NAMES:
-            subprocess.run([program, "--root", str(root), "delete", "-f", name], check=False)
+            subprocess.run([support.PYRUNC, "--root", str(root), "delete", "-f", name], check=False)

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support import SLOW
+from support import IS_EXECUTABLE, SLOW
 
 import pyrunc
 
@@ -121,7 +121,7 @@ def test_an_ordinary_user(runtime, bundle, tmp_path):
 @pytest.mark.parametrize("blocks", [16, 64])
 def test_a_limit_on_the_size_of_files(runtime, bundle, blocks):
     """`ulimit -f` below the size of pyrunc-init is for the caller's files."""
-    if "PYRUNC_COMMAND" in os.environ:
+    if IS_EXECUTABLE:
         # Inside an executable it is no file that could be executed from where it lies.
         with open("/proc/self/status") as status:
             caps = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff"))

@@ -139,16 +139,6 @@ def test_state_of_another_boot(runtime, bundle, victim):
     assert victim.poll() is None
 
 
-def test_the_quick_answers_of_another_boot(runtime, bundle):
-    name = put(runtime, bundle, "running")
-    quick = runtime.root / name / "quick"
-    before, mark, rest = quick.read_bytes().partition(b"boot 36\n")
-    assert mark
-    quick.write_bytes(before + mark + b"0" * 36 + rest[36:])
-    done = runtime("kill", name, "0")
-    assert done.returncode == 0, "Python has answered, by state.json"
-
-
 def test_a_container_of_runc(runtime, runc, bundle):
     """In the same root it is not called damaged: who follows that advice would lose it."""
     name = put(runc, bundle, "running")

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The static executable (docs/static.md): asked for by `make test-static`, which builds it."""
+"""The static executable (docs/static.md) itself; as the command all other tests ask it."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -13,17 +12,11 @@ COMMAND = TREE / "dist" / "pyrunc"
 WORK = TREE / "build" / "static"
 
 
-def reason() -> str:
-    if os.environ.get("PYRUNC_TEST_STATIC") != "1":
-        return "make test-static asks for it"
-    return "" if COMMAND.exists() else "needs dist/pyrunc: make static"
-
-
 def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
     for item in items:
-        if reason() and here in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason=reason()))
+        if not COMMAND.exists() and here in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason="needs dist/pyrunc: make static"))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 
+import elsewhere
 import pytest
 import support
 
@@ -201,58 +202,38 @@ def test_a_tree_with_nothing_but_the_file(command, tmp_path):
     assert "musl: " in done.stdout
 
 
-def in_a_bare_tree(command, bundle, tmp_path, script, only_v2=False):
-    """Run a script where there is nothing but busybox, and what the kernel mounts."""
-    tree = tmp_path / "tree"
-    for name in ("bin", "proc", "sys", "dev", "run/systemd/system", "tmp", "b", "old"):
-        (tree / name).mkdir(parents=True)
-    shutil.copy(command, tree / "bin" / "pyrunc")
-    shutil.copy(str(shutil.which("busybox")), tree / "bin" / "busybox")
-    view = ""
-    if only_v2 and not support.V2:
-        view = f"mount --bind /sys/fs/cgroup/unified {tree}/sys/fs/cgroup;"
-    # In a mount namespace of its own, so that nothing here is the host's.
-    enter = (
-        f"set -e; mount --bind {tree} {tree}; mount --bind {bundle.path} {tree}/b;"
-        f"mount -t proc proc {tree}/proc; mount --rbind /sys {tree}/sys;"
-        f"mount --rbind /dev {tree}/dev; {view} cd {tree}; pivot_root . old;"
-        f"exec /bin/busybox sh -c 'busybox umount -l /old; {script}'"
-    )
-    return subprocess.run(
-        ["unshare", "-m", "--propagation", "private", "sh", "-c", enter],
-        capture_output=True, text=True, check=False, timeout=60,
-        env={"PATH": "/bin:/sbin:/usr/bin:/usr/sbin"},
-    )  # fmt: skip
-
-
-def test_containers_in_a_bare_tree(command, bundle, tmp_path):
-    """`run`, `exec`, a filter."""
+@pytest.mark.parametrize("name", ["busybox", *elsewhere.trees()])
+def test_containers_elsewhere(command, bundle, tmp_path, name):
+    """`run`, `exec` and a filter where there is no Python, and another libc or none."""
+    tree = elsewhere.trees().get(name) or elsewhere.busybox(tmp_path)
     bundle.config["linux"]["seccomp"] = {
         "defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 99}],
     }
     bundle.shell("grep Seccomp: /proc/self/status; mkdir /tmp/x; sleep 100")
-    name = f"pyrunc-test-{os.getpid()}-bare"
-    done = in_a_bare_tree(
-        command, bundle, tmp_path,
-        f"pyrunc run -d -b /b {name} </dev/null >/run/out 2>&1; pyrunc list -q;"
-        f"pyrunc exec {name} /bin/echo inside; sleep 0.5; pyrunc delete -f {name}; cat /run/out",
+    container = f"pyrunc-test-{os.getpid()}-elsewhere"
+    done = elsewhere.inside(
+        tree, command, bundle,
+        f"pyrunc --version; pyrunc run -d -b /run/b {container} >/run/out 2>&1; pyrunc list -q;"
+        f"pyrunc exec {container} /bin/echo inside; sleep 0.5; pyrunc delete -f {container};"
+        "cat /run/out",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr + done.stdout
     lines = done.stdout.splitlines()
-    assert lines[:2] == [name, "inside"]
-    assert "Seccomp:\t2" in lines
+    assert lines[0].startswith("pyrunc version ")
+    assert {container, "inside", "Seccomp:\t2"} <= set(lines)
     assert "Cannot assign requested address" in done.stdout  # 99, EADDRNOTAVAIL
-    assert not support.cgroups_named(name)
+    assert not support.cgroups_named(container)
 
 
-def test_systemd_is_missed_aloud(command, bundle, tmp_path):
-    """musl has no libsystemd; a host with systemd is told so, in one line."""
-    document = json.loads(run(command, "features").stdout)
-    assert document["linux"]["cgroup"]["systemd"] is False
-    done = in_a_bare_tree(command, bundle, tmp_path, "pyrunc --systemd-cgroup run -b /b x", True)
+def test_systemd_that_does_not_answer(command, bundle, tmp_path):
+    """The driver is in the executable (tests/guest asks it); here is its directory only."""
+    assert json.loads(run(command, "features").stdout)["linux"]["cgroup"]["systemd"] is True
+    tree = elsewhere.busybox(tmp_path)
+    line = "pyrunc --systemd-cgroup run -b /run/b x"
+    done = elsewhere.inside(tree, command, bundle, line)
     assert done.returncode == 1
-    assert "the static executable has no D-Bus client yet" in done.stderr
+    assert "connect to systemd: No such file or directory" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -302,7 +283,7 @@ def test_threads(command, runtime, bundle):
 @pytest.mark.parametrize("first", ["plain", "static"])
 def test_containers_of_the_other_command(command, runtime, bundle, first):
     """Created by one, used by the other: an update in either direction."""
-    programs = [support.PYRUNC, str(command)]
+    programs = [support.PLAIN, str(command)]
     if first == "static":
         programs.reverse()
     runtime.program = programs[0]

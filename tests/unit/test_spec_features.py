@@ -89,9 +89,9 @@ def test_mount_options_are_those_of_runc_and_id_maps() -> None:
     assert features(None)["mountOptions"] == sorted([*runc, "idmap", "ridmap"])
 
 
-def test_without_systemds_client_its_driver_is_not_offered() -> None:
-    assert features(None, systemd=False)["linux"]["cgroup"]["systemd"] is False
-    assert features(None)["linux"]["cgroup"]["systemdUser"] is True
+def test_systemds_driver_is_offered_whatever_the_host_is() -> None:
+    cgroup = features(None)["linux"]["cgroup"]
+    assert (cgroup["systemd"], cgroup["systemdUser"]) == (True, True)
 
 
 def test_without_libseccomp_there_is_no_seccomp() -> None:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -70,12 +71,11 @@ def cached(name: str, inputs: list[Path | str], make: list[object]) -> Path:
 
 
 def sources() -> Path:
-    """Debian's source packages, and cffi's from the Python package index."""
-    fetch, cffi = HERE / "fetch.sh", metadata.version("cffi")
+    """Debian's source packages, and cffi's and jeepney from the Python package index."""
+    fetch = HERE / "fetch.sh"
+    wanted = [RELEASE, PACKAGES, metadata.version("cffi"), metadata.version("jeepney")]
     pip = Path(sys.executable).with_name("pip")
-    return cached(
-        "sources", [fetch, RELEASE, PACKAGES, cffi], ["sh", fetch, pip, RELEASE, PACKAGES, cffi]
-    )
+    return cached("sources", [fetch, *wanted], ["sh", fetch, pip, *wanted])
 
 
 def libraries(source: Path, training: Path | None) -> Path:
@@ -105,9 +105,12 @@ def version_of(source: Path, package: str) -> str:
 def components(source: Path) -> dict[str, tuple[str, str]]:
     """What goes into the executable: name -> (version, SHA-256 of its source or "")."""
     found = {"pyrunc": (metadata_version(), "")}
-    for name, package in (("cpython", "python3"), ("libseccomp", "libseccomp"), ("cffi", "cffi")):
-        file = next(source.glob(f"{package}*.dsc" if name != "cffi" else "cffi-*.tar.gz"))
-        version = metadata.version("cffi") if name == "cffi" else version_of(source, package)
+    for name, pattern in (
+        ("cpython", "python3*.dsc"), ("libseccomp", "libseccomp*.dsc"),
+        ("cffi", "cffi-*.tar.gz"), ("jeepney", "jeepney-*.whl"),
+    ):  # fmt: skip
+        file = next(source.glob(pattern))
+        version = file.stem.partition("_")[2] if file.suffix == ".dsc" else metadata.version(name)
         found[name] = (version, hashlib.sha256(file.read_bytes()).hexdigest())
     return found | {"musl": (musl(), "")}
 
@@ -150,7 +153,7 @@ def write_sbom(source: Path, target: Path, executable: Path) -> None:
 
 
 def generated(work: Path) -> Path:
-    """cffi's C of the modules; _sdbus is not among them: libsystemd is glibc's."""
+    """cffi's C of the modules."""
     sys.path.insert(0, str(TREE / "csrc"))
     os.chdir(TREE)
     import build_core
@@ -184,8 +187,10 @@ def prepare(source: Path, library: Path) -> None:
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     standard = str(library / "lib")
+    with zipfile.ZipFile(next(source.glob("jeepney-*.whl"))) as wheel:
+        wheel.extractall(WORK / "packages")
     run("sh", HERE / "link.sh", library, generated(WORK / "generated"), WORK / "seed")
-    run(WORK / "seed", standard, HERE / "modules.py", TREE, WORK / "modules")
+    run(WORK / "seed", standard, HERE / "modules.py", TREE, WORK / "packages", WORK / "modules")
     bundles(WORK)
     shutil.copy(TREE / "pyrunc" / "pyrunc-init", WORK)
     (WORK / "library").write_text(standard)

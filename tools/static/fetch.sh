@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Brings the sources that the static executable is made of: Debian's source packages, which apt has
-# checked by the archive's signature, and cffi's as pip finds it.
-#     fetch.sh PIP RELEASE PACKAGES CFFI DIRECTORY
+# checked by the archive's signature, and cffi's and jeepney as pip finds them.
+#     fetch.sh PIP RELEASE PACKAGES CFFI JEEPNEY DIRECTORY
 # The release's source index is read with settings of this call's own: the host's are left as they are.
 set -eu
-[ $# = 5 ] || { echo "usage: $0 PIP RELEASE PACKAGES CFFI DIRECTORY" >&2; exit 2; }
-pip=$1 release=$2 packages=$3 cffi=$4 directory=$5
+[ $# = 6 ] || { echo "usage: $0 PIP RELEASE PACKAGES CFFI JEEPNEY DIRECTORY" >&2; exit 2; }
+pip=$1 release=$2 packages=$3 cffi=$4 jeepney=$5 directory=$6
 # The host's own Debian mirror (an `apt-get update` must have been made); apt knows its proxy itself.
 mirror=${PYRUNC_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' \
     'Created-By: Packages' 2>/dev/null | sed -n 's/^Debian|Debian|//p' | head -n 1)}
@@ -31,4 +31,6 @@ apt update
 # shellcheck disable=SC2086 # several
 apt source --download-only $packages
 rm -rf apt
-$pip download -q --disable-pip-version-check --no-deps --no-binary cffi "cffi==$cffi"
+pip="$pip download -q --disable-pip-version-check --no-deps"
+$pip --no-binary cffi "cffi==$cffi"
+$pip --only-binary jeepney "jeepney==$jeepney" # pure Python, so its wheel is its source

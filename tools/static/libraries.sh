@@ -47,7 +47,8 @@ sed -i '/this_instr\[1\]\.cache = (this_instr\[1\]\.cache << 1)/d' "$cases"
 # csrc/image/alloc.c is the allocator: neither pymalloc nor mimalloc, which keep pools of their own.
 mkdir -p "$work/build"
 cd "$work/build"
-CC=$out/cc CFLAGS="$flags" OPT="-DNDEBUG -O2" LINKFORSHARED=" " ../python3/configure \
+# What pkg-config knows of is the system's libc's.
+CC=$out/cc CFLAGS="$flags" OPT="-DNDEBUG -O2" LINKFORSHARED=" " PKG_CONFIG=/bin/false ../python3/configure \
     --disable-shared --disable-test-modules --without-ensurepip --without-doc-strings \
     --without-pymalloc --without-mimalloc >configure.log 2>&1 || { tail configure.log >&2; exit 1; }
 cp "$here/Setup.local" Modules/Setup.local

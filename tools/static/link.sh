@@ -61,7 +61,9 @@ left=$(objdump -h "$work/libpython.a" "$work"/python/*.o "$work"/image/*.o |
 [ -z "$left" ] || [ -n "${TRAIN-}" ] || { echo "link: data that is in no section of the image:" $left >&2; exit 1; }
 
 # The heap at an address of its own is a segment of its own, the last of the file. Addresses are
-# fixed (no PIE): the image is full of them.
-"$cc" -Wl,--section-start=pyheap=0x10000000 -Wl,-z,noseparate-code -Wl,-z,max-page-size=4096 \
+# fixed (no PIE): the image is full of them. A kernel for aarch64 may have pages of 64 KiB, and maps
+# no segment that begins between two.
+case $(uname -m) in aarch64) page=65536 ;; *) page=4096 ;; esac
+"$cc" -Wl,--section-start=pyheap=0x10000000 -Wl,-z,noseparate-code -Wl,-z,max-page-size=$page \
     -Wl,-z,noexecstack -Wl,-Map="$out.map" -o "$out" \
     "$work"/image/*.o "$work"/python/*.o "$work/libpython.a" "$libraries/libseccomp.a" -lm ${TRAIN:+-lgcov}

@@ -74,18 +74,14 @@ def import_all():
 
 
 def embed():
-    """Put the package's file into memory, and say what else is in it and what is not."""
+    """Put the package's file into memory, and say what else is in it."""
     from pyrunc.cli import version
-    from pyrunc.kernel import bus
     from pyrunc.lifecycle import launch
 
     launch.EMBEDDED = read("pyrunc-init")
     for line in read("versions").decode().splitlines():
         name, _, text = line.partition(": ")
         version.EMBEDDED[name] = text
-    if bus.MISSING:
-        bus.MISSING = "the static executable has no D-Bus client yet"
-        bus.HINT = "pip install pyrunc, whose command has libsystemd's"
 
 
 def live(number):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run by the seed: compiles what the command imports, for lives.py to load.
 
-    seed STDLIB modules.py TREE OUT
+    seed STDLIB modules.py TREE PACKAGES OUT
 
 In a process of its own, so that the heap of the image never sees the compiler at work. Nothing can
 be imported once the image is written, so all is: each of the package's modules, and whatever one
@@ -17,11 +17,10 @@ from encodings import aliases
 
 # Not the command's.
 LEFT_OUT = {
-    "pyrunc.boot": "the launcher's",
+    "pyrunc.__main__": "the command where there is no executable",
     "pyrunc.plan.header": "a program of its own",
     "pyrunc.spec.deep": "the library's; jsonschema needs an extension written in Rust",
     "pyrunc.kernel.pyroute": "pyroute2 loads C libraries; network.py takes kernel/netlink.py then",
-    "pyrunc.kernel._sdbus": "libsystemd is glibc's; kernel/bus.py says so when it is asked for",
 }
 BESIDE = ("encodings.utf_8", "renew")
 
@@ -89,10 +88,10 @@ def import_all(tree):
 
 def main():
     """Write the code of all that has been imported."""
-    tree, out = sys.argv
+    tree, packages, out = sys.argv
     here = f"{tree}/tools/static"
     library = sys.path[0]
-    sys.path[1:] = [tree, here]
+    sys.path[1:] = [tree, here, packages]
     # What only the compiler here needs is not the command's.
     own = set(sys.modules) - {"sys", "builtins"}
     import_all(tree)
@@ -101,7 +100,7 @@ def main():
         origin = getattr(getattr(module, "__spec__", None), "origin", None) or ""
         if not origin.endswith(".py") or (name in own and name in ("ast",)):
             continue
-        for top, place in ((library, "lib/"), (tree, ""), (here, "")):
+        for top, place in ((library, "lib/"), (tree, ""), (here, ""), (packages, "packages/")):
             if origin.startswith(top + "/"):
                 path = place + origin[len(top) + 1 :]
         with open(origin, "rb") as file:

@@ -104,9 +104,7 @@ def install(port: Port, size: int) -> None:
             tar.stdin.write(piece)
     if tar.returncode:
         raise OSError("tar failed")
-    shutil.copy(f"{PROJECT}/build/launcher/pyrunc", "/usr/local/bin/pyrunc")
-    os.makedirs("/usr/local/share/pyrunc", exist_ok=True)
-    shutil.copy(f"{PROJECT}/build/launcher/source", "/usr/local/share/pyrunc/source")
+    shutil.copy(f"{PROJECT}/dist/pyrunc", "/usr/local/bin/pyrunc")
 
 
 def command(wish: dict, unit: str) -> list[str]:
