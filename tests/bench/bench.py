@@ -27,6 +27,7 @@ sys.path[:0] = [str(TOP), str(TOP / "tests"), str(HERE)]
 import commands  # noqa: E402
 import report  # noqa: E402
 import rounds  # noqa: E402
+import support  # noqa: E402
 from worker import Refused, Runtime, Worker  # noqa: E402
 
 
@@ -115,10 +116,7 @@ def runtimes(tree: Path | None, place: Path) -> list[Runtime]:
     found = [
         Runtime(name, (path,), str(inside)) for name, path in rounds.copied(programs, place).items()
     ]
-    entry = (
-        f"import sys; sys.path.insert(0, {str(TOP)!r}); from pyrunc.cli.main import main; main()"
-    )
-    plain = Runtime("plain", (sys.executable, "-I", "-c", entry), "/")
+    plain = Runtime("plain", (support.PLAIN,), "/")
     return [found[0], plain, *found[1:]]
 
 
