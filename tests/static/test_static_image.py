@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -232,6 +233,23 @@ UNUSED = {
     # What a warning looks like, tried and done without; the decorator `deprecated`.
     "warnings": ("inspect", "linecache", "traceback", "tracemalloc"),
 }
+
+
+@pytest.mark.parametrize(
+    "file", sorted((TREE / "csrc" / "image").glob("*.c")), ids=os.path.basename
+)
+def test_the_c_is_c_for_aarch64_too(work, file, tmp_path):
+    compiler = shutil.which("aarch64-linux-gnu-gcc")
+    if not compiler or platform.machine() != "x86_64":
+        pytest.skip("needs gcc-aarch64-linux-gnu")
+    made = Path(library(work)).parent
+    headers = [f"-isystem{made}/python", f"-isystem{made}/python/internal", f"-I{made}/include"]
+    warnings = ["-Wall", "-Wextra", "-Werror"]
+    subprocess.run(
+        [compiler, "-std=gnu11", "-O2", "-fno-strict-aliasing", "-DNDEBUG", *warnings, *headers,
+         "-c", file, "-o", tmp_path / "o"],
+        check=True,
+    )  # fmt: skip
 
 
 def image(work: Path, tmp_path: Path, name: str, lives: int, **options) -> bytes:
