@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 64
+MAX_NAMES = 65536
 _INFINITY = float("inf")
 _CONTAINERS = (dict, list)
 
@@ -116,6 +117,8 @@ def loads(data: bytes, document: str = "config.json", warnings: list[str] | None
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise SpecError(f"not UTF-8 at byte {error.start}", document=document) from None
+    if data.count(b":") > MAX_NAMES:
+        _refuse_many_names(text, document)
     start = len(text) - len(text.lstrip(_SPACE))
     try:
         value, end = (_SCAN if warnings is None else _SCAN_LENIENT)(text, start)
@@ -134,6 +137,27 @@ def loads(data: bytes, document: str = "config.json", warnings: list[str] | None
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deep(value):
         raise SpecError("nested too deeply", document=document)
     return _without_hidden(value, document, warnings) if "\\u" in text else value
+
+
+def _refuse_many_names(text: str, document: str) -> None:
+    """Bound what is hashed, over all objects: the scanner keeps every name that it has seen.
+
+    The static executable's hash key is public (docs/static.md): who finds names of one hash can
+    make each cost as much as all before it. So these are sorted and compared, never hashed.
+    """
+    import re  # for half a megabyte and more
+
+    string = r'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?'
+    found = sorted((m[1], m.start()) for m in re.finditer(string, text, re.DOTALL) if m[2])
+    first = []
+    before = None
+    for name, place in found:
+        if name != before:
+            first.append(place)
+        before = name
+    if len(first) > MAX_NAMES:
+        what = f"more than {MAX_NAMES} names of members"
+        raise SpecError(_place(text, sorted(first)[MAX_NAMES], what), document=document)
 
 
 def _explain(text: str, document: str) -> SpecError:

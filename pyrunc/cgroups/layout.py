@@ -37,6 +37,7 @@ CONTROLLERS = (
     "misc",
 )
 UNIFIED = ""
+_CHUNK = 1 << 14
 
 
 class Hierarchy:
@@ -151,11 +152,18 @@ def parse(mountinfo: str, own: str, device: Any = None) -> Layout | None:
 
 
 def _slurp(path: str) -> str:
+    data = b""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+        # Not open(): a text file asks the kernel four things before it reads.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while more := os.read(fd, _CHUNK):
+                data += more
+        finally:
+            os.close(fd)
     except OSError as error:
         raise PyruncError(f"read {path}: {error.strerror}", hint="is /proc mounted?") from error
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _device(path: str) -> str:

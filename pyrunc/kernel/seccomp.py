@@ -100,7 +100,7 @@ def compile_filter(profile: Any) -> bytes:
 def _with_stub(profile: Any, program: bytes) -> bytes:
     from pyrunc.kernel import seccomp_stub
 
-    names = {name.encode() for rule in profile.syscalls for name in rule.names}
+    names = [name.encode() for rule in profile.syscalls for name in rule.names]
     tokens = [lib.seccomp_arch_native()]
     tokens += [_token(name) for name in profile.architectures]
     last: dict[int, int] = {}

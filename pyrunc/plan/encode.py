@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from _struct import Struct, pack
+from _struct import Struct
 
 from pyrunc.plan import wire
+from pyrunc.plan.step import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
     from pyrunc.plan.steps import Step
 
 _HEADER = Struct("=IIQIIIIII")
-_RECORD = Struct("=II")
-_SLOT = Struct("=II")
-_NUMBER = Struct("=Q")
+_MASK = 0xFFFFFFFFFFFFFFFF
 
 
 def encode(steps: Sequence[Step], *, registers: int, first_fd: int, passed_fds: int) -> bytes:
@@ -51,42 +50,33 @@ def encode(steps: Sequence[Step], *, registers: int, first_fd: int, passed_fds: 
 
 def _record(step: Step) -> tuple[bytes, int]:
     fields = step.__dict__
-    tail_at = wire.RECORD_BYTES + wire.SLOT_BYTES * len(step.FIELDS)
-    slots: list[bytes] = []
-    tail: list[bytes] = []
-    size = tail_at
+    size = step.LAYOUT.size
+    slots: list[int] = []
+    tail = b""
     pointers = 0
     for name, kind in step.FIELDS:
         value = fields[name]
-        if kind in (wire.NUMBER, wire.REGISTER):
-            slots.append(_NUMBER.pack(value & 0xFFFFFFFFFFFFFFFF))
+        if kind in NUMBERS:
+            slots.append(value & _MASK)
             continue
         if value is None:
-            slots.append(bytes(wire.SLOT_BYTES))
+            slots += (0, 0)
             continue
-        data, length = _bytes_of(kind, value)
         if kind == wire.STRINGS:
             pointers += len(value) + 1
-        slots.append(_SLOT.pack(size, length))
-        tail.append(data)
-        size += len(data)
-    return pack("=II", step.OPCODE, size) + b"".join(slots) + b"".join(tail), pointers
+        data = value if kind == wire.BYTES else _terminated(kind, value)
+        slots += (size, len(data))
+        # The next one's bytes are aligned, as a C struct's are.
+        padded = (len(data) + 7) & ~7
+        tail += data.ljust(padded, b"\0")
+        size += padded
+    return step.LAYOUT.pack(step.OPCODE, size, *slots) + tail, pointers
 
 
-def _bytes_of(kind: str, value: str | bytes | tuple[str, ...]) -> tuple[bytes, int]:
-    """The bytes of a string, strings or blob, padded to 8, and their length without padding."""
-    if isinstance(value, bytes):
-        data = value
-    elif kind in (wire.STRING, wire.OPTIONAL):
-        assert isinstance(value, str)
-        data = _string(value)
-    else:
-        data = b"".join([_string(item) for item in value])
-    return data + bytes(-len(data) % 8), len(data)
-
-
-def _string(value: str) -> bytes:
-    data = value.encode("utf-8", "surrogateescape")
-    if b"\0" in data:
+def _terminated(kind: str, value: str | tuple[str, ...]) -> bytes:
+    """The bytes of a string or of strings, each with a NUL at its end."""
+    items = value if kind == wire.STRINGS else (value,)
+    data = "".join([f"{item}\0" for item in items]).encode("utf-8", "surrogateescape")
+    if data.count(0) != len(items):
         raise ValueError(f"a NUL byte in {value!r}")
-    return data + b"\0"
+    return data

@@ -6,6 +6,8 @@ A class of its own, not dataclasses: their import costs 12 ms of every command.
 
 from __future__ import annotations
 
+from _struct import Struct
+
 from pyrunc.plan.wire import BYTES, NUMBER, OPTIONAL, REGISTER, STRING, STRINGS
 
 TYPE_CHECKING = False
@@ -40,6 +42,7 @@ _KINDS = {
 }
 
 ALL: list[type[Step]] = []
+NUMBERS = (NUMBER, REGISTER)
 
 
 class _Name:
@@ -55,6 +58,8 @@ class _Fields:
 
     FIELDS: ClassVar[tuple[tuple[str, str], ...]] = ()
     OPCODE: ClassVar[int] = 0
+    # A record's fixed part: made once a class, as a container's plan has some seventy steps.
+    LAYOUT: ClassVar[Struct]
     NAME: ClassVar[_Name] = _Name()
 
     def __init_subclass__(cls) -> None:
@@ -63,6 +68,8 @@ class _Fields:
         ALL.append(cls)  # type: ignore[arg-type]  # every subclass but Step is one of Step
         cls.OPCODE = len(ALL)
         cls.FIELDS = tuple((name, _KINDS[kind]) for name, kind in cls.__annotations__.items())
+        slots = ("Q" if kind in NUMBERS else "II" for _, kind in cls.FIELDS)
+        cls.LAYOUT = Struct("=II" + "".join(slots))
 
     if not TYPE_CHECKING:  # the checker makes one from the annotations
 

@@ -2,7 +2,7 @@
 """pyrunc against runc and crun, in one run; writes docs/benchmarks.md.
 
     make bench
-    CRUN_TREE=/path/to/tree make bench            # crun from a trixie tree, all on cgroup v2
+    CRUN_TREE=/path/to/tree make bench      # crun and runc from a tree, all on cgroup v2
     .venv/bin/python tests/bench/bench.py --make-tree /path/to/tree
 
 What counts are ratios: in each round all runtimes do the same, in an order that rotates, and
@@ -13,18 +13,22 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import functools
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 sys.path[:0] = [str(TOP), str(TOP / "tests"), str(HERE)]
 
+import commands  # noqa: E402
 import report  # noqa: E402
 import rounds  # noqa: E402
-from worker import Refused, Worker  # noqa: E402
+import support  # noqa: E402
+from worker import Refused, Runtime, Worker  # noqa: E402
 
 
 def main() -> int:
@@ -55,52 +59,65 @@ def measure(options: argparse.Namespace) -> int:
     # What `make build` does: a file changed since would be compiled anew by every command.
     if not compileall.compile_dir(str(TOP / "pyrunc"), quiet=1):
         return 1
-    tree = os.environ.get("CRUN_TREE", "")
+    tree = Path(os.environ["CRUN_TREE"]).resolve() if os.environ.get("CRUN_TREE") else None
     if tree:
         # Before the bundles are made: `runc spec` writes a cgroup namespace only on pure v2.
         rounds.enter_v2_view()
     scratch = rounds.prepare_scratch()
-    if tree:
-        rounds.prepare_tree(Path(tree).resolve(), scratch)
-    workers, notes = [], []
-    for name, program, root in runtimes(Path(tree).resolve() if tree else None):
-        worker = Worker(name, program, root, scratch)
-        try:
-            rounds.try_once(worker)
-            workers.append(worker)
-        except Refused as error:
-            notes.append(f"{name} was not measured: {error}")
-            print(notes[-1], file=sys.stderr)
-            worker.close()
-    if [worker.name for worker in workers][:2] != ["pyrunc", "runc"]:
-        print("bench: pyrunc and runc have to work", file=sys.stderr)
+    # On a disk, as programs are.
+    with tempfile.TemporaryDirectory(prefix="pyrunc-bench-", dir="/var/tmp") as programs:
+        os.chmod(programs, 0o755)
+        found = runtimes(tree, Path(programs))
+        if tree:
+            rounds.prepare_tree(tree, scratch, Path(programs))
+        text = compared(found, scratch, options.rounds)
+    if not text:
         return 1
-    results = rounds.Results()
-    for number in range(options.rounds):
-        turn = number % len(workers)
-        rounds.one_round(workers[turn:] + workers[:turn], results)
-        print(f"\rround {number + 1} of {options.rounds}", end="", file=sys.stderr)
-    print(file=sys.stderr)
-    versions = {worker.name: worker.version() for worker in workers}
-    for worker in workers:
-        worker.close()
-    text = report.document(results, versions, options.rounds, notes)
     options.output.write_text(text)
     print(text)
     return 0
 
 
-def runtimes(tree: Path | None) -> list[tuple[str, str, str]]:
-    """Each runtime's name, program, and the root directory in which it runs."""
+def compared(runtimes: list[Runtime], scratch: Path, number: int) -> str:
+    """The report; "" where pyrunc or runc does not work."""
+    workers, notes, versions = [], [], {}
+    library = Worker(Runtime("library", (), "/"), lambda: commands.Library(scratch))
+    try:
+        for runtime in runtimes:
+            worker = Worker(runtime, functools.partial(commands.Commands, runtime, scratch))
+            workers.append(worker)
+            try:
+                versions[runtime.name] = worker.call("version")
+                # One of everything: warms the caches, and shows what does not work.
+                for measure in ("steps", "run", "peak"):
+                    worker.call(measure)
+            except Refused as error:
+                notes.append(f"{runtime.name} was not measured: {error}")
+                print(notes[-1], file=sys.stderr)
+                versions.pop(runtime.name, None)
+                workers.pop().close()
+        if not {"pyrunc", "runc"} <= versions.keys():
+            print("bench: pyrunc and runc have to work", file=sys.stderr)
+            return ""
+        results = rounds.measured(workers, library, number)
+    finally:
+        for worker in (*workers, library):
+            worker.close()
+    return report.document(results, versions, number, notes)
+
+
+def runtimes(tree: Path | None, place: Path) -> list[Runtime]:
+    """All columns. What is one file is copied, and runs in the tree where there is one."""
+    inside = tree or Path("/")
+    programs = {"pyrunc": TOP / "dist" / "pyrunc", "runc": Path(str(shutil.which("runc")))}
+    for name in ("runc", "crun"):
+        if found := shutil.which(name, path=f"{inside}/usr/bin:{inside}/usr/sbin"):
+            programs[name] = Path(found)
     found = [
-        ("pyrunc", str(Path(sys.prefix) / "bin" / "pyrunc"), "/"),
-        ("runc", str(shutil.which("runc")), "/"),
+        Runtime(name, (path,), str(inside)) for name, path in rounds.copied(programs, place).items()
     ]
-    if tree:
-        found.append(("crun", "/usr/bin/crun", str(tree)))
-    elif crun := shutil.which("crun"):
-        found.append(("crun", crun, "/"))
-    return found
+    plain = Runtime("plain", (support.PLAIN,), "/")
+    return [found[0], plain, *found[1:]]
 
 
 if __name__ == "__main__":

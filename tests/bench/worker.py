@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process that runs one runtime's commands and measures them.
 
-One for each runtime, so that crun can have another root directory: chroot happens once, not in
+One for each runtime, so that crun can have another root directory: that is entered once, not in
 each measured command. posix_spawn has vfork's speed, and stdio is /dev/null: what is measured
 is the command, not the harness.
 """
@@ -14,32 +14,53 @@ import pickle
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 _PR_SET_CHILD_SUBREAPER = 36
+_CLONE_NEWNS = 0x20000
 # What an engine gives its runtime, and little more.
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 PAUSE = 0.03
-_MILLI = 1e3
+MILLI = 1e3
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Refused(Exception):
     """A command of the runtime failed."""
 
 
+class Cost(NamedTuple):
+    """Milliseconds: by the clock, and of the processor (user and system)."""
+
+    wall: float
+    cpu: float
+
+    def plus(self, other: Cost) -> Cost:
+        return Cost(self.wall + other.wall, self.cpu + other.cpu)
+
+
+class Runtime(NamedTuple):
+    """A column of the report."""
+
+    name: str
+    line: tuple[str, ...]  # the command
+    root: str  # the directory tree in which it runs
+
+
 class Worker:
     """The harness's side: calls are carried out in the worker's process."""
 
-    def __init__(self, name: str, program: str, root: str, scratch: Path) -> None:
-        self.name = name
+    def __init__(self, runtime: Runtime, made: Callable[[], Any]) -> None:
+        self.name = runtime.name
         to_worker, ours = os.pipe(), os.pipe()
         sys.stdout.flush()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(to_worker[1])
             os.close(ours[0])
-            _serve(_Commands(name, program, root, scratch), to_worker[0], ours[1])
+            _serve(runtime.root, made, to_worker[0], ours[1])
         os.close(to_worker[0])
         os.close(ours[1])
         self._send = os.fdopen(to_worker[1], "wb")
@@ -54,9 +75,6 @@ class Worker:
             raise Refused(value)
         return value
 
-    def version(self) -> str:
-        return str(self.call("version"))
-
     def close(self) -> None:
         # Told, not left with an end of file: workers made later hold copies of this pipe.
         pickle.dump(None, self._send)
@@ -65,16 +83,36 @@ class Worker:
         os.waitpid(self.pid, 0)
 
 
-def _serve(commands: _Commands, receive: int, send: int) -> None:
+def _serve(root: str, made: Callable[[], Any], receive: int, send: int) -> None:
     code = 1
     try:
+        # A container's init comes to us when `create` has ended, and is reaped here.
+        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        commands = made()
+        if root != "/":
+            _enter(root)
         _loop(commands, os.fdopen(receive, "rb"), os.fdopen(send, "wb"))
         code = 0
     finally:
         os._exit(code)
 
 
-def _loop(commands: _Commands, receive: BinaryIO, send: BinaryIO) -> None:
+def _enter(root: str) -> None:
+    """Make a tree the root of a mount namespace of our own.
+
+    A mere chroot is not enough: setns(2) into the mount namespace of a container made from there
+    leads to the root of the namespace, and so `exec` to the host's programs.
+    """
+    if _LIBC.unshare(_CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    subprocess.run(["mount", "--rbind", root, root], check=True)
+    os.chdir(root)
+    subprocess.run(["pivot_root", ".", "."], check=True)
+    subprocess.run(["/bin/umount", "-l", "."], check=True)
+    os.chdir("/")
+
+
+def _loop(commands: Any, receive: BinaryIO, send: BinaryIO) -> None:
     while True:
         call = pickle.load(receive)
         if call is None:
@@ -88,154 +126,59 @@ def _loop(commands: _Commands, receive: BinaryIO, send: BinaryIO) -> None:
         send.flush()
 
 
-class _Commands:
-    """The worker's side."""
-
-    def __init__(self, name: str, program: str, root: str, scratch: Path) -> None:
-        # A container's init comes to us when `create` has ended, and is reaped here.
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        self.program = program
-        self.scratch = scratch
-        self.state = str(scratch / f"state-{name}")
-        self.prefix = f"pyrunc-bench-{os.getpid()}"
-        self.count = 0
-        self.library: Any = None
-        if name == "pyrunc":
-            import pyrunc
-            import pyrunc.lifecycle.create
-            import pyrunc.lifecycle.delete
-
-            self.library = pyrunc.Container
-        if root != "/":
-            os.chroot(root)
-            os.chdir("/")
-
-    def version(self) -> str:
-        line = [self.program, "--version"]
-        done = subprocess.run(line, check=True, capture_output=True, text=True)
-        return done.stdout.splitlines()[0]
-
-    def _spawn(self, *line: str) -> int:
-        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-        actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in range(3)]
-        try:
-            return os.posix_spawn(line[0], line, _ENVIRONMENT, file_actions=actions)
-        finally:
-            os.close(null)
-
-    def _timed(self, *arguments: str) -> float:
-        """Milliseconds that one command takes.
-
-        After a pause: what the one before has left to the kernel (the end of its cgroup, a wait
-        for RCU that the next one would be spared) is not this one's.
-        """
-        time.sleep(PAUSE)
-        line = (self.program, "--root", self.state, *arguments)
-        begin = time.perf_counter()
-        _, status = os.waitpid(self._spawn(*line), 0)
-        passed = (time.perf_counter() - begin) * _MILLI
-        if status != 0:
-            again = subprocess.run(
-                line, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
-            )
-            raise Refused(f"{arguments[0]}: {again.stderr.strip()[-300:]}")
-        return passed
-
-    def _name(self) -> str:
-        self.count += 1
-        return f"{self.prefix}-{self.count}"
-
-    def _bundle(self, kind: str) -> str:
-        return str(self.scratch / kind)
-
-    def _pid(self) -> int:
-        return int((self.scratch / "pid").read_text())
-
-    def _create(self, kind: str, name: str) -> float:
-        pid_file = str(self.scratch / "pid")
-        return self._timed("create", "--pid-file", pid_file, "-b", self._bundle(kind), name)
-
-    def steps(self) -> dict[str, float]:
-        """Each command by itself, on a container that would run for long."""
-        name = self._name()
-        passed = {"create": self._create("sleep", name)}
-        parked = _private_kb(self._pid())
-        passed["start"] = self._timed("start", name)
-        passed["state"] = self._timed("state", name)
-        passed |= self._driven(name)
-        passed["kill"] = self._timed("kill", name, "KILL")
-        os.waitpid(self._pid(), 0)
-        passed["delete"] = self._timed("delete", name)
-        return passed | {"parked": parked}
-
-    def _driven(self, name: str) -> dict[str, float]:
-        """What is done to a container that runs."""
-        passed = {"exec": self._timed("exec", name, "/bin/true")}
-        passed["exec-d"] = self._timed("exec", "-d", name, "/bin/true")
-        # Its process has come to us, as to any caller that is a subreaper.
-        self._reap_other(self._pid())
-        passed["ps"] = self._timed("ps", "--format", "json", name)
-        passed["pause"] = self._timed("pause", name)
-        passed["resume"] = self._timed("resume", name)
-        if not self.program.endswith("crun"):  # it has no such command
-            passed["events"] = self._timed("events", "--stats", name)
-        return passed
-
-    def _reap_other(self, kept: int) -> None:
-        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        for pid in map(int, children):
-            if pid != kept:
-                os.waitpid(pid, 0)
-
-    def cycle(self) -> dict[str, float]:
-        """create, start and delete of a container that ends by itself."""
-        name = self._name()
-        passed = self._create("true", name)
-        passed += self._timed("start", name)
-        os.waitpid(self._pid(), 0)
-        return {"cycle": passed + self._timed("delete", name)}
-
-    def run(self) -> dict[str, float]:
-        return {"run": self._timed("run", "-b", self._bundle("true"), self._name())}
-
-    def in_process(self) -> dict[str, float]:
-        """The library: create, start, wait and delete without any command."""
-        if self.library is None:
-            return {}
-        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-        begin = time.perf_counter()
-        container = self.library.create(
-            self._bundle("true"), self._name(), root=self.state, stdio=(null, null, null)
-        )
-        container.start()
-        code = container.wait().code
-        container.delete()
-        passed = (time.perf_counter() - begin) * _MILLI
+def spawn(line: tuple[str, ...]) -> int:
+    """Begin a command."""
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in range(3)]
+    try:
+        return os.posix_spawn(line[0], line, _ENVIRONMENT, file_actions=actions)
+    finally:
         os.close(null)
-        if code != 0:
-            raise Refused(f"the library's container ended with {code}")
-        return {"library": passed}
-
-    def peak(self) -> dict[str, float]:
-        """Peak memory of `create` in KB.
-
-        Not by wait4 from here: peak.c says why.
-        """
-        name = self._name()
-        out = self.scratch / "peak"
-        command = (self.program, "--root", self.state, "create", "--pid-file")
-        arguments = (str(self.scratch / "pid"), "-b", self._bundle("sleep"), name)
-        pid = self._spawn(str(self.scratch / "peak-of"), str(out), *command, *arguments)
-        if os.waitpid(pid, 0)[1] != 0:
-            raise Refused("create under peak-of failed")
-        self._timed("kill", name, "KILL")
-        os.waitpid(self._pid(), 0)
-        self._timed("delete", name)
-        return {"peak": float(out.read_text())}
 
 
-def _private_kb(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return float(
-        sum(int(x.split()[1]) for x in lines if x.startswith("Private_") and "Huge" not in x)
+def timed(line: tuple[str, ...], what: str) -> Cost:
+    """What one command takes: it and the children that it has waited for.
+
+    After a pause: what the one before has left to the kernel (the end of its cgroup, a wait
+    for RCU that the next one would be spared) is not this one's.
+    """
+    time.sleep(PAUSE)
+    begin = time.perf_counter()
+    _, status, usage = os.wait4(spawn(line), 0)
+    wall = (time.perf_counter() - begin) * MILLI
+    if status != 0:
+        again = subprocess.run(
+            line, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        raise Refused(f"{what}: {again.stderr.strip()[-300:]}")
+    return Cost(wall, (usage.ru_utime + usage.ru_stime) * MILLI)
+
+
+def at_once(lines: list[tuple[str, ...]], what: str) -> float:
+    """How many commands a second end, when all are begun at once."""
+    time.sleep(PAUSE)
+    begin = time.perf_counter()
+    pids = [spawn(line) for line in lines]
+    codes = [os.waitpid(pid, 0)[1] for pid in pids]
+    if any(codes):
+        raise Refused(f"{what}: {sum(map(bool, codes))} of {len(lines)} at once failed")
+    return len(lines) / (time.perf_counter() - begin)
+
+
+def cpu_of(pid: int) -> float:
+    """Milliseconds that a process has had; /proc/PID/stat counts in hundredths of a second."""
+    return sum(
+        int((task / "schedstat").read_text().split()[0]) / 1e6
+        for task in Path(f"/proc/{pid}/task").iterdir()
     )
+
+
+def reap_orphans(*kept: int) -> float:
+    """Wait for those who have come to us, but not for these. Returns their milliseconds."""
+    spent = 0.0
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    for pid in map(int, children):
+        if pid not in kept:
+            usage = os.wait4(pid, 0)[2]
+            spent += (usage.ru_utime + usage.ru_stime) * MILLI
+    return spent

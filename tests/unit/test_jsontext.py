@@ -159,6 +159,27 @@ def test_nesting_has_one_limit_whatever_the_interpreters_stack(kinds: str) -> No
     assert all(refused(depth) for depth in range(limit + 1, 1200))
 
 
+MANY = jsontext.MAX_NAMES
+
+
+@pytest.mark.parametrize("objects", [1, 3])
+def test_more_names_than_are_hashed_are_refused_with_their_place(objects: int) -> None:
+    rows = [", ".join(f'"{part}-{n}":\n{n}' for n in range(MANY)) for part in range(objects)]
+    text = ", ".join(f'"o{n}": {{{row}}}' for n, row in enumerate(rows))
+    with pytest.raises(SpecError, match=f"more than {MANY} names of members at line {MANY}, "):
+        jsontext.loads(f"{{{text}}}".encode())
+
+
+@pytest.mark.parametrize("objects", [1, 40])
+def test_as_many_names_as_are_hashed_are_read(objects: int) -> None:
+    """However often each stands in the document, and whatever looks like one in a string."""
+    row = "{" + ", ".join(f'"{n}" : "\\": {n}\\\\"' for n in range(MANY // 40)) + "}"
+    found = jsontext.loads(f"[{', '.join([row] * objects)}]".encode())
+    assert [*map(len, found)] == [MANY // 40] * objects
+    row = "{" + ", ".join(f'"{n}": ":::"' for n in range(MANY)) + "}"
+    assert len(jsontext.loads(row.encode())) == MANY
+
+
 def test_many_brackets_are_not_depth() -> None:
     assert len(jsontext.loads(b"[" + b"[],{}," * 500 + b"[]]")) == 1001
     assert jsontext.loads(b'"' + b"[{" * 500 + b'"') == "[{" * 500

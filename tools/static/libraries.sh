@@ -35,14 +35,29 @@ for package in python3 libseccomp; do
     dpkg-source --no-check -x "$sources/$package"*.dsc "$work/$package" >"$work/$package.log"
 done
 
-# CPython 3.13 counts in the bytecode how often each branch was taken, for a JIT that is not built.
-# In the image each such count is a write to a page that is shared otherwise.
-cases=$work/python3/Python/generated_cases.c.h
-grep -q 'cache = (this_instr\[1\].cache << 1)' "$cases" || {
-    echo "libraries: CPython's branch counters are not where they were; look at $cases" >&2
-    exit 1
+# What CPython writes into its own code and tables while it runs, a command writes to pages that all
+# commands share, and the kernel copies each. So in the image (csrc/image) it does not:
+python=$work/python3
+changed() { # FILE PATTERN, then sed's command
+    grep -q "$2" "$python/$1" || {
+        echo "libraries: CPython has no \"$2\" in $1 any more; look at what has become of it" >&2
+        exit 1
+    }
+    sed -i "$3" "$python/$1"
 }
-sed -i '/this_instr\[1\]\.cache = (this_instr\[1\]\.cache << 1)/d' "$cases"
+# - how often each branch was taken, for a JIT that is not built;
+cases=Python/generated_cases.c.h
+changed $cases 'cache = (this_instr\[1\].cache << 1)' '/this_instr\[1\]\.cache = (this_instr\[1\]\.cache << 1)/d'
+# - how often each instruction was executed, until it is specialised (PEP 659): the lives before the
+#   image was written have seen to that, and a command ends before it would pay;
+macros=Python/ceval_macros.h
+changed $macros ' backoff_counter_triggers(forge' 's/ backoff_counter_triggers(forge.*/ (!image_live \&\&&)/'
+changed $macros '(COUNTER) = advance_backoff' 's/(COUNTER) = advance_backoff/if (!image_live) &/'
+changed $cases 'if (this_instr->op.code == RESUME) {' 's/if (this_instr->op.code == RESUME) {/if (!image_live \&\& this_instr->op.code == RESUME) {/'
+# Weak: the programs that build CPython know nothing of csrc/image.
+sed -i '1i __attribute__((weak)) _Bool image_live;' "$python/$macros"
+# - which type an attribute was found in: in a table of 96 KB an entry a page, in a smaller one dense.
+changed Include/internal/pycore_typeobject.h 'define MCACHE_SIZE_EXP 12' 's/MCACHE_SIZE_EXP 12/MCACHE_SIZE_EXP 10/'
 
 # csrc/image/alloc.c is the allocator: neither pymalloc nor mimalloc, which keep pools of their own.
 mkdir -p "$work/build"
