@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import array
 import ast
+import hashlib
 import inspect
+import json
 import marshal
 import os
 import platform
@@ -284,3 +286,20 @@ def test_two_builds_are_the_same(work, tmp_path):
     )  # fmt: skip
     differ = [hex(i) for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b]
     assert not differ
+
+
+def test_the_list_of_what_is_inside(command):
+    document = json.loads(command.with_suffix(".spdx.json").read_text())
+    packages = {row["name"]: row for row in document["packages"]}
+    digest = hashlib.sha256(command.read_bytes()).hexdigest()
+    assert packages["pyrunc"]["checksums"][0]["checksumValue"] == digest
+    notice = (TREE / "NOTICE").read_text().partition("dist/pyrunc")[2]
+    rows = [line.split() for line in notice.splitlines() if line.startswith("  ")]
+    told = {row[0].lower(): row[1].strip(":,") for row in rows}
+    licenses = {name: row["licenseDeclared"] for name, row in packages.items()}
+    assert licenses == told | {"pyrunc": "Apache-2.0"}
+    said = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    for line in said.stdout.splitlines()[3:]:
+        name, _, version = line.partition(": ")
+        inside = packages[{"python": "cpython"}.get(name, name)]["versionInfo"]
+        assert inside.startswith(version)  # Debian's revision follows
