@@ -29,7 +29,7 @@ def directory(box: Box, controller: str) -> str:
 
 
 # resources/POINTER: (value, v1 controller, v1 file, v1 text, v2 file, v2 text or texts). How shares
-# become a weight the specification leaves open: a line from 2..262144 to 1..10000, since 2025 a curve.
+# become a weight is left open by the specification: by a line, or since 2025 by a curve.
 LIMITS: list[tuple[str, Any, str, str, str, str, str]] = [
     ("memory/limit", 64 * M, "memory", "memory.limit_in_bytes", f"{64 * M}",
      "memory.max", f"{64 * M}"),

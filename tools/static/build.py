@@ -34,6 +34,7 @@ LICENSES = {
     "jeepney": "MIT", "musl": "MIT",
 }  # fmt: skip
 LIVES = 12
+NO_LIFE = 3  # lives.py: a container could not be made
 KEPT = 3
 
 
@@ -207,6 +208,18 @@ def prepare(source: Path, library: Path) -> None:
     (WORK / "versions").write_text(f"libseccomp: {upstream}\nmusl: {musl()}\n")
 
 
+def write_image(library: Path, lives: int) -> None:
+    """Have the seed write WORK/pyrunc, without lives where no container can be made."""
+    command = [WORK / "seed", library / "lib", HERE / "lives.py"]
+    done = subprocess.run([*command, str(lives)], check=False, cwd=WORK)
+    if done.returncode == NO_LIFE:
+        lives = 0
+        done = subprocess.run([*command, "0"], check=False, cwd=WORK)
+    done.check_returncode()
+    if not lives:
+        say("without lives: the executable works, and is a fifth slower")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=TREE / "dist" / "pyrunc")
@@ -219,10 +232,7 @@ def main() -> None:
     if options.pgo:
         library = libraries(source, WORK)
         prepare(source, library)
-    if not options.lives:
-        say("without lives (not root): the executable works, and is a fifth slower")
-    command = [WORK / "seed", library / "lib", HERE / "lives.py", str(options.lives)]
-    subprocess.run(command, check=True, cwd=WORK)
+    write_image(library, options.lives)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     # Beside it and renamed: somebody may be running the one before.
     (WORK / "pyrunc").rename(options.output)
