@@ -366,3 +366,15 @@ def test_bytes_that_are_no_text_are_replaced(peer):
     with manager() as made:
         made.manager("ResetFailedUnit", "s", "a\udcffb")
     assert at.calls[0].body == ("a?b",)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.path.isdir("/run/systemd/system"), reason="systemd is here: tests/guest")
+def test_a_host_without_systemd(runtime, bundle):
+    bundle.write()
+    line = ("--systemd-cgroup", "create", "-b", str(bundle.path), runtime.new_id())
+    done = runtime(*line, check=False)
+    assert done.returncode == 1
+    assert "systemd not running on this host, cannot use systemd cgroups manager" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(runtime.root.glob("*"))
