@@ -118,4 +118,6 @@ setup(
         "build_native": BuildNative,
     },
     scripts=["tools/pyrunc"],
+    # The list of what is in it lies beside it (tools/static/build.py).
+    data_files=[("share/doc/pyrunc", [f"{EXECUTABLE}.spdx.json"])] if EXECUTABLE else [],
 )

@@ -28,12 +28,14 @@ static int read_mappings(struct mapping mappings[MAPPINGS])
     int number = 0;
     while (number < MAPPINGS && fgets(line, sizeof line, file)) {
         unsigned long from, to;
-        char path[256] = "(anonymous)";
-        if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %255s", &from, &to, path) < 2)
+        char may[8], path[256] = "(anonymous)";
+        if (sscanf(line, "%lx-%lx %7s %*s %*s %*s %255s", &from, &to, may, path) < 3)
             continue;
         if (!program[0])
             strcpy(program, path); /* the lowest one: the program has fixed addresses */
-        if (!strcmp(path, program) || to <= (((uintptr_t)_end + PAGE - 1) & ~(PAGE - 1)))
+        /* Under qemu-user all is mapped that lies between the segments, for nobody to touch. */
+        if (may[0] == '-' || !strcmp(path, program) ||
+            to <= (((uintptr_t)_end + PAGE - 1) & ~(PAGE - 1)))
             continue;
         mappings[number].from = from;
         mappings[number].to = to;

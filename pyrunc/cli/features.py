@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 
 import pyrunc
-from pyrunc.cli.version import EMBEDDED
+from pyrunc.cli.version import inside
 from pyrunc.jsontext import dumps_indented
 from pyrunc.kernel import seccomp
 from pyrunc.observe.features import features
@@ -20,6 +20,6 @@ if TYPE_CHECKING:
 def run(line: Line, log: Log) -> int:
     """Print what this runtime can do."""
     found = features(seccomp.version(), version=pyrunc.__version__)
-    found["annotations"] |= {f"org.pyrunc.{name}.version": EMBEDDED[name] for name in EMBEDDED}
+    found["annotations"] |= {f"org.pyrunc.{name}.version": v for name, v in inside().items()}
     sys.stdout.write(dumps_indented(found, "    ") + "\n")
     return 0

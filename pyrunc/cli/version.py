@@ -16,8 +16,12 @@ EMBEDDED: dict[str, str] = {}
 def version_text() -> str:
     """As runc words it: containerd, docker and podman read these lines."""
     name = "runc" if os.path.basename(sys.argv[0]) == "runc" else "pyrunc"
-    python = ".".join(str(part) for part in sys.version_info[:3])
     lines = [f"{name} version {pyrunc.__version__}", f"commit: v{pyrunc.__version__}"]
-    lines += [f"spec: {SPEC_VERSION}", f"python: {python}"]
-    lines += [f"{name}: {version}" for name, version in EMBEDDED.items()]
+    lines.append(f"spec: {SPEC_VERSION}")
+    lines += [f"{name}: {version}" for name, version in inside().items()]
     return "\n".join(lines) + "\n"
+
+
+def inside() -> dict[str, str]:
+    """What runs with it, by name and version."""
+    return {"python": ".".join(str(part) for part in sys.version_info[:3]), **EMBEDDED}

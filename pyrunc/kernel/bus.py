@@ -12,7 +12,7 @@ from time import monotonic
 from jeepney.bus import get_connectable_addresses
 
 from pyrunc.errors import BusError
-from pyrunc.kernel.dbus import SECONDS, Connection
+from pyrunc.kernel.dbus import SECONDS, Connection, look_at_nothing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,10 +28,6 @@ _DBUS = "org.freedesktop.DBus"
 _DBUS_PATH = "/org/freedesktop/DBus"
 _REMOVED = MANAGER + ".JobRemoved"
 _SYSTEM = "unix:path=/run/dbus/system_bus_socket"
-
-
-def _not_at_all() -> None:
-    """Nothing to look after."""
 
 
 class Bus:
@@ -117,7 +113,7 @@ class Bus:
         signature: str,
         *values: Any,
         seconds: float,
-        look: Callable[[], None] = _not_at_all,
+        look: Callable[[], None] = look_at_nothing,
     ) -> str:
         """Call a method of the manager that starts a job, and wait for the job's end.
 
@@ -136,11 +132,11 @@ class Bus:
         """
         self._ended.clear()
         if self._broker:
-            rule = f"type='signal',interface='{MANAGER}',member='JobRemoved'"
+            rule = f"type='signal',sender='{SERVICE}',interface='{MANAGER}',member='JobRemoved'"
             self._call(_DBUS, _DBUS_PATH, _DBUS, "AddMatch", "s", (rule,))
             self.manager("Subscribe", "")
         reply = self._call(SERVICE, MANAGER_PATH, MANAGER, member, signature, values, "o", look)
-        # Anybody may send a signal over a bus: that a job is over is for who has begun it to say.
+        # That a job is over is for who has begun it to say.
         job = (reply.sender, reply.values[0])
         end = monotonic() + seconds
         try:
@@ -152,7 +148,7 @@ class Bus:
 
     def _call(  # the five parts of an address, arguments, answer's signature, what to look after
         self, service: str, path: str, interface: str, member: str, signature: str,
-        values: tuple[Any, ...], answer: str = "", look: Callable[[], None] = _not_at_all,
+        values: tuple[Any, ...], answer: str = "", look: Callable[[], None] = look_at_nothing,
     ) -> Message:  # fmt: skip
         end = monotonic() + SECONDS
         try:
@@ -171,9 +167,13 @@ class Bus:
 
     def _note(self, message: Message) -> None:
         """A signal may come before the answer to what caused it."""
-        if message.signal == _REMOVED:
+        if message.signal != _REMOVED:
+            return
+        try:
             _, path, _, result = message.read("uoss")
-            self._ended[message.sender, path] = result
+        except BusError:
+            return  # not systemd's: over a bus anybody may send one
+        self._ended[message.sender, path] = result
 
 
 def _places(user: bool) -> Iterator[tuple[str, bool]]:

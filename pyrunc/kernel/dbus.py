@@ -187,14 +187,14 @@ class Connection:
         return self._serial
 
     def receive(self, end: float, look: Callable[[], None]) -> Message:
-        """The next message.
+        """The next message that makes sense.
 
         Args:
             end: until when to wait, by the monotonic clock.
             look: called now and then meanwhile; what it raises ends the wait.
 
         Raises:
-            BusError: none came, or what came is none.
+            BusError: none came.
         """
         while True:
             if len(self._buffer) >= _HEAD:
@@ -207,14 +207,17 @@ class Connection:
                 if len(self._buffer) >= size:
                     raw = bytes(self._buffer[:size])
                     del self._buffer[:size]
-                    return Message(raw)
+                    try:
+                        return Message(raw)
+                    except BusError:
+                        continue  # over a bus anybody may send us anything
             self._receive_more(end, look)
 
     def _authenticate(self) -> None:
         end = monotonic() + SECONDS
-        self._send(_WHO_WE_ARE, end, _not_at_all)
+        self._send(_WHO_WE_ARE, end, look_at_nothing)
         while self._buffer.count(b"\r\n") < 2 and len(self._buffer) < _MOST_WORDS:
-            self._receive_more(end, _not_at_all)
+            self._receive_more(end, look_at_nothing)
         first, _, rest = bytes(self._buffer).partition(b"\r\n")
         second, _, rest = rest.partition(b"\r\n")
         # systemd before 246 says OK twice.
@@ -284,5 +287,5 @@ def _nonsense() -> BusError:
     return BusError("D-Bus", "what it answers is no message")
 
 
-def _not_at_all() -> None:
-    """Nothing to look after."""
+def look_at_nothing() -> None:
+    """For who has nothing to look after."""

@@ -33,7 +33,7 @@ _DRIVEN = tuple(
 _NATIVE = tuple(
     f"tests/integration/test_{name}.py"
     for name in (
-        "conformance", "descriptors", "handshake", "injection", "install", "interrupted",
+        "conformance", "dbus", "descriptors", "handshake", "injection", "install", "interrupted",
         "loader", "long_options", "readme", "sealed_program", "terminal_bytes",
         "trust", "words", "words_inside",
     )

@@ -150,6 +150,9 @@ def test_on_a_bus_only_who_began_the_job_may_end_it(peer, tmp_path, monkeypatch)
             at.send(answer(at.call(), signature, body, sender="org.freedesktop.DBus"))
         call = at.call()
         at.send(removed("done", sender=":1.66"))
+        names = {"interface": bus.MANAGER, "member": "JobRemoved", "path": bus.MANAGER_PATH}
+        at.send(raw(MessageType.signal, "u", (7,), sender=":1.66", **names))
+        at.send(ODD["no field"] + ODD["variants without end"])
         at.send(answer(call, "o", (JOB,), sender=":1.0"))
         at.send(removed("done", sender=":1.66"))
         at.send(removed("timeout", sender=":1.0"))
@@ -363,3 +366,15 @@ def test_bytes_that_are_no_text_are_replaced(peer):
     with manager() as made:
         made.manager("ResetFailedUnit", "s", "a\udcffb")
     assert at.calls[0].body == ("a?b",)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.path.isdir("/run/systemd/system"), reason="systemd is here: tests/guest")
+def test_a_host_without_systemd(runtime, bundle):
+    bundle.write()
+    line = ("--systemd-cgroup", "create", "-b", str(bundle.path), runtime.new_id())
+    done = runtime(*line, check=False)
+    assert done.returncode == 1
+    assert "systemd not running on this host, cannot use systemd cgroups manager" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(runtime.root.glob("*"))

@@ -92,7 +92,8 @@ class Packed:
         if not place.exists():
             self.pip("setuptools>=70.1", "cffi")  # as in tools/requirements.txt
             (self.sources / "dist").mkdir()
-            shutil.copy2(executable.PATH, self.sources / "dist")
+            for file in (executable.PATH, executable.PATH.with_suffix(".spdx.json")):
+                shutil.copy2(file, self.sources / "dist")
             there = [f"BIN={self.python.parent}", f"WHEELS={place}", "-o", "dist/pyrunc"]
             done("make", "-C", self.sources, "wheel", *there)
         (wheel,) = place.glob("*.whl")
@@ -150,8 +151,8 @@ def test_the_wheel_has_the_executable(packed, how, bundle, tmp_path):
 def test_the_wheel_tells_nothing_of_its_build(packed):
     with zipfile.ZipFile(packed.with_executable()) as wheel:
         names = wheel.namelist()
-        scripts = [name for name in names if ".data/" in name]
-        assert [name.partition(".data/")[2] for name in scripts] == ["scripts/pyrunc"]
+        beside = {name.partition(".data/")[2] for name in names if ".data/" in name}
+        assert beside == {"scripts/pyrunc", "data/share/doc/pyrunc/pyrunc.spdx.json"}
         assert "pyrunc/pyrunc-init" in names
         for name in names:
             data = wheel.read(name)

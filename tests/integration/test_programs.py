@@ -62,3 +62,23 @@ def test_a_directory_as_a_stream(runtime, bundle, tmp_path, stream):
     listed = (bundle.rootfs / "result").read_text()
     assert f" {stream} -> {tmp_path}\n" in listed
     assert int((bundle.rootfs / "open").read_text()) <= 4
+
+
+@EXECUTABLE
+def test_a_caller_with_little_memory(runtime, bundle):
+    """A cgroup of 6 MB, in which one interpreter that starts has no room."""
+    unified = support.V2
+    top = Path("/sys/fs/cgroup" if unified else "/sys/fs/cgroup/memory")
+    own = top / f"pyrunc-test-{os.getpid()}-small"
+    own.mkdir()
+    try:
+        limit = own / ("memory.max" if unified else "memory.limit_in_bytes")
+        if not limit.exists():
+            pytest.skip("needs the memory controller")
+        limit.write_text(str(6 << 20))
+        runtime.prefix = ("sh", "-c", f'echo $$ > {own}/cgroup.procs && exec "$@"', "sh")
+        done = runtime.run(bundle.shell("echo inside"))
+        assert (done.returncode, done.stdout) == (0, "inside\n"), done.stderr
+    finally:
+        support.in_time(lambda: not (own / "cgroup.procs").read_text())
+        own.rmdir()

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import array
 import ast
+import hashlib
 import inspect
+import json
 import marshal
 import os
 import platform
 import re
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -234,6 +237,23 @@ UNUSED = {
 }
 
 
+@pytest.mark.parametrize(
+    "file", sorted((TREE / "csrc" / "image").glob("*.c")), ids=os.path.basename
+)
+def test_the_c_is_c_for_aarch64_too(work, file, tmp_path):
+    compiler = shutil.which("aarch64-linux-gnu-gcc")
+    if not compiler or platform.machine() != "x86_64":
+        pytest.skip("needs gcc-aarch64-linux-gnu")
+    made = Path(library(work)).parent
+    headers = [f"-isystem{made}/python", f"-isystem{made}/python/internal", f"-I{made}/include"]
+    warnings = ["-Wall", "-Wextra", "-Werror"]
+    subprocess.run(
+        [compiler, "-std=gnu11", "-O2", "-fno-strict-aliasing", "-DNDEBUG", *warnings, *headers,
+         "-c", file, "-o", tmp_path / "o"],
+        check=True,
+    )  # fmt: skip
+
+
 def image(work: Path, tmp_path: Path, name: str, lives: int, **options) -> bytes:
     """Another image of the same seed, made in a directory of its own."""
     place = tmp_path / name
@@ -266,3 +286,20 @@ def test_two_builds_are_the_same(work, tmp_path):
     )  # fmt: skip
     differ = [hex(i) for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b]
     assert not differ
+
+
+def test_the_list_of_what_is_inside(command):
+    document = json.loads(command.with_suffix(".spdx.json").read_text())
+    packages = {row["name"]: row for row in document["packages"]}
+    digest = hashlib.sha256(command.read_bytes()).hexdigest()
+    assert packages["pyrunc"]["checksums"][0]["checksumValue"] == digest
+    notice = (TREE / "NOTICE").read_text().partition("dist/pyrunc")[2]
+    rows = [line.split() for line in notice.splitlines() if line.startswith("  ")]
+    told = {row[0].lower(): row[1].strip(":,") for row in rows}
+    licenses = {name: row["licenseDeclared"] for name, row in packages.items()}
+    assert licenses == told | {"pyrunc": "Apache-2.0"}
+    said = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    for line in said.stdout.splitlines()[3:]:
+        name, _, version = line.partition(": ")
+        inside = packages[{"python": "cpython"}.get(name, name)]["versionInfo"]
+        assert inside.startswith(version)  # Debian's revision follows

@@ -10,6 +10,9 @@ pip=$1 release=$2 packages=$3 cffi=$4 jeepney=$5 directory=$6
 # The host's own Debian mirror (an `apt-get update` must have been made); apt knows its proxy itself.
 mirror=${PYRUNC_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' \
     'Created-By: Packages' 2>/dev/null | sed -n 's/^Debian|Debian|//p' | head -n 1)}
+# Elsewhere, as on Ubuntu, the one that mmdebstrap takes by itself.
+[ -n "$mirror" ] || mirror=$(sed -n "s/^ *my \$mirror *= '\(.*\)';/\1/p" "$(command -v mmdebstrap || echo /dev/null)" |
+    head -n 1)
 if [ -z "$mirror" ]; then
     echo "fetch: apt knows no Debian archive here: apt-get update, or name one in PYRUNC_DEBIAN_MIRROR" >&2
     exit 1

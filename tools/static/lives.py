@@ -120,7 +120,7 @@ def live(number):
             os.fchdir(here)  # create has gone into the bundle
             if code:
                 os.write(kept[2], f"lives: {' '.join(command)}: exit code {code}\n".encode())
-                raise SystemExit(1)
+                raise SystemExit(3)  # build.py does without
     sys.stdout.flush()
     # Not to outlive this: their buffers have the texts.
     renew.drop_streams()
