@@ -13,7 +13,7 @@ PROBE  := $(wildcard oci-conformance/suite/probe.*)
 # What is formatted: not the generated header, nor headers that cffi reads as text.
 FORMAT := $(filter-out csrc/init/plan_wire.h,$(C)) $(PROBE) $(IMAGE)
 
-.PHONY: build demo test test-unit test-root test-plain test-injection test-conformance test-guest test-engines static wheel guest lint bench clean deps
+.PHONY: build demo test test-unit test-root test-plain test-injection test-conformance test-guest test-engines static wheel guest lint bench fuzz clean deps
 
 build: $(VENV)/.built
 
@@ -102,6 +102,11 @@ test: lint $(EXECUTABLE)
 	$(BIN)/pytest -q tests $(BESIDE:%=--ignore=%); code=$$?; \
 	wait $$beside || code=$$?; cat build/beside.log; exit $$code
 	@$(MAKE) --no-print-directory test-guest
+
+# 100,000 command lines and environments, asked of the executable and of the plain command, in
+# namespaces of their own: an hour. A sample of it is among the tests.
+fuzz: build $(EXECUTABLE)
+	$(BIN)/python tests/fuzz/fuzz.py
 
 bench: build $(EXECUTABLE)
 	$(BIN)/python tests/bench/bench.py

@@ -32,13 +32,17 @@ struct block {
 static struct block *freed[CLASSES];
 static char *fresh[CLASSES]; /* the rest of the last page of each class */
 
-/* What a page holds: 0 nothing, 1 + class, or LARGE + number of pages at the first of a block. */
-enum { LARGE = 256 };
+/* What a page holds: 0 nothing, 1 + class, or LARGE + number of pages at the first of a block, and
+ * WITHIN at the others. */
+enum { LARGE = 256, WITHIN = 1 << 30 };
 static uint32_t kind[(HEAP_MOST + HEAP_TAIL) / PAGE];
 
-/* Large blocks that were freed, by number of pages; the last list has all that are longer. */
+/* Large blocks that the image has freed, by number of pages; the last list has all that are longer.
+ * The seed's pages are free for everybody instead: each page that is not used is one in the file.
+ */
 enum { LISTS = 32 };
 static struct block *freed_large[LISTS];
+static size_t lowest; /* no page of the seed's before it is free */
 
 /* A command has one thread, with rare exceptions: until there is a second one nothing is locked,
  * because a locked instruction for every block would cost create a twentieth. */
@@ -107,12 +111,38 @@ static size_t size_of(const void *p)
     return what >= LARGE ? (what - LARGE) * PAGE : size_of_class((int)what - 1);
 }
 
+/* In the seed: the first pages that were given back; NULL if there are not so many together. */
+static char *free_pages(size_t pages)
+{
+    size_t end = (size_t)(top - image_heap) / PAGE;
+    size_t found = 0;
+    while (lowest < end && kind[lowest])
+        lowest++;
+    for (size_t i = lowest; i < end; i++) {
+        found = kind[i] ? 0 : found + 1;
+        if (found == pages)
+            return image_heap + (i + 1 - pages) * PAGE;
+    }
+    return NULL;
+}
+
+static void give_pages(char *p, size_t pages)
+{
+    size_t first = (size_t)(p - image_heap) / PAGE;
+    memset(&kind[first], 0, pages * sizeof *kind);
+    if (first < lowest)
+        lowest = first;
+}
+
 static char *new_pages(size_t pages)
 {
     if (!top) {
         top = image_heap;
         limit = image_heap + HEAP_MOST;
     }
+    char *again = image_live ? NULL : free_pages(pages);
+    if (again)
+        return again;
     if ((size_t)(limit - top) < pages * PAGE)
         return NULL;
     char *p = top;
@@ -154,6 +184,8 @@ static void *take_large(size_t pages)
         }
     }
     char *p = new_pages(pages);
+    for (size_t i = 1; p && !image_live && i < pages; i++)
+        *kind_of(p + i * PAGE) = WITHIN;
     if (p)
         *kind_of(p) = LARGE + (uint32_t)pages;
     return p;
@@ -207,17 +239,18 @@ void image_free(void *p)
     }
     lock();
     size_t size = size_of(p);
-    struct block *block = p, **list;
-    if (size <= LARGEST) {
-        list = &freed[class_of(size)];
-    } else {
-        size_t pages = size / PAGE;
-        list = &freed_large[pages < LISTS ? pages : 0];
-    }
     if (!image_live)
         memset(p, 0, size);
-    block->next = *list;
-    *list = block;
+    if (size > LARGEST && !image_live) {
+        give_pages(p, size / PAGE);
+    } else {
+        size_t pages = size / PAGE;
+        struct block *block = p;
+        struct block **list =
+            size <= LARGEST ? &freed[class_of(size)] : &freed_large[pages < LISTS ? pages : 0];
+        block->next = *list;
+        *list = block;
+    }
     unlock();
 }
 
@@ -252,13 +285,8 @@ void image_alloc_seal(void)
         freed[i] = NULL;
         fresh[i] = NULL;
     }
-    for (int i = 0; i < LISTS; i++) {
-        for (struct block *p = freed_large[i], *next; p; p = next) {
-            next = p->next;
-            p->next = NULL;
-        }
-        freed_large[i] = NULL;
-    }
+    while (image_end > image_heap && !*kind_of(image_end - PAGE))
+        image_end -= PAGE;
     top = image_end;
     limit = image_end + HEAP_TAIL;
     threads = false;

@@ -8,7 +8,8 @@
 # that Python calls
 #   - data goes to a section "pydata" and zeroed data to "pybss", with contents, so that the file
 #     has room for what the seed leaves in it (csrc/image/write.c);
-#   - malloc and its like are those of csrc/image/alloc.c, strerror is that of words.c.
+#   - malloc and its like are those of csrc/image/alloc.c, strerror is that of words.c, memcpy that
+#     of copy.c.
 # csrc/image has its data there too, but calls libc's malloc: for what it does beside the image.
 # With TRAIN=1 the seed counts for the compiler (libraries.sh), and writes no image.
 set -eu
@@ -46,7 +47,7 @@ for section in rel rel.local rel.ro rel.ro.local; do
 done
 gathered="$gathered --rename-section .PyRuntime=pydata"
 renamed=""
-for name in malloc calloc realloc free pthread_create strerror; do
+for name in malloc calloc realloc free memcpy pthread_create strerror; do
     renamed="$renamed --redefine-sym $name=image_$name"
 done
 # shellcheck disable=SC2086
