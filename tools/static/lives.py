@@ -45,7 +45,11 @@ class Compiled:
     def exec_module(cls, module):
         """Run its code. __file__ is what it would be, relative: nothing is opened there."""
         module.__file__ = module.__spec__.origin
-        exec(marshal.loads(cls.code[module.__name__][2]), module.__dict__)  # noqa: S102, S302
+        is_package, origin, code = cls.code[module.__name__]
+        # Its memory is for what comes next: what is free in the end is empty pages of the file.
+        cls.code[module.__name__] = (is_package, origin, b"")
+        code = marshal.loads(code)  # noqa: S302
+        exec(code, module.__dict__)  # noqa: S102
 
 
 def read(path):
