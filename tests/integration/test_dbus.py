@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 import time
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from jeepney.low_level import (
@@ -164,6 +165,19 @@ def test_on_a_bus_only_who_began_the_job_may_end_it(peer, tmp_path, monkeypatch)
         assert start(made) == "timeout"
     members = [call.header.fields[HeaderFields.member] for call in at.calls]
     assert members == ["Hello", "AddMatch", "Subscribe", "StartTransientUnit"]
+
+
+@pytest.mark.parametrize("name", ["private", "pr%69vate", "priv%c3%a9", "priv\xe9", "priv%ff"])
+def test_an_address_with_other_bytes(tmp_path, monkeypatch, name):
+    """They are the path's, as the D-Bus specification writes them."""
+    place = os.fsencode(tmp_path) + b"/" + unquote_to_bytes(name)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(place)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", "")
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/{name}")
+        with pytest.raises(BusError) as caught:
+            bus.Bus(user=True)
+    assert caught.value.reason == "Connection refused"  # by one that is there
 
 
 def test_what_is_read_is_what_was_asked_for(peer):
