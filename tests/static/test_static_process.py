@@ -330,3 +330,14 @@ def test_strip_refuses(command, tmp_path):
     done = subprocess.run(["strip", copy], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert copy.read_bytes() == command.read_bytes()
+
+
+@pytest.mark.parametrize(("words", "most"), [(("--version",), 160), (("state", "nosuch"), 190),
+                                             (("list",), 170)])  # fmt: skip
+def test_pages_that_are_touched(command, tmp_path, words, most):
+    """And read, which are mapped several at once. Objects that are not immortal would show here:
+    twice as many."""
+    quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (1, 2)]
+    arguments = [str(command), "--root", str(tmp_path), *words]
+    _, _, usage = os.wait4(os.posix_spawn(command, arguments, {}, file_actions=quiet), 0)
+    assert usage.ru_minflt <= most
