@@ -288,6 +288,24 @@ def test_two_builds_are_the_same(work, tmp_path):
     assert not differ
 
 
+@pytest.mark.parametrize("newer", ["python3.13_1.dsc", "libseccomp_1.dsc", "cffi-1.tar.gz"])
+def test_newer_sources_make_other_libraries(tmp_path, monkeypatch, newer):
+    """All that libraries.sh unpacks; else the list would name what is not inside."""
+    monkeypatch.syspath_prepend(TREE / "tools" / "static")
+    import build
+
+    if not shutil.which("musl-gcc"):
+        pytest.skip("needs musl-gcc")
+    for name in ("python3.13_1.dsc", "libseccomp_1.dsc", "cffi-1.tar.gz"):
+        (tmp_path / name).write_text("1")
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(build, "run", lambda *_: None)  # nothing is to be compiled
+    made = build.libraries(tmp_path, None)
+    assert build.libraries(tmp_path, None) == made
+    (tmp_path / newer).write_text("2")
+    assert build.libraries(tmp_path, None) != made
+
+
 def test_the_list_of_what_is_inside(command):
     document = json.loads(command.with_suffix(".spdx.json").read_text())
     packages = {row["name"]: row for row in document["packages"]}
