@@ -161,6 +161,25 @@ def test_limits_that_are_not(command, tmp_path, what):
             assert done.returncode < 0 or done.stderr
 
 
+@pytest.mark.parametrize("kib", [64, 128, 256, 1024, 8192])
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_a_document_deeper_than_the_stack(command, bundle, tmp_path, kib, opening):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_STACK, (kib << 10, kib << 10))
+
+    options = ("--root", str(tmp_path), "create", "-b", str(bundle.path), "deep")
+    done = run(command, *options, cwd=bundle.raw(opening * 100_000).path, preexec_fn=limit)
+    assert done.returncode == 1
+    assert "config.json: nested too deeply" in done.stderr
+
+
+def test_a_life_with_little_stack(command, runtime, bundle):
+    runtime.program = str(command)
+    runtime.prefix = ("sh", "-c", 'ulimit -s 64 && exec "$@"', "sh")
+    done = runtime.run(bundle.shell("echo inside"))
+    assert (done.returncode, done.stdout) == (0, "inside\n"), done.stderr
+
+
 def test_a_file_that_is_cut_short(command, tmp_path):
     """Anywhere: a line of ours, or the kernel refuses or kills it; it never runs."""
     size = command.stat().st_size
