@@ -8,6 +8,7 @@ compiled is kept below the state root, under a hash of all that it was made from
 from __future__ import annotations
 
 import errno
+import marshal
 import os
 
 import pyrunc
@@ -44,14 +45,7 @@ def compiled(spec: Spec, profile: Seccomp, root: str) -> tuple[bytes, int]:
         KernelError: libseccomp refuses a rule.
     """
     flags = seccomp.flags(profile.flags, listens=profile.notifies)
-    # All that the program depends on: the text, who compiles, and for which machine.
-    made_from = (
-        jsontext.dumps(spec.raw["linux"]["seccomp"]),
-        seccomp.version(),
-        pyrunc.__version__,
-        os.uname().machine,
-    )
-    name = _digest("\0".join(made_from).encode()).hex()
+    name = _name(spec.raw["linux"]["seccomp"])
     directory = f"{root}/{_DIRECTORY}"
     program = _kept(directory, name)
     if program is None:
@@ -60,6 +54,18 @@ def compiled(spec: Spec, profile: Seccomp, root: str) -> tuple[bytes, int]:
             roots.make_root(root)
             _keep(directory, name, program)
     return program, flags
+
+
+def _name(raw: Any) -> str:
+    """Of all that a program depends on: the text, who compiles, and for which machine."""
+    try:
+        # In JSON that takes longer than to read the filter. Of marshal's formats the first: it has
+        # no references, so that equal values are the same bytes.
+        text = marshal.dumps(raw, 0)
+    except ValueError:  # a subclass of dict: an unknown member with a key twice
+        text = jsontext.dumps(raw).encode()
+    made_by = (seccomp.version(), pyrunc.__version__, os.uname().machine)
+    return _digest(b"\0".join([*map(str.encode, made_by), text])).hex()
 
 
 def _misspelt(spec: Spec, profile: Seccomp) -> bool:

@@ -7,6 +7,7 @@ from _struct import Struct
 
 from pyrunc.plan import wire
 from pyrunc.plan.step import NUMBERS
+from pyrunc.plan.wire import BYTES, STRINGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _HEADER = Struct("=IIQIIIIII")
 _MASK = 0xFFFFFFFFFFFFFFFF
+_PADDING = [bytes(-length & 7) for length in range(8)]
 
 
 def encode(steps: Sequence[Step], *, registers: int, first_fd: int, passed_fds: int) -> bytes:
@@ -62,21 +64,22 @@ def _record(step: Step) -> tuple[bytes, int]:
         if value is None:
             slots += (0, 0)
             continue
-        if kind == wire.STRINGS:
+        if kind == STRINGS:
             pointers += len(value) + 1
-        data = value if kind == wire.BYTES else _terminated(kind, value)
+            data = "\0".join([*value, ""]).encode("utf-8", "surrogateescape")
+            wrong = data.count(0) != len(value)
+        elif kind == BYTES:
+            data = value
+            wrong = False
+        else:
+            data = value.encode("utf-8", "surrogateescape")
+            wrong = 0 in data
+            data += b"\0"
+        if wrong:
+            raise ValueError(f"a NUL byte in {value!r}")
         slots += (size, len(data))
         # The next one's bytes are aligned, as a C struct's are.
-        padded = (len(data) + 7) & ~7
-        tail += data.ljust(padded, b"\0")
-        size += padded
+        data += _PADDING[len(data) & 7]
+        tail += data
+        size += len(data)
     return step.LAYOUT.pack(step.OPCODE, size, *slots) + tail, pointers
-
-
-def _terminated(kind: str, value: str | tuple[str, ...]) -> bytes:
-    """The bytes of a string or of strings, each with a NUL at its end."""
-    items = value if kind == wire.STRINGS else (value,)
-    data = "".join([f"{item}\0" for item in items]).encode("utf-8", "surrogateescape")
-    if data.count(0) != len(items):
-        raise ValueError(f"a NUL byte in {value!r}")
-    return data

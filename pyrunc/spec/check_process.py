@@ -24,6 +24,8 @@ MAX_ARGUMENT_BYTES = 6 << 20
 # setgroups(2): NGROUPS_MAX.
 MAX_GROUPS = 65536
 MAX_UMASK = 0o777
+# Their names become keys, as those of an object's members (jsontext.MAX_NAMES).
+MAX_VARIABLES = 65536
 # (uid_t) -1: no id (credentials(7)).
 NO_ID = 2**32 - 1
 OOM_SCORE_LIMIT = 1000
@@ -88,6 +90,9 @@ def _check_ids(user: User, base: str) -> None:
 
 
 def _check_env(env: tuple[str, ...], base: str) -> None:
+    if len(env) > MAX_VARIABLES:
+        what = f"{len(env)} variables, at most {MAX_VARIABLES} are taken"
+        raise SpecError(what, pointer=base)
     for index, entry in enumerate(env):
         if entry.find("=") > 0:
             continue

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     T = TypeVar("T", bound="Model")
 
 # A list inside a config.json of 16 MiB could otherwise hold millions.
-# As jsontext.MAX_NAMES: strings of a list become keys too (process.env).
-MAX_ITEMS = 65_536
+MAX_ITEMS = 200_000
 
 
 class Wrong(Exception):  # never leaves the decoder: SpecError is what users see

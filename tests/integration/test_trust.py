@@ -65,7 +65,6 @@ def forged(runtime, bundle, victim, tmp_path):
     hooks = {"poststop": [{"path": "/bin/touch", "args": ["touch", str(tmp_path / "hooked")]}]}
     state |= {"pid": victim.pid, "startTime": start, "hooks": hooks}
     (path / "state.json").write_text(json.dumps(state))
-    (path / "quick").unlink(missing_ok=True)
     yield name
     os.chown(runtime.root, 0, 0)
     os.chmod(runtime.root, 0o700)

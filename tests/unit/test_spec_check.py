@@ -50,6 +50,7 @@ BROKEN: list[tuple[str, object, str, str]] = [
     ("/process/env/1", "TERM", "", 'has no "="'),
     ("/process/env/1", "", "", 'has no "="'),
     ("/process/env/1", "=x", "", 'has no name before the "="'),
+    ("/process/env", ["A=1"] * 65537, "", "65537 variables, at most 65536 are taken"),
     ("/process/args/0", "x" * (6 << 20), "/process/args", "the kernel takes 6291456 at most"),
     ("/process/user/additionalGids", [1] * 65537, "", "65537 groups, the kernel takes 65536"),
     ("/process/rlimits/0/type", "RLIMIT_FUN", "", 'unknown resource limit "RLIMIT_FUN"'),

@@ -4,12 +4,12 @@
     cd WORK && seed STDLIB .../lives.py NUMBER
 
 WORK has modules.py's `modules`, `pyrunc-init`, `versions` and the bundles that the lives are of,
-`sleeps` and `ends` (build.py); the image is `pyrunc` there. No path is an argument: what this
-script holds while objects are made immortal stays in the image.
+`sleeps`, `ends` and `engine` (build.py); the image is `pyrunc` there. No path is an argument: what
+this script holds while objects are made immortal stays in the image.
 
 Why lives: the interpreter specialises its bytecode to what it sees (PEP 659), which is a write to
-the code, and fills caches. What a dozen lives have written, no command writes again: each would
-copy those pages. More lives add nothing.
+the code, and fills caches. In the image it does neither (libraries.sh), because each command would
+copy those pages anew: what a dozen lives have run is fast, the rest is as good as interpreted once.
 """
 
 import codecs
@@ -45,7 +45,11 @@ class Compiled:
     def exec_module(cls, module):
         """Run its code. __file__ is what it would be, relative: nothing is opened there."""
         module.__file__ = module.__spec__.origin
-        exec(marshal.loads(cls.code[module.__name__][2]), module.__dict__)  # noqa: S102, S302
+        is_package, origin, code = cls.code[module.__name__]
+        # Its memory is for what comes next: what is free in the end is empty pages of the file.
+        cls.code[module.__name__] = (is_package, origin, b"")
+        code = marshal.loads(code)  # noqa: S302
+        exec(code, module.__dict__)  # noqa: S102
 
 
 def read(path):
@@ -113,6 +117,15 @@ def live(number):
             ("ps", name),
             ("kill", name, "0"),
             ("delete", "-f", name),
+            ("create", "--bundle", "engine", "--pid-file", "pid", name),
+            ("start", name),
+            ("exec", "--detach", "--pid-file", "pid", name, "/bin/true"),
+            ("ps", "--format", "json", name),
+            ("pause", name),
+            ("resume", name),
+            ("events", "--stats", name),
+            ("kill", name, "KILL"),
+            ("delete", "--force", name),
             ("run", "-b", "ends", name),
             ("--version",),
         ):
