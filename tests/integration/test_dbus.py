@@ -242,6 +242,40 @@ ODD = {
 }
 
 
+def test_a_field_of_a_later_d_bus_is_ignored(peer):
+    """As the specification asks."""
+
+    def play(at):
+        serial = at.call().header.serial
+        reply = b"\5\1u\0" + struct.pack("<I", serial)
+        at.send(header(reply + b"\x0a\1o\0\2\0\0\0/x\0" + b"\0" * 5 + b"\x63\1y\0\1"))
+
+    peer(play)
+    with manager() as made:
+        made.manager("Subscribe", "")
+
+
+def test_a_sender_that_is_no_name(peer):
+    def play(at):
+        call = at.call()
+        names = b"\2\1s\0" + struct.pack("<I", len(bus.MANAGER)) + bus.MANAGER.encode() + b"\0"
+        names += b"\0" * (-len(names) % 8)
+        names += b"\3\1s\0" + struct.pack("<I", 10) + b"JobRemoved\0"
+        names += b"\0" * (-len(names) % 8)
+        names += b"\x08\1g\0\4uoss\0" + b"\0" * 6
+        body = struct.pack("<II", 7, len(JOB)) + JOB.encode() + b"\0"
+        for text in (b"a.scope", b"done"):
+            body += b"\0" * (-len(body) % 4) + struct.pack("<I", len(text)) + text + b"\0"
+        odd = header(names + b"\7\2as\0\0\0\0\0\0\0\0", len(body)) + body
+        at.send(odd.replace(b"l\2", b"l\4", 1))
+        at.send(answer(call, "o", (JOB,)))
+        at.send(removed())
+
+    peer(play)
+    with manager() as made:
+        assert start(made) == "done"
+
+
 @pytest.mark.parametrize("data", ODD.values(), ids=ODD)
 def test_odd_bytes(peer, data):
     def play(at):
