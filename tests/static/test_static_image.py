@@ -73,6 +73,13 @@ def test_no_stack_is_executable_and_no_page_written_and_executed(elf):
             assert flags & (WRITE | 1) != WRITE | 1
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="knows that machine's instructions")
+def test_functions_have_canaries(elf):
+    """mov or sub of %fs:0x28 (System V ABI): CPython's, cffi's, libseccomp's and ours."""
+    found = re.findall(rb"\x64[\x48\x4c][\x8b\x2b\x33].\x25\x28\x00\x00\x00", elf.data, re.DOTALL)
+    assert len(found) > 1000
+
+
 def test_no_address_leads_out_of_the_image(elf, work):
     """The build's own scan knows the mappings; here, whatever could be one of any process."""
     init = (work / "pyrunc-init").read_bytes()
