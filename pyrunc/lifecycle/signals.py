@@ -26,7 +26,9 @@ _FAULTS = (
     _signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGTRAP,
     _signal.SIGSYS, _signal.SIGABRT,
 )  # fmt: skip
-ALL = tuple(n for n in range(1, _signal.NSIG) if n not in _FAULTS)
+# Nor what no process can catch, nor what libc keeps for itself.
+_NOT = (*_FAULTS, _signal.SIGKILL, _signal.SIGSTOP)
+ALL = tuple(n for n in sorted(_signal.valid_signals()) if n not in _NOT)
 _JOB_CONTROL = (_signal.SIGTTIN, _signal.SIGTTOU)
 _MOST = 4096
 
@@ -62,7 +64,7 @@ class Signals:
             try:
                 self._before[number] = _signal.signal(number, handler)
             except (OSError, ValueError):
-                continue  # SIGKILL, SIGSTOP, and those that libc keeps for itself
+                continue  # one that this kernel or libc has no more
         _forks[:] = self._before
 
     def fileno(self) -> int:
