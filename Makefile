@@ -95,6 +95,7 @@ test-engines: $(VENV)/.guest-packages dist/pyrunc
 # which containers with a user namespace are on their way through.
 BESIDE := tests/unit tests/contract tests/differential
 test: lint $(EXECUTABLE)
+	@mkdir -p build
 	@{ $(BIN)/pytest -q $(BESIDE); code=$$?; \
 	    PYRUNC_COMMAND=$(BIN)/pyrunc $(BIN)/pytest -q --basetemp=/tmp/pyrunc-test-$$$$ $(PLAIN) || code=$$?; \
 	    rm -rf /tmp/pyrunc-test-$$$$; exit $$code; } > build/beside.log 2>&1 & beside=$$!; \

@@ -147,7 +147,9 @@ def _refuse_many_names(text: str, document: str) -> None:
     """
     import re  # for half a megabyte and more
 
-    string = r'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?'
+    # Nothing is read twice, also not where the last string has no end: no document takes longer
+    # than its length. It is none, and the scanner will say so.
+    string = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"?+(\s*+:)?'
     found = sorted((m[1], m.start()) for m in re.finditer(string, text, re.DOTALL) if m[2])
     first = []
     before = None

@@ -24,10 +24,8 @@ HERE = Path(__file__).resolve().parent
 # The executable; where it has not been built, and with PYRUNC_COMMAND=.venv/bin/pyrunc, the same as
 # an ordinary program of Python.
 PLAIN = f"{sys.prefix}/bin/pyrunc"
-PYRUNC = next(
-    os.path.abspath(path)
-    for path in (os.environ.get("PYRUNC_COMMAND", ""), executable.PATH, PLAIN)
-    if path and os.path.exists(path)
+PYRUNC = os.path.abspath(
+    os.environ.get("PYRUNC_COMMAND") or (executable.PATH if executable.PATH.exists() else PLAIN)
 )
 IS_EXECUTABLE = Path(PYRUNC).read_bytes()[:4] == b"\x7fELF"
 GUEST = "PYRUNC_GUEST" in os.environ

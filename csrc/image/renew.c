@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -49,6 +50,19 @@ static void renew_thread(void)
     _PyRuntime.trashTSSkey._is_initialized = 0;
     PyOS_AfterFork_Child();
     PyThread_tss_set(&_PyRuntime.autoTSSkey, image_thread);
+}
+
+/* Python lets C call itself 10,000 times, as of the usual stack of 8 MB: a document of brackets
+ * would end the process where the caller has less. */
+static void bound_recursion(void)
+{
+    enum { LEVEL = 512 }; /* bytes; the reader of JSON takes 160 */
+    struct rlimit stack;
+    if (getrlimit(RLIMIT_STACK, &stack))
+        return;
+    rlim_t levels = stack.rlim_cur / LEVEL;
+    if (levels < (rlim_t)image_thread->c_recursion_remaining)
+        image_thread->c_recursion_remaining = (int)levels;
 }
 
 static PyObject *argument_list(int argc, char **argv)
@@ -100,6 +114,7 @@ int image_run(int argc, char **argv)
     image_refuse_cut_file();
     fill_stdio();
     renew_thread();
+    bound_recursion();
     PyObject *done = PyObject_CallFunction(image_renew, "NNN", argument_list(argc, argv),
                                            variable_list(), ignored_signals());
     if (done)

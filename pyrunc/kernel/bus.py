@@ -188,9 +188,12 @@ def _places(user: bool) -> Iterator[tuple[str, bool]]:
         address = os.environ.get("DBUS_SESSION_BUS_ADDRESS", "")
         if not address and runtime:
             yield runtime + "/bus", True
+    # "%c3" is a byte, of which jeepney makes a character: so each character is one byte meanwhile.
+    address = os.fsencode(address).decode("latin-1")
     if address:
         try:
-            yield from ((path, True) for path in get_connectable_addresses(address))
+            for path in get_connectable_addresses(address):
+                yield os.fsdecode(path.encode("latin-1")), True
         except (ValueError, RuntimeError):
             pass  # it is none, or none of a socket here
     if user and runtime:

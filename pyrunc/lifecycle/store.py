@@ -230,9 +230,10 @@ class Entry:
             return None
         try:
             data = b""
-            while chunk := os.read(fd, _CHUNK):
+            # Twice as much each time: what is there is copied by each addition.
+            while chunk := os.read(fd, size := max(_CHUNK, len(data))):
                 data += chunk
-                if len(chunk) < _CHUNK:
+                if len(chunk) < size:
                     break
             return data
         finally:

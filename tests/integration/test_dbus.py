@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 import time
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from jeepney.low_level import (
@@ -166,6 +167,19 @@ def test_on_a_bus_only_who_began_the_job_may_end_it(peer, tmp_path, monkeypatch)
     assert members == ["Hello", "AddMatch", "Subscribe", "StartTransientUnit"]
 
 
+@pytest.mark.parametrize("name", ["private", "pr%69vate", "priv%c3%a9", "priv\xe9", "priv%ff"])
+def test_an_address_with_other_bytes(tmp_path, monkeypatch, name):
+    """They are the path's, as the D-Bus specification writes them."""
+    place = os.fsencode(tmp_path) + b"/" + unquote_to_bytes(name)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(place)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", "")
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/{name}")
+        with pytest.raises(BusError) as caught:
+            bus.Bus(user=True)
+    assert caught.value.reason == "Connection refused"  # by one that is there
+
+
 def test_what_is_read_is_what_was_asked_for(peer):
     unit = "/org/freedesktop/systemd1/unit/a_2escope"
 
@@ -226,6 +240,40 @@ ODD = {
     "nothing, and the end": b"",
     "half a head": b"l\2\0\1",
 }
+
+
+def test_a_field_of_a_later_d_bus_is_ignored(peer):
+    """As the specification asks."""
+
+    def play(at):
+        serial = at.call().header.serial
+        reply = b"\5\1u\0" + struct.pack("<I", serial)
+        at.send(header(reply + b"\x0a\1o\0\2\0\0\0/x\0" + b"\0" * 5 + b"\x63\1y\0\1"))
+
+    peer(play)
+    with manager() as made:
+        made.manager("Subscribe", "")
+
+
+def test_a_sender_that_is_no_name(peer):
+    def play(at):
+        call = at.call()
+        names = b"\2\1s\0" + struct.pack("<I", len(bus.MANAGER)) + bus.MANAGER.encode() + b"\0"
+        names += b"\0" * (-len(names) % 8)
+        names += b"\3\1s\0" + struct.pack("<I", 10) + b"JobRemoved\0"
+        names += b"\0" * (-len(names) % 8)
+        names += b"\x08\1g\0\4uoss\0" + b"\0" * 6
+        body = struct.pack("<II", 7, len(JOB)) + JOB.encode() + b"\0"
+        for text in (b"a.scope", b"done"):
+            body += b"\0" * (-len(body) % 4) + struct.pack("<I", len(text)) + text + b"\0"
+        odd = header(names + b"\7\2as\0\0\0\0\0\0\0\0", len(body)) + body
+        at.send(odd.replace(b"l\2", b"l\4", 1))
+        at.send(answer(call, "o", (JOB,)))
+        at.send(removed())
+
+    peer(play)
+    with manager() as made:
+        assert start(made) == "done"
 
 
 @pytest.mark.parametrize("data", ODD.values(), ids=ODD)

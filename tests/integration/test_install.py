@@ -169,6 +169,13 @@ def test_an_editable_install_has_the_command(packed, tmp_path):
     source = packed.sources / "pyrunc/cli/version.py"
     source.write_text(source.read_text().replace("{name} version ", "edited version "))
     assert done(program, "--version").startswith("edited version ")
+    packed.sources.chmod(0o757)
+    try:
+        found = command(program, "--version")
+    finally:
+        packed.sources.chmod(0o755)
+    what = "belongs to others or may be written by others: refused"
+    assert (found.returncode, found.stderr) == (1, f"pyrunc: {packed.sources} {what}\n")
 
 
 def test_a_copy_of_the_command_has_no_package(packed, tmp_path):
@@ -211,6 +218,16 @@ def test_an_owner_of_the_command_is_trusted(packed, tmp_path):
     for path in (place, *place.rglob("*")):
         os.chown(path, 1000, 1000, follow_symlinks=False)
     place.chmod(0o775)
+    assert done(place / "bin/pyrunc", "--version").startswith("pyrunc version ")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it gives files away")
+def test_an_environment_of_a_user_that_root_installs_into(packed, tmp_path):
+    """The command is root's, the directories around it are a user's, who could replace it."""
+    place = tmp_path / "copy"
+    shutil.copytree(packed.installed("target").parent.parent, place)
+    for path in (place, place / "bin"):
+        os.chown(path, 1000, 1000)
     assert done(place / "bin/pyrunc", "--version").startswith("pyrunc version ")
 
 

@@ -50,6 +50,10 @@ def test_a_container_of_an_older_one(older, runtime, bundle, state):
     new, runtime.program = runtime.program, older
     name = support.put(runtime, bundle.args("/bin/sleep", "1000"), state)
     before = runtime("state", name).stdout
+    if state in ("running", "paused"):
+        runtime("events", "--stats", name)
+        assert (runtime.root / ":stats").exists()
+    assert (runtime.root / name / "quick").exists()
     runtime.program = new
     assert runtime("state", name).stdout == before
     assert [row.split()[:3:2] for row in runtime("list").stdout.splitlines()[1:]] == [[name, state]]

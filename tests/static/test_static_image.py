@@ -73,6 +73,13 @@ def test_no_stack_is_executable_and_no_page_written_and_executed(elf):
             assert flags & (WRITE | 1) != WRITE | 1
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="knows that machine's instructions")
+def test_functions_have_canaries(elf):
+    """mov or sub of %fs:0x28 (System V ABI): CPython's, cffi's, libseccomp's and ours."""
+    found = re.findall(rb"\x64[\x48\x4c][\x8b\x2b\x33].\x25\x28\x00\x00\x00", elf.data, re.DOTALL)
+    assert len(found) > 1000
+
+
 def test_no_address_leads_out_of_the_image(elf, work):
     """The build's own scan knows the mappings; here, whatever could be one of any process."""
     init = (work / "pyrunc-init").read_bytes()
@@ -286,6 +293,24 @@ def test_two_builds_are_the_same(work, tmp_path):
     )  # fmt: skip
     differ = [hex(i) for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b]
     assert not differ
+
+
+@pytest.mark.parametrize("newer", ["python3.13_1.dsc", "libseccomp_1.dsc", "cffi-1.tar.gz"])
+def test_newer_sources_make_other_libraries(tmp_path, monkeypatch, newer):
+    """All that libraries.sh unpacks; else the list would name what is not inside."""
+    monkeypatch.syspath_prepend(TREE / "tools" / "static")
+    import build
+
+    if not shutil.which("musl-gcc"):
+        pytest.skip("needs musl-gcc")
+    for name in ("python3.13_1.dsc", "libseccomp_1.dsc", "cffi-1.tar.gz"):
+        (tmp_path / name).write_text("1")
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(build, "run", lambda *_: None)  # nothing is to be compiled
+    made = build.libraries(tmp_path, None)
+    assert build.libraries(tmp_path, None) == made
+    (tmp_path / newer).write_text("2")
+    assert build.libraries(tmp_path, None) != made
 
 
 def test_the_list_of_what_is_inside(command):

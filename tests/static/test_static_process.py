@@ -161,6 +161,25 @@ def test_limits_that_are_not(command, tmp_path, what):
             assert done.returncode < 0 or done.stderr
 
 
+@pytest.mark.parametrize("kib", [64, 128, 256, 1024, 8192])
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_a_document_deeper_than_the_stack(command, bundle, tmp_path, kib, opening):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_STACK, (kib << 10, kib << 10))
+
+    options = ("--root", str(tmp_path), "create", "-b", str(bundle.path), "deep")
+    done = run(command, *options, cwd=bundle.raw(opening * 100_000).path, preexec_fn=limit)
+    assert done.returncode == 1
+    assert "config.json: nested too deeply" in done.stderr
+
+
+def test_a_life_with_little_stack(command, runtime, bundle):
+    runtime.program = str(command)
+    runtime.prefix = ("sh", "-c", 'ulimit -s 64 && exec "$@"', "sh")
+    done = runtime.run(bundle.shell("echo inside"))
+    assert (done.returncode, done.stdout) == (0, "inside\n"), done.stderr
+
+
 def test_a_file_that_is_cut_short(command, tmp_path):
     """Anywhere: a line of ours, or the kernel refuses or kills it; it never runs."""
     size = command.stat().st_size
@@ -311,3 +330,14 @@ def test_strip_refuses(command, tmp_path):
     done = subprocess.run(["strip", copy], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert copy.read_bytes() == command.read_bytes()
+
+
+@pytest.mark.parametrize(("words", "most"), [(("--version",), 160), (("state", "nosuch"), 190),
+                                             (("list",), 170)])  # fmt: skip
+def test_pages_that_are_touched(command, tmp_path, words, most):
+    """And read, which are mapped several at once. Objects that are not immortal would show here:
+    twice as many."""
+    quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (1, 2)]
+    arguments = [str(command), "--root", str(tmp_path), *words]
+    _, _, usage = os.wait4(os.posix_spawn(command, arguments, {}, file_actions=quiet), 0)
+    assert usage.ru_minflt <= most

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -178,6 +179,15 @@ def test_as_many_names_as_are_hashed_are_read(objects: int) -> None:
     assert [*map(len, found)] == [MANY // 40] * objects
     row = "{" + ", ".join(f'"{n}": ":::"' for n in range(MANY)) + "}"
     assert len(jsontext.loads(row.encode())) == MANY
+
+
+def test_looking_for_names_takes_no_longer_than_the_text() -> None:
+    """A last string without an end, of nothing but quotes, was read from each of them again."""
+    data = b"[" + b'":",' * MANY + b'"' + b'\\"' * 500_000
+    start = time.process_time()
+    with pytest.raises(SpecError, match="not valid JSON: unterminated string"):
+        jsontext.loads(data)
+    assert time.process_time() - start < 20
 
 
 def test_many_brackets_are_not_depth() -> None:

@@ -89,7 +89,8 @@ def libraries(source: Path, training: Path | None) -> Path:
     """CPython's archive and libseccomp's, by this machine's compiler and musl."""
     recipe = HERE / "libraries.sh"
     compiler = subprocess.run(["musl-gcc", "-v"], capture_output=True, text=True, check=True).stderr
-    inputs = [recipe, HERE / "Setup.local", *sorted(source.glob("*.dsc")), compiler, musl()]
+    of = [*sorted(source.glob("*.dsc")), next(source.glob("cffi-*.tar.gz"))]
+    inputs = [recipe, HERE / "Setup.local", *of, compiler, musl()]
     nice = ["nice", "-n", "5", "sh", recipe, source]
     if training:
         inputs += [HERE / "link.sh", *sorted((TREE / "csrc" / "image").glob("*.[ch]"))]
