@@ -113,6 +113,30 @@ def from_dict(data: dict[str, Any]) -> Driver:
     return fs_driver(layout, [str(p) for p in data["inner"]], bool(data["owned"]))
 
 
+def frozen(data: dict[str, Any]) -> bool:
+    """Whether a container's cgroup is frozen, by what `Driver.to_dict` gave: as its driver's
+    `frozen`, which `list` would make for each container.
+
+    Raises:
+        KeyError, TypeError, ValueError: the document is not one of ours.
+        CgroupError: the kernel refuses to tell.
+    """
+    import os
+
+    if data["layout"]["kind"] == "v2" and data["manager"] != "none":
+        (_, mount, _), inner = data["layout"]["hierarchies"][0], data["inner"]
+        try:
+            # By path: nobody can make a symbolic link inside a cgroup filesystem.
+            fd = os.open(f"{mount}{''.join(inner)}/cgroup.freeze", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return os.read(fd, 8) == b"1\n"
+            finally:
+                os.close(fd)
+        except OSError:
+            pass  # it is gone; or the driver says what is wrong
+    return from_dict(data).frozen()
+
+
 def fs_driver(
     layout: Layout, inner: list[str], owned: bool = False
 ) -> UnifiedDriver | LegacyDriver:

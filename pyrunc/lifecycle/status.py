@@ -87,7 +87,7 @@ def document(state: dict[str, Any], status: str) -> dict[str, Any]:
 def _is_frozen(state: dict[str, Any]) -> bool:
     from pyrunc import cgroups
 
-    return cgroups.from_dict(state["cgroup"]).frozen()
+    return cgroups.frozen(state["cgroup"])
 
 
 def open_pidfd(state: dict[str, Any]) -> int:
