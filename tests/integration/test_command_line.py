@@ -28,7 +28,8 @@ def records(path):
 @pytest.mark.parametrize(
     ("text", "number"),
     [
-        ("CLD", signal.SIGCHLD), ("RTMIN", signal.SIGRTMIN), ("rtmin+1", signal.SIGRTMIN + 1), ("SIGRTMAX", signal.SIGRTMAX),
+        ("CLD", signal.SIGCHLD),
+        ("RTMIN", signal.SIGRTMIN), ("rtmin+1", signal.SIGRTMIN + 1), ("SIGRTMAX", signal.SIGRTMAX),
         ("sigRTMAX-2", signal.SIGRTMAX - 2), (str(signal.SIGRTMIN + 3), signal.SIGRTMIN + 3),
         ("usr1", signal.SIGUSR1), ("SigUsr2", signal.SIGUSR2), ("+10", signal.SIGUSR1),
     ],
