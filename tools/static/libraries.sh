@@ -54,10 +54,12 @@ macros=Python/ceval_macros.h
 changed $macros ' backoff_counter_triggers(forge' 's/ backoff_counter_triggers(forge.*/ (!image_live \&\&&)/'
 changed $macros '(COUNTER) = advance_backoff' 's/(COUNTER) = advance_backoff/if (!image_live) &/'
 changed $cases 'if (this_instr->op.code == RESUME) {' 's/if (this_instr->op.code == RESUME) {/if (!image_live \&\& this_instr->op.code == RESUME) {/'
+# - which type an attribute was found in.
+changed Objects/typeobject.c '^    if (has_version) {$' 's/^    if (has_version) {$/    if (has_version \&\& !image_live) {/'
 # Weak: the programs that build CPython know nothing of csrc/image.
-sed -i '1i __attribute__((weak)) _Bool image_live;' "$python/$macros"
-# - which type an attribute was found in: in a table of 96 KB an entry a page, in a smaller one dense.
-changed Include/internal/pycore_typeobject.h 'define MCACHE_SIZE_EXP 12' 's/MCACHE_SIZE_EXP 12/MCACHE_SIZE_EXP 10/'
+for file in "$macros" Objects/typeobject.c; do
+    sed -i '1i __attribute__((weak)) _Bool image_live;' "$python/$file"
+done
 
 # csrc/image/alloc.c is the allocator: neither pymalloc nor mimalloc, which keep pools of their own.
 mkdir -p "$work/build"

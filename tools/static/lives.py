@@ -21,6 +21,21 @@ from _frozen_importlib import BuiltinImporter, ModuleSpec
 
 import _image
 
+# What a container's life needs, in the order in which it does: what is read together lies together.
+# Each brings what it imports itself; a command loads the others when it comes to them.
+FIRST = (
+    "pyrunc.cli.main", "pyrunc.cli.state", "pyrunc.cgroups.fs_v2", "pyrunc.lifecycle.start",
+    "pyrunc.cli.start", "pyrunc.lifecycle.locking", "pyrunc.lifecycle.kill", "pyrunc.cli.kill",
+    "pyrunc.observe.listing", "pyrunc.cli.list", "pyrunc.lifecycle.pause", "pyrunc.cli.pause",
+    "pyrunc.cli.resume", "pyrunc.observe.processes", "pyrunc.cli.ps", "pyrunc.lifecycle.delete",
+    "pyrunc.cli.delete", "pyrunc.spec.load", "pyrunc.lifecycle.bundle", "pyrunc.cli.create",
+    "pyrunc.lifecycle.launch", "pyrunc.lifecycle.outside", "pyrunc.plan.compile",
+    "pyrunc.lifecycle.create", "pyrunc.spec.check", "pyrunc.spec.check_linux",
+    "pyrunc.cgroups.devices", "pyrunc.cgroups.device_bpf", "pyrunc.kernel.bpf",
+    "pyrunc.lifecycle.joiner", "pyrunc.lifecycle.exec", "pyrunc.cli.exec", "pyrunc.popen",
+    "pyrunc.attended", "pyrunc.lifecycle.foreground", "pyrunc.cli.run", "pyrunc.lifecycle.ending",
+)  # fmt: skip
+
 
 class Compiled:
     """Loads what modules.py has compiled (importlib's finder and loader protocols)."""
@@ -66,7 +81,7 @@ def import_all():
     codecs.unregister(sys.modules["encodings"].search_function)
     for name in [name for name in sys.modules if name.partition(".")[0] == "encodings"]:
         del sys.modules[name]
-    for name in Compiled.code:
+    for name in (*FIRST, *Compiled.code):
         __import__(name)
     Compiled.code = {}
     sys.meta_path.remove(Compiled)
