@@ -13,6 +13,7 @@ from pyrunc.errors import UsageError
 _DIGITS = 19
 # As glibc has them, whatever libc this is: musl keeps one more for itself.
 _RTMIN, _RTMAX = 34, 64
+_OTHERS = {"SIGRTMIN": _RTMIN, "SIGRTMAX": _RTMAX, "SIGCLD": _signal.SIGCHLD}
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def number(text: str) -> int:
             signal = _RTMAX - int(offset) if sign == "-" else _RTMIN + int(offset)
             if _RTMIN <= signal <= _RTMAX:
                 return signal
-    plain = _RTMIN if name == "SIGRTMIN" else getattr(_signal, name, None)
+    plain = _OTHERS.get(name) or getattr(_signal, name, None)
     if isinstance(plain, int) and "_" not in name:
         return plain
     raise UsageError(f'unknown signal "{text}"')

@@ -29,4 +29,5 @@ def test_private_memory_is_what_the_kernel_counts():
     before = private_kb(os.getpid())
     with mmap.mmap(-1, 32 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as held:
         held.write(b"x" * len(held))
-        assert private_kb(os.getpid()) >= before + (len(held) >> 10)
+        # Beside what this process itself gives back meanwhile.
+        assert private_kb(os.getpid()) - before > 0.9 * (len(held) >> 10)
