@@ -16,6 +16,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -26,7 +27,7 @@ TOP = HERE.parent.parent
 sys.path[:0] = [str(TOP), str(TOP / "tests"), str(HERE)]
 
 from lines import Lines  # noqa: E402
-from sandbox import Line, Result, Sandbox  # noqa: E402
+from sandbox import Line, Result, Sandbox, end_with_parent  # noqa: E402
 
 from pyrunc.cli.table import COMMANDS  # noqa: E402
 
@@ -45,6 +46,7 @@ def main() -> int:
         print("fuzz: needs root: it makes namespaces, and containers in them", file=sys.stderr)
         return 2
     begin = time.monotonic()
+    signal.signal(signal.SIGTERM, end)
     episodes = range(options.seed, options.seed - (-options.lines // EPISODE))
     pipes = []
     for job in range(options.jobs):
@@ -52,6 +54,7 @@ def main() -> int:
         if os.fork() == 0:
             code = 1
             try:
+                end_with_parent(signal.SIGTERM)
                 os.dup2(send, 1)
                 code = work(options, job, episodes[job :: options.jobs])
             finally:
@@ -75,6 +78,12 @@ def main() -> int:
     print(f"{total['LINES']} lines, {total['DIFFERENT']} differences, {seconds:.0f} s")
     print(f"with success: {succeeded}")
     return 1 if total["DIFFERENT"] or any(failed) else 0
+
+
+def end(number: int, _: object) -> None:
+    """Ended from outside it still removes its cgroups, undisturbed; so do its workers."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def work(options: argparse.Namespace, job: int, episodes: range) -> int:

@@ -69,6 +69,9 @@ class Sandbox:
             os.close(ours[0])
             os.close(theirs[1])
             try:
+                # It ends when it is told to, or with its parent.
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                end_with_parent(signal.SIGKILL)
                 (self.cgroup / "cgroup.procs").write_text("0")
                 _check(_LIBC.unshare(_NEW_NAMESPACES), "unshare")
                 os._exit(_inside(program, busybox, theirs[0], ours[1]))
@@ -88,9 +91,12 @@ class Sandbox:
         return pickle.load(self._receive)
 
     def close(self) -> None:
-        # Told, since the other side holds a copy of this pipe.
-        self.ask(None)
-        self._send.close()
+        try:
+            # Told, since the other side holds a copy of this pipe.
+            self.ask(None)
+            self._send.close()
+        except OSError:
+            pass  # it has ended
         self._receive.close()
         os.waitpid(self.pid, 0)
         # The namespace's init has ended, and with it all of them; the kernel is not yet done.
@@ -114,6 +120,11 @@ def _cgroup2() -> Path:
     return unified if unified.exists() else Path("/sys/fs/cgroup")
 
 
+def end_with_parent(number: int) -> None:
+    """Have the kernel send a signal to this process when its parent ends."""
+    _check(_LIBC.prctl(1, number, 0, 0, 0), "prctl")  # PR_SET_PDEATHSIG
+
+
 def _check(result: int, what: str) -> None:
     if result != 0:
         raise OSError(ctypes.get_errno(), what)
@@ -130,7 +141,7 @@ def _inside(program: list[bytes], busybox: str, receive: int, send: int) -> int:
         os.close(receive)
         os.close(send)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    _LIBC.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: with this one all end
+    end_with_parent(signal.SIGKILL)  # and with this one, the namespace's init, all others
     _prepare(busybox)
     _serve(program, os.fdopen(receive, "rb"), os.fdopen(send, "wb"))
     os._exit(0)
