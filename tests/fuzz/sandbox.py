@@ -28,7 +28,7 @@ WORK = "/mnt"
 ROOT = f"{WORK}/state"
 # Each command's pid is the one after this: so both sides' commands have the same.
 PID = 100_000
-SECONDS = 4.0
+SECONDS = 15.0
 MOST = 1 << 20
 
 
