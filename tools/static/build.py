@@ -260,9 +260,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=TREE / "dist" / "pyrunc")
     parser.add_argument("--lives", type=int, default=LIVES if os.geteuid() == 0 else 0)
+    parser.add_argument("--fetch", action="store_true", help="bring the sources, and no more")
     parser.add_argument("--pgo", action="store_true", help="compile CPython by what lives need")
     options = parser.parse_args()
     source = sources()
+    if options.fetch:
+        return
     library = libraries(source, None)
     prepare(source, library)
     if options.pgo:
