@@ -105,8 +105,8 @@ BESIDE := tests/unit tests/contract tests/differential
 test: lint executable
 	@mkdir -p build
 	@{ $(BIN)/pytest -q $(BESIDE); code=$$?; \
-	    PYRUNC_COMMAND=$(BIN)/pyrunc $(BIN)/pytest -q --basetemp=/tmp/pyrunc-test-$$$$ $(PLAIN) || code=$$?; \
-	    rm -rf /tmp/pyrunc-test-$$$$; exit $$code; } > build/beside.log 2>&1 & beside=$$!; \
+	    own=$$(mktemp -d) && PYRUNC_COMMAND=$(BIN)/pyrunc $(BIN)/pytest -q --basetemp="$$own" $(PLAIN) || code=$$?; \
+	    rm -rf "$$own"; exit $$code; } > build/beside.log 2>&1 & beside=$$!; \
 	trap 'kill $$beside' INT TERM; \
 	$(BIN)/pytest -q tests $(BESIDE:%=--ignore=%); code=$$?; \
 	wait $$beside || code=$$?; cat build/beside.log; exit $$code

@@ -263,9 +263,13 @@ def main() -> None:
     parser.add_argument("--fetch", action="store_true", help="bring the sources, and no more")
     parser.add_argument("--pgo", action="store_true", help="compile CPython by what lives need")
     options = parser.parse_args()
-    source = sources()
     if options.fetch:
+        try:
+            sources()
+        except subprocess.CalledProcessError as error:
+            raise SystemExit(f"static: the sources were not brought: {error}") from None
         return
+    source = sources()
     library = libraries(source, None)
     prepare(source, library)
     if options.pgo:
