@@ -164,7 +164,7 @@ def test_a_pod(user):
         """
     podman pod create --name pod --hostname together >/dev/null
     podman run -d --pod pod --name first $image sleep 1000 >/dev/null
-    podman run --rm --pod pod $image sh -c 'hostname; ls /proc | grep -c "^[0-9]*$"'
+    podman run --rm --pod pod $image sh -c 'hostname; set -- /proc/[0-9]*; echo $#'
     podman pod pause pod >/dev/null
     podman pod ps --format '{{.Name}} {{.Status}}'
     podman pod unpause pod >/dev/null
