@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.cgroups.driver import Driver
+    from pyrunc.cgroups import Cgroup, Manager
     from pyrunc.lifecycle.signals import Signals
     from pyrunc.lifecycle.store import Entry
 
@@ -89,15 +89,15 @@ def delete_locked(
             f"cannot delete container {entry.container_id} that is not stopped: {status}",
             hint="kill it first, or use --force",
         )
-    cgroup = cgroups.from_dict(state["cgroup"])
+    manager = cgroups.manager_of(state["cgroup"])
     if status != STOPPED:
-        _kill(state, cgroup)
-    warnings = _clear(cgroup, state, force)
+        _kill(state, manager.cgroup)
+    warnings = _clear(manager, state, force)
     entry.remove()
     return warnings + poststop(state, signals)
 
 
-def _clear(cgroup: Driver | None, noted: dict[str, Any], force: bool) -> list[str]:
+def _clear(manager: Manager | None, noted: dict[str, Any], force: bool) -> list[str]:
     """Remove the groups of a container that is dead.
 
     Returns:
@@ -109,14 +109,10 @@ def _clear(cgroup: Driver | None, noted: dict[str, Any], force: bool) -> list[st
     """
     warnings = []
     try:
-        if cgroup and noted.get("there"):
-            from pyrunc.cgroups import removal
-
-            removal.sweep(cgroup, noted["there"])
-        elif cgroup:
-            cgroup.destroy()
+        if manager:
+            manager.destroy(noted.get("there", ()))
     except PyruncError as error:
-        if not force or not cgroup or cgroup.populated():
+        if not force or not manager or manager.cgroup.populated():
             raise
         warnings.append(f"left behind: {error}")
     try:
@@ -128,7 +124,7 @@ def _clear(cgroup: Driver | None, noted: dict[str, Any], force: bool) -> list[st
     return warnings
 
 
-def _kill(state: dict[str, Any], cgroup: Driver) -> None:
+def _kill(state: dict[str, Any], cgroup: Cgroup) -> None:
     """End init and wait for it; its zombie, which is the caller's to reap, counts as gone."""
     from pyrunc.lifecycle.children import until_over
 
@@ -150,8 +146,8 @@ def _kill(state: dict[str, Any], cgroup: Driver) -> None:
 def _sweep(entry: Entry, force: bool) -> list[str]:
     """Remove what a creation that never ended has left: its journal says what it may be."""
     effects = entry.journal()
-    cgroup = cgroups.from_dict(effects["cgroup"]) if "cgroup" in effects else None
-    warnings = _clear(cgroup, effects, force)
+    manager = cgroups.manager_of(effects["cgroup"]) if "cgroup" in effects else None
+    warnings = _clear(manager, effects, force)
     entry.remove()
     return warnings
 

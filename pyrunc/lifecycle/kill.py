@@ -7,6 +7,7 @@ import errno
 import os
 from _signal import pidfd_send_signal
 
+from pyrunc import cgroups
 from pyrunc.errors import ContainerNotRunning, KernelError
 from pyrunc.lifecycle.status import open_pidfd
 
@@ -14,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.cgroups.driver import Driver
+    from pyrunc.cgroups import Cgroup
 
 _SIGKILL = 9
 
@@ -36,9 +37,7 @@ def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> Non
         KernelError: the signal was refused.
     """
     if everything or (signal == _SIGKILL and not state["privatePid"]):
-        from pyrunc import cgroups
-
-        cgroup = cgroups.from_dict(state["cgroup"])
+        cgroup = cgroups.open_cgroup(state["cgroup"])
         if cgroup.exists:
             return _signal_all(cgroup, state, signal)
         # Nobody can tell the others then; pid 1 of a pid namespace takes them along.
@@ -61,12 +60,12 @@ def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> Non
     return None
 
 
-def _signal_all(cgroup: Driver, state: dict[str, Any], signal: int) -> None:
+def _signal_all(cgroup: Cgroup, state: dict[str, Any], signal: int) -> None:
     # It may have moved to another cgroup, and must not be passed over in silence.
     pidfd = -1 if state["pid"] in cgroup.pids() else open_pidfd(state)
     try:
         if cgroup.populated():
-            _signal_cgroup(cgroup, signal)
+            cgroup.signal(signal)
         if pidfd >= 0:
             pidfd_send_signal(pidfd, signal)
     except ProcessLookupError:
@@ -76,17 +75,6 @@ def _signal_all(cgroup: Driver, state: dict[str, Any], signal: int) -> None:
             os.close(pidfd)
 
 
-def _signal_cgroup(cgroup: Driver, signal: int) -> None:
-    if signal == _SIGKILL:
-        cgroup.kill()
-    else:
-        from pyrunc.cgroups import change
-
-        change.signal(cgroup, signal)
-
-
 def _thaw(state: dict[str, Any]) -> None:
     """A frozen process of a v1 hierarchy does not see even SIGKILL."""
-    from pyrunc import cgroups
-
-    cgroups.from_dict(state["cgroup"]).thaw()
+    cgroups.open_cgroup(state["cgroup"]).thaw()

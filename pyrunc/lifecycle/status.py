@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 
+from pyrunc import cgroups
 from pyrunc.lifecycle.store import FIFO
 
 TYPE_CHECKING = False
@@ -85,8 +86,6 @@ def document(state: dict[str, Any], status: str) -> dict[str, Any]:
 
 
 def _is_frozen(state: dict[str, Any]) -> bool:
-    from pyrunc import cgroups
-
     return cgroups.frozen(state["cgroup"])
 
 
