@@ -83,13 +83,9 @@ class State:
             )
         if not raw.keys() <= _MEMBERS:
             raw = {name: value for name, value in raw.items() if name in _MEMBERS}
-        try:
-            state = cls(**raw)
-        except TypeError:
-            raise _damaged(path) from None
-        if tuple(map(type, map(state.__dict__.get, _NEEDED))) != _KINDS or not state.pid:
+        if tuple(map(type, map(raw.get, _NEEDED))) != _KINDS or not raw["pid"]:
             raise _damaged(path)
-        return state
+        return cls(**raw)
 
     def to_json(self) -> dict[str, Any]:
         """The members as JSON values; those that few containers have only where they do."""
