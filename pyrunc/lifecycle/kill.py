@@ -7,20 +7,18 @@ import errno
 import os
 from _signal import pidfd_send_signal
 
-from pyrunc import cgroups
 from pyrunc.errors import ContainerNotRunning, KernelError
+from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import open_pidfd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyrunc.cgroups import Cgroup
 
 _SIGKILL = 9
 
 
-def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> None:
+def kill(state: State, signal: int, *, everything: bool = False) -> None:
     """Send a signal to the container's init.
 
     SIGKILL to a container that shares its pid namespace ends all its processes: the kernel only
@@ -36,8 +34,10 @@ def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> Non
         ContainerNotRunning: it has no live init.
         KernelError: the signal was refused.
     """
-    if everything or (signal == _SIGKILL and not state["privatePid"]):
-        cgroup = cgroups.open_cgroup(state["cgroup"])
+    if everything or (signal == _SIGKILL and not state.privatePid):
+        from pyrunc import cgroups
+
+        cgroup = cgroups.open_cgroup(state.cgroup)
         if cgroup.exists:
             return _signal_all(cgroup, state, signal)
         # Nobody can tell the others then; pid 1 of a pid namespace takes them along.
@@ -60,9 +60,9 @@ def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> Non
     return None
 
 
-def _signal_all(cgroup: Cgroup, state: dict[str, Any], signal: int) -> None:
+def _signal_all(cgroup: Cgroup, state: State, signal: int) -> None:
     # It may have moved to another cgroup, and must not be passed over in silence.
-    pidfd = -1 if state["pid"] in cgroup.pids() else open_pidfd(state)
+    pidfd = -1 if state.pid in cgroup.pids() else open_pidfd(state)
     try:
         if cgroup.populated():
             cgroup.signal(signal)
@@ -75,6 +75,8 @@ def _signal_all(cgroup: Cgroup, state: dict[str, Any], signal: int) -> None:
             os.close(pidfd)
 
 
-def _thaw(state: dict[str, Any]) -> None:
+def _thaw(state: State) -> None:
     """A frozen process of a v1 hierarchy does not see even SIGKILL."""
-    cgroups.open_cgroup(state["cgroup"]).thaw()
+    from pyrunc import cgroups
+
+    cgroups.open_cgroup(state.cgroup).thaw()

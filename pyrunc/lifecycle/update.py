@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyrunc import cgroups
 from pyrunc.cgroups.update import update as change_limits
 from pyrunc.errors import ContainerNotRunning, PyruncError
@@ -42,10 +44,10 @@ def update(
     state = entry.state()
     if status_of(entry, state) == STOPPED:
         raise ContainerNotRunning
-    after, change = merge(state.get("resources") or {}, change)
+    after, change = merge(state.resources, change)
     resources = load.decode_resources(change, document)
-    cgroup = cgroups.open_cgroup(state["cgroup"])
-    saved = state | {"resources": after}
+    cgroup = cgroups.open_cgroup(state.cgroup)
+    saved = replace(state, resources=after)
     try:
         # A value is named by its place in this document, not in config.json.
         warnings = load.with_document(document, cgroup.check_limits, resources, "")

@@ -6,7 +6,8 @@ A class of its own, not dataclasses: their import costs 12 ms of every command.
 
 from __future__ import annotations
 
-from _struct import Struct
+from operator import attrgetter
+from struct import Struct
 
 from pyrunc.plan.wire import BYTES, NUMBER, OPTIONAL, REGISTER, STRING, STRINGS
 
@@ -58,8 +59,12 @@ class _Fields:
 
     FIELDS: ClassVar[tuple[tuple[str, str], ...]] = ()
     OPCODE: ClassVar[int] = 0
+    SIZE: ClassVar[int] = 0
     # A record's fixed part: made once a class, as a container's plan has some seventy steps.
     LAYOUT: ClassVar[Struct]
+    # What goes into the fixed part: the number, its size, the fields; and which are no numbers.
+    SLOTS: ClassVar[attrgetter[tuple[Any, ...]]]
+    TEXTS: ClassVar[tuple[int, ...]] = ()
     NAME: ClassVar[_Name] = _Name()
 
     def __init_subclass__(cls) -> None:
@@ -68,8 +73,10 @@ class _Fields:
         ALL.append(cls)  # type: ignore[arg-type]  # every subclass but Step is one of Step
         cls.OPCODE = len(ALL)
         cls.FIELDS = tuple((name, _KINDS[kind]) for name, kind in cls.__annotations__.items())
-        slots = ("Q" if kind in NUMBERS else "II" for _, kind in cls.FIELDS)
-        cls.LAYOUT = Struct("=II" + "".join(slots))
+        cls.LAYOUT = Struct("=II" + "Q" * len(cls.FIELDS))
+        cls.SIZE = cls.LAYOUT.size
+        cls.SLOTS = attrgetter("OPCODE", "SIZE", *cls.__annotations__)
+        cls.TEXTS = tuple(i for i, (_, kind) in enumerate(cls.FIELDS, 2) if kind not in NUMBERS)
 
     if not TYPE_CHECKING:  # the checker makes one from the annotations
 

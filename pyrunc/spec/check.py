@@ -16,8 +16,8 @@ import os.path
 
 from pyrunc.errors import SpecError
 from pyrunc.spec.check_process import check_process
-from pyrunc.spec.fields import escape
 from pyrunc.spec.names import HOOKS, PROPAGATIONS
+from pyrunc.spec.wrong import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

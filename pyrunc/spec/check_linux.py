@@ -12,7 +12,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 from pyrunc.errors import SpecError
-from pyrunc.spec.fields import escape
 from pyrunc.spec.names import (
     IPC_SYSCTLS,
     MEMORY_FLAGS,
@@ -21,6 +20,7 @@ from pyrunc.spec.names import (
     PERSONALITY_DOMAINS,
     PROPAGATIONS,
 )
+from pyrunc.spec.wrong import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

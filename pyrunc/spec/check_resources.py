@@ -7,7 +7,7 @@ What depends on the cgroup version or on a value that is set already is for cgro
 from __future__ import annotations
 
 from pyrunc.errors import SpecError
-from pyrunc.spec.fields import escape
+from pyrunc.spec.wrong import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,8 +11,10 @@ without one, and each level on the way up adds the key it was reading.
 
 from __future__ import annotations
 
-from pyrunc.errors import SpecError
+from functools import partial
+
 from pyrunc.jsontext import Repeated
+from pyrunc.spec.wrong import SHOWN, Wrong, describe, number, wrong_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,31 +27,6 @@ if TYPE_CHECKING:
 MAX_ITEMS = 200_000
 
 
-class Wrong(Exception):  # never leaves the decoder: SpecError is what users see
-    """A value breaks its field's kind.
-
-    Args:
-        message: what is wrong.
-        hint: what to write instead.
-        key: the member at fault, where the object itself is at fault for it.
-        plain: the message without the value, where the value is in it.
-    """
-
-    def __init__(
-        self, message: str, hint: str = "", key: str | None = None, plain: str = ""
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.plain = plain
-        self.keys: list[str | int] = [] if key is None else [key]
-
-    def error(self, document: str, base: str = "") -> SpecError:
-        """The same as a SpecError, with the JSON pointer of the value."""
-        pointer = base + "".join(f"/{escape(str(key))}" for key in reversed(self.keys))
-        return SpecError(self.message, pointer=pointer, hint=self.hint, document=document)
-
-
 class Field:
     """One row of a field table.
 
@@ -59,12 +36,11 @@ class Field:
         absent: the attribute's value when the member is absent or null.
         make: called for that value where it must not be shared.
         required: whether the member has to be there.
-        attribute: the attribute's name where the JSON name is a Python keyword.
         item: what a list, map or object consists of: a class of the model, or a kind.
         free: an object with free member names.
     """
 
-    __slots__ = ("absent", "attribute", "decode", "expected", "free", "item", "make", "required")
+    __slots__ = ("absent", "decode", "expected", "free", "item", "make", "required")
 
     def __init__(  # one parameter a column
         self,
@@ -74,7 +50,6 @@ class Field:
         *,
         make: Callable[[], Any] | None = None,
         required: bool = False,
-        attribute: str = "",
         item: type[Model] | Field | None = None,
         free: bool = False,
     ) -> None:
@@ -83,7 +58,6 @@ class Field:
         self.absent = absent
         self.make = make
         self.required = required
-        self.attribute = attribute
         self.item = item
         self.free = free
 
@@ -94,18 +68,30 @@ class Model:
     Immutable by convention: a plan is compiled from it, later changes would not be seen.
     """
 
-    __slots__ = ()
     FIELDS: ClassVar[dict[str, Field]] = {}
+    # From the table, once a class: how to decode each member, what an object without members
+    # holds, which of it each object has of its own, and what has to be there.
+    DECODERS: ClassVar[dict[str, Callable[[Any], Any]]]
+    ABSENT: ClassVar[dict[str, Any]]
+    MADE: ClassVar[list[tuple[str, Callable[[], Any]]]]
+    REQUIRED: ClassVar[list[tuple[str, Field]]]
+
+    def __init_subclass__(cls) -> None:
+        rows = cls.FIELDS.items()
+        cls.DECODERS = {name: field.decode for name, field in rows}
+        cls.ABSENT = {name: field.absent for name, field in rows}
+        cls.MADE = [(name, field.make) for name, field in rows if field.make]
+        cls.REQUIRED = [(name, field) for name, field in rows if field.required]
 
     def __init__(self, **members: Any) -> None:
-        for name, field in self.FIELDS.items():
-            attribute = field.attribute or name
-            value = members.pop(attribute, None)
-            if value is None:
-                value = field.absent if field.make is None else field.make()
-            setattr(self, attribute, value)
-        if members:
-            raise TypeError(f"{type(self).__name__} has no member {next(iter(members))!r}")
+        given = {name: value for name, value in members.items() if value is not None}
+        self.__dict__ = {**self.ABSENT, **given}
+        if len(self.__dict__) > len(self.ABSENT):
+            unknown = next(name for name in members if name not in self.ABSENT)
+            raise TypeError(f"{type(self).__name__} has no member {unknown!r}")
+        for name, make in self.MADE:
+            if name not in given:
+                self.__dict__[name] = make()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Model) or type(self) is not type(other):
@@ -124,8 +110,7 @@ class Model:
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def _members(self) -> dict[str, Any]:
-        names = [field.attribute or name for name, field in self.FIELDS.items()]
-        return {name: getattr(self, name) for name in names}
+        return {name: self.__dict__[name] for name in self.FIELDS}
 
 
 # How often something was decoded that is odd but not wrong. Who decodes a document compares it
@@ -152,20 +137,24 @@ def decode_object(cls: type[T], raw: object) -> T:
     if not raw.keys() <= cls.FIELDS.keys():
         ODD[0] += 1
         raw = folded(cls, raw)
+    for name, field in cls.REQUIRED:
+        if raw.get(name) is None:
+            raise Wrong(f"is required and must be {field.expected}", key=name)
     made = cls.__new__(cls)
-    for name, field in cls.FIELDS.items():
-        value = raw.get(name)
-        if value is None:
-            if field.required:
-                raise Wrong(f"is required and must be {field.expected}", key=name)
-            value = field.absent if field.make is None else field.make()
-        else:
-            try:
-                value = field.decode(value)
-            except Wrong as wrong:
-                wrong.keys.append(name)
-                raise
-        setattr(made, field.attribute or name, value)
+    # A table has many rows and an object few members: the others' values come all at once.
+    members = made.__dict__ = cls.ABSENT.copy()
+    decoders = cls.DECODERS
+    name = ""
+    try:
+        for name, value in raw.items():
+            if value is not None and name in decoders:
+                members[name] = decoders[name](value)
+    except Wrong as wrong:
+        wrong.keys.append(name)
+        raise
+    for name, make in cls.MADE:
+        if members[name] is None:
+            members[name] = make()
     return made
 
 
@@ -198,49 +187,6 @@ def folded(cls: type[Model], raw: dict[Any, Any]) -> dict[str, Any]:
     return found
 
 
-# --- words for messages -------------------------------------------------------------------
-
-_TYPE_NAMES = {
-    dict: "an object",
-    list: "a list",
-    str: "a string",
-    bool: "a boolean",
-    int: "an integer",
-    float: "a fraction",
-    type(None): "null",
-}
-_SHOWN = 40
-
-
-def describe(value: object) -> str:
-    """A JSON value in words, for "must be X, not ...": `a string ("abc")`."""
-    name = _TYPE_NAMES.get(type(value), f"a Python {type(value).__name__}")
-    if type(value) is str:
-        return f'{name} ("{value[:_SHOWN]}{"..." if len(value) > _SHOWN else ""}")'
-    if type(value) is bool:
-        return f"{name} ({'true' if value else 'false'})"
-    if type(value) is int or type(value) is float:
-        return f"{name} ({_number(value)})"
-    return name
-
-
-def _number(value: int | float) -> str:
-    # Python refuses to print an integer of more than 4300 digits, with an exception.
-    return str(value) if abs(value) < 1 << 80 or type(value) is float else "a huge number"
-
-
-def wrong_type(expected: str, value: object, hint: str = "") -> Wrong:
-    """The refusal of a value of the wrong JSON type."""
-    kind = _TYPE_NAMES.get(type(value), "something else")
-    plain = f"must be {expected}, not {kind}"
-    return Wrong(f"must be {expected}, not {describe(value)}", hint, plain=plain)
-
-
-def escape(key: str) -> str:
-    """A member name as a part of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
-
-
 # --- the kinds ----------------------------------------------------------------------------
 
 
@@ -261,23 +207,23 @@ def _string(value: object) -> str:
     return value
 
 
+_ALL_STRINGS = frozenset((str,))
+
+
 def _strings(value: object) -> tuple[str, ...]:
     if type(value) is not list:
-        hint = f'write ["{value}"]' if type(value) is str and len(value) < _SHOWN else ""
+        hint = f'write ["{value}"]' if type(value) is str and len(value) < SHOWN else ""
         raise wrong_type("a list of strings", value, hint)
     _refuse_long(value)
-    for position, item in enumerate(value):
-        if type(item) is not str or "\0" in item:
-            _item(_string, item, position)
+    # All at once: a profile has hundreds of names, and next to never a wrong one.
+    if not (_ALL_STRINGS.issuperset(map(type, value)) and "\0" not in "".join(value)):
+        for position, item in enumerate(value):
+            try:
+                _string(item)
+            except Wrong as wrong:
+                wrong.keys.append(position)
+                raise
     return tuple(value)
-
-
-def _item(decode: Callable[[Any], Any], item: object, position: int) -> Any:
-    try:
-        return decode(item)
-    except Wrong as wrong:
-        wrong.keys.append(position)
-        raise
 
 
 def _refuse_long(value: list[Any] | dict[str, Any]) -> None:
@@ -292,7 +238,7 @@ def _integer(low: int, high: int) -> Field:
         if type(value) is not int:
             raise wrong_type(expected, value, _integer_hint(value))
         if not low <= value <= high:
-            raise Wrong(f"must be {expected}, not {_number(value)}")
+            raise Wrong(f"must be {expected}, not {number(value)}")
         return value
 
     return Field(decode, expected)
@@ -318,12 +264,12 @@ def default(kind: Field, absent: Any) -> Field:
 
 def one(cls: type[Model]) -> Field:
     """An object of that class; None when absent."""
-    return Field(lambda value: decode_object(cls, value), "an object", item=cls)
+    return Field(partial(decode_object, cls), "an object", item=cls)
 
 
 def one_or_empty(cls: type[Model]) -> Field:
     """An object of that class; an empty one when absent."""
-    return Field(lambda value: decode_object(cls, value), "an object", make=cls, item=cls)
+    return Field(partial(decode_object, cls), "an object", make=cls, item=cls)
 
 
 def many(item: type[Model] | Field) -> Field:
@@ -334,7 +280,14 @@ def many(item: type[Model] | Field) -> Field:
             raise wrong_type("a list", value)
         _refuse_long(value)
         read = _reader(item)
-        return tuple([_item(read, member, place) for place, member in enumerate(value)])
+        found: list[Any] = []
+        try:
+            for member in value:
+                found.append(read(member))
+        except Wrong as wrong:
+            wrong.keys.append(len(found))
+            raise
+        return tuple(found)
 
     return Field(decode, "a list", (), item=item)
 
@@ -385,7 +338,7 @@ def mapping(item: type[Model] | Field, null: str | None = None) -> Field:
 def _reader(item: type[Model] | Field) -> Callable[[Any], Any]:
     if isinstance(item, Field):
         return item.decode
-    return lambda value: decode_object(item, value)
+    return partial(decode_object, item)
 
 
 BOOL = Field(_boolean, "true or false", False)

@@ -24,7 +24,6 @@ from pyrunc.spec.fields import (
     STRINGS,
     UINT32,
     UINT64,
-    Field,
     Model,
     default,
     many,
@@ -46,7 +45,6 @@ class Root(Model):
     readonly: bool
 
     FIELDS = {"path": required(STRING), "readonly": BOOL}
-    __slots__ = tuple(FIELDS)
 
 
 class User(Model):
@@ -64,7 +62,6 @@ class User(Model):
         "umask": UINT32,
         "additionalGids": many(UINT32),
     }
-    __slots__ = tuple(FIELDS)
 
 
 class ConsoleSize(Model):
@@ -74,7 +71,6 @@ class ConsoleSize(Model):
     width: int
 
     FIELDS = {"height": required(UINT64), "width": required(UINT64)}
-    __slots__ = tuple(FIELDS)
 
 
 class Capabilities(Model):
@@ -93,7 +89,6 @@ class Capabilities(Model):
         "permitted": STRINGS,
         "ambient": STRINGS,
     }
-    __slots__ = tuple(FIELDS)
 
 
 class Rlimit(Model):
@@ -104,7 +99,6 @@ class Rlimit(Model):
     soft: int
 
     FIELDS = {"type": required(STRING), "hard": required(UINT64), "soft": required(UINT64)}
-    __slots__ = tuple(FIELDS)
 
 
 class Scheduler(Model):
@@ -127,20 +121,23 @@ class Scheduler(Model):
         "deadline": UINT64,
         "period": UINT64,
     }
-    __slots__ = tuple(FIELDS)
 
 
 class IOPriority(Model):
-    """The I/O priority. `class` is a Python keyword, so that attribute is `class_`."""
+    """The I/O priority."""
 
-    class_: str
     priority: int | None
 
     FIELDS = {
-        "class": Field(STRING.decode, STRING.expected, required=True, attribute="class_"),
+        "class": required(STRING),
         "priority": INT64,
     }
-    __slots__ = ("class_", "priority")
+
+    @property
+    def class_(self) -> str:
+        """Its member "class", which is a keyword of Python."""
+        found: str = self.__dict__["class"]
+        return found
 
 
 class ExecCPUAffinity(Model):
@@ -150,7 +147,6 @@ class ExecCPUAffinity(Model):
     final: str | None
 
     FIELDS = {"initial": STRING, "final": STRING}
-    __slots__ = tuple(FIELDS)
 
 
 class Process(Model):
@@ -190,7 +186,6 @@ class Process(Model):
         "ioPriority": one(IOPriority),
         "execCPUAffinity": one(ExecCPUAffinity),
     }
-    __slots__ = tuple(FIELDS)
 
 
 class Mount(Model):
@@ -211,7 +206,6 @@ class Mount(Model):
         "uidMappings": many(IDMapping),
         "gidMappings": many(IDMapping),
     }
-    __slots__ = tuple(FIELDS)
 
 
 class Hook(Model):
@@ -229,7 +223,6 @@ class Hook(Model):
         "env": SECRETS_OR_NONE,
         "timeout": INT64,
     }
-    __slots__ = tuple(FIELDS)
 
 
 class Hooks(Model):
@@ -250,7 +243,6 @@ class Hooks(Model):
         "poststart": many(Hook),
         "poststop": many(Hook),
     }
-    __slots__ = tuple(FIELDS)
 
 
 class Spec(Model):
@@ -284,7 +276,6 @@ class Spec(Model):
         "annotations": SECRET_MAP,
         "linux": one(Linux),
     }
-    __slots__ = (*FIELDS, "raw", "source", "warnings")
 
     def __init__(self, **members: Any) -> None:
         super().__init__(**members)

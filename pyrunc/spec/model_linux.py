@@ -36,7 +36,6 @@ class Namespace(Model):
     path: str | None
 
     FIELDS = {"type": required(STRING), "path": STRING}
-    __slots__ = tuple(FIELDS)
 
 
 class IDMapping(Model):
@@ -51,7 +50,6 @@ class IDMapping(Model):
         "hostID": required(UINT32),
         "size": required(UINT32),
     }
-    __slots__ = tuple(FIELDS)
 
 
 class TimeOffset(Model):
@@ -61,7 +59,6 @@ class TimeOffset(Model):
     nanosecs: int
 
     FIELDS = {"secs": default(INT64, 0), "nanosecs": default(UINT32, 0)}
-    __slots__ = tuple(FIELDS)
 
 
 class Device(Model):
@@ -84,7 +81,6 @@ class Device(Model):
         "uid": UINT32,
         "gid": UINT32,
     }
-    __slots__ = tuple(FIELDS)
 
 
 class NetDevice(Model):
@@ -93,7 +89,6 @@ class NetDevice(Model):
     name: str | None
 
     FIELDS = {"name": STRING}
-    __slots__ = tuple(FIELDS)
 
 
 class IntelRdt(Model):
@@ -112,7 +107,6 @@ class IntelRdt(Model):
         "schemata": STRINGS,
         "enableMonitoring": BOOL,
     }
-    __slots__ = tuple(FIELDS)
 
 
 class SyscallArg(Model):
@@ -130,7 +124,6 @@ class SyscallArg(Model):
         "valueTwo": default(UINT64, 0),
         "op": required(STRING),
     }
-    __slots__ = tuple(FIELDS)
 
 
 class Syscall(Model):
@@ -147,7 +140,6 @@ class Syscall(Model):
         "errnoRet": UINT32,
         "args": many(SyscallArg),
     }
-    __slots__ = tuple(FIELDS)
 
 
 class Seccomp(Model):
@@ -172,7 +164,6 @@ class Seccomp(Model):
         "listenerMetadata": STRING,
         "syscalls": many(Syscall),
     }
-    __slots__ = tuple(FIELDS)
 
     @property
     def notifies(self) -> bool:
@@ -187,7 +178,6 @@ class Personality(Model):
     flags: tuple[str, ...]
 
     FIELDS = {"domain": required(STRING), "flags": STRINGS}
-    __slots__ = tuple(FIELDS)
 
 
 class MemoryPolicy(Model):
@@ -198,7 +188,6 @@ class MemoryPolicy(Model):
     flags: tuple[str, ...]
 
     FIELDS = {"mode": required(STRING), "nodes": STRING, "flags": STRINGS}
-    __slots__ = tuple(FIELDS)
 
 
 class Linux(Model):
@@ -241,4 +230,3 @@ class Linux(Model):
         "memoryPolicy": one(MemoryPolicy),
         "personality": one(Personality),
     }
-    __slots__ = tuple(FIELDS)

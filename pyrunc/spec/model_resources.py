@@ -44,7 +44,6 @@ class DeviceRule(Model):
         "minor": INT64,
         "access": STRING,
     }
-    __slots__ = tuple(FIELDS)
 
 
 class Memory(Model):
@@ -71,7 +70,6 @@ class Memory(Model):
         "useHierarchy": BOOL,
         "checkBeforeUpdate": BOOL,
     }
-    __slots__ = tuple(FIELDS)
 
 
 class CPU(Model):
@@ -98,7 +96,6 @@ class CPU(Model):
         "mems": STRING,
         "idle": INT64,
     }
-    __slots__ = tuple(FIELDS)
 
 
 class Pids(Model):
@@ -107,7 +104,6 @@ class Pids(Model):
     limit: int | None
 
     FIELDS = {"limit": INT64}  # OPTIONAL since 1.3.0
-    __slots__ = tuple(FIELDS)
 
 
 class WeightDevice(Model):
@@ -124,7 +120,6 @@ class WeightDevice(Model):
         "weight": UINT16,
         "leafWeight": UINT16,
     }
-    __slots__ = tuple(FIELDS)
 
 
 class ThrottleDevice(Model):
@@ -135,7 +130,6 @@ class ThrottleDevice(Model):
     rate: int
 
     FIELDS = {"major": required(INT64), "minor": required(INT64), "rate": required(UINT64)}
-    __slots__ = tuple(FIELDS)
 
 
 class BlockIO(Model):
@@ -158,7 +152,6 @@ class BlockIO(Model):
         "throttleReadIOPSDevice": many(ThrottleDevice),
         "throttleWriteIOPSDevice": many(ThrottleDevice),
     }
-    __slots__ = tuple(FIELDS)
 
 
 class HugepageLimit(Model):
@@ -168,7 +161,6 @@ class HugepageLimit(Model):
     limit: int
 
     FIELDS = {"pageSize": required(STRING), "limit": required(UINT64)}
-    __slots__ = tuple(FIELDS)
 
 
 class InterfacePriority(Model):
@@ -178,7 +170,6 @@ class InterfacePriority(Model):
     priority: int
 
     FIELDS = {"name": required(STRING), "priority": required(UINT32)}
-    __slots__ = tuple(FIELDS)
 
 
 class Network(Model):
@@ -188,7 +179,6 @@ class Network(Model):
     priorities: tuple[InterfacePriority, ...]
 
     FIELDS = {"classID": UINT32, "priorities": many(InterfacePriority)}
-    __slots__ = tuple(FIELDS)
 
 
 class Rdma(Model):
@@ -198,7 +188,6 @@ class Rdma(Model):
     hcaObjects: int | None
 
     FIELDS = {"hcaHandles": UINT32, "hcaObjects": UINT32}
-    __slots__ = tuple(FIELDS)
 
 
 class Resources(Model):
@@ -225,4 +214,3 @@ class Resources(Model):
         "rdma": mapping(Rdma),
         "unified": STRING_MAP_OR_NULL,
     }
-    __slots__ = tuple(FIELDS)

@@ -9,13 +9,14 @@ decide what a document means.
 from __future__ import annotations
 
 from pyrunc.errors import SpecError
-from pyrunc.spec.fields import Field, escape, folded
+from pyrunc.spec.fields import Field, folded
 from pyrunc.spec.names import (
     MOUNT_EXTENSION_OPTIONS,
     MOUNT_FLAG_OPTIONS,
     MOUNT_RECURSIVE_OPTIONS,
     PROPAGATIONS,
 )
+from pyrunc.spec.wrong import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
