@@ -29,7 +29,16 @@ def described(case: plan_specs.Case) -> str:
         f" {plan.passed} of them passed\n"
     )
     joined = [f"# joined: {entry!r}\n" for entry in plan.joined]
-    return head + "".join(joined) + "".join(f"{step!r}\n" for step in plan.steps)
+    return head + "".join(joined) + "".join(f"{as_text(step)}\n" for step in plan.steps)
+
+
+def as_text(step: steps.Step) -> str:
+    """A step as pyrunc-init gets it: truth values are numbers."""
+    values = {name: getattr(step, name) for name, _ in step.FIELDS}
+    shown = [f"{n}={int(v) if isinstance(v, int) else v!r}" for n, v in values.items()]
+    if step.pointer:
+        shown.append(f"pointer={step.pointer!r}")
+    return f"{type(step).__name__}({', '.join(shown)})"
 
 
 @pytest.mark.parametrize("name", CASES)
