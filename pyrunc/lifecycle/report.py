@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.plan.context import Plan
 
-MESSAGE = Struct("=IIIiIi")
+MESSAGE = Struct("=" + "".join(letter for _, letter in wire.MESSAGE))
 
 
 class Report:

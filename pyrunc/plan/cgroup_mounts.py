@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from pyrunc.plan.steps import Step
     from pyrunc.spec.model import Mount
 
-_ANYWHERE = 0  # the rule of `Attach`
-
 
 def compile_cgroup(ctx: Context, mount: Mount, options: Options, pointer: str) -> list[Step]:
     """`type: cgroup`: the unified hierarchy, or a tmpfs with one directory a v1 hierarchy."""
@@ -66,11 +64,11 @@ def _cgroup_v2(
     # hierarchy (nsdelegate and its like) to what this mount does not name, and wait for RCU.
     # In a user namespace it is refused; there the container sees its own cgroup alone.
     path = path if ctx.has_namespace("user") else ctx.facts.cgroup_unified
-    return _bind(ctx, register, path, 0, options, pointer)
+    return _bind(ctx, register, path, False, options, pointer)
 
 
 def _bind(
-    ctx: Context, register: int, path: str, recursive: int, options: Options, pointer: str
+    ctx: Context, register: int, path: str, recursive: bool, options: Options, pointer: str
 ) -> list[Step]:
     """The host's directory, with the attributes that the mount is to have."""
     return [
@@ -81,7 +79,7 @@ def _bind(
             set=options.set,
             clear=0,
             fallback=0,
-            recursive=0,
+            recursive=False,
             pointer=pointer,
         ),
     ]
@@ -115,12 +113,12 @@ def _cgroup_v1(
         path = path or ctx.options.cgroup_paths.get(controllers[0], "")
         if not path:
             return []
-        made += _bind(ctx, register, path, 1, options, pointer)
+        made += _bind(ctx, register, path, True, options, pointer)
     made.append(_attach(register, target, pointer))
     if len(controllers) > 1:
         made += [
             steps.Symlink(
-                path=f"{destination}/{name}", target=directory, replace=0, pointer=pointer
+                path=f"{destination}/{name}", target=directory, replace=False, pointer=pointer
             )
             for name in controllers
             if name != directory
@@ -129,4 +127,6 @@ def _cgroup_v1(
 
 
 def _attach(register: int, target: str, pointer: str) -> Step:
-    return steps.Attach(mount=register, target=target, rule=_ANYWHERE, pointer=pointer)
+    return steps.Attach(
+        mount=register, target=target, rule=steps.TargetRule.ANYWHERE, pointer=pointer
+    )

@@ -117,7 +117,7 @@ def _enter(ctx: Context) -> list[Step]:
     if ctx.joined:
         # Before the first namespace is joined: a process in there could trace us, or open our
         # descriptors, while we still hold the host's (CVE-2016-9962).
-        made.append(steps.Dumpable(value=0))
+        made.append(steps.Dumpable(value=False))
     # Before any namespace: nothing may run outside the cgroup, and the root of a new cgroup
     # namespace is the cgroup its maker is in.
     if options.cgroup_waits:
@@ -145,7 +145,7 @@ def _enter(ctx: Context) -> list[Step]:
     if ctx.makes("network"):
         made.append(steps.LoopbackUp())
     if ctx.spec.linux and ctx.spec.linux.netDevices:
-        made.append(steps.Sync(message=wire.MESSAGES.index("network"), pointer="/linux/netDevices"))
+        made.append(steps.Sync(message=wire.Message.NETWORK, pointer="/linux/netDevices"))
     return made
 
 
@@ -156,7 +156,7 @@ def _without_empty(path: str) -> str:
 
 def _root_source(ctx: Context) -> Step:
     return steps.OpenTree(
-        result=wire.ROOT, path=ctx.options.rootfs, recursive=1, pointer="/root/path"
+        result=wire.ROOT, path=ctx.options.rootfs, recursive=True, pointer="/root/path"
     )
 
 
@@ -196,10 +196,10 @@ def _hooks_before_pivot(ctx: Context) -> list[Step]:
 def _leave_host(ctx: Context) -> list[Step]:
     """Make the root filesystem "/"."""
     if not ctx.has_namespace("mount"):
-        return [steps.ChangeRoot(path=ctx.options.rootfs, move=0, pointer="/root/path")]
+        return [steps.ChangeRoot(path=ctx.options.rootfs, move=False, pointer="/root/path")]
     if ctx.options.no_pivot:
         made = propagation.before_moving(ctx)
-        made.append(steps.ChangeRoot(path=ctx.options.rootfs, move=1, pointer="/root/path"))
+        made.append(steps.ChangeRoot(path=ctx.options.rootfs, move=True, pointer="/root/path"))
     else:
         made = [steps.Pivot()]
     # After the pivot: before it, "/" was the host's tree.
@@ -221,6 +221,6 @@ def _read_only(register: int, pointer: str) -> Step:
         set=k.MOUNT_ATTR_RDONLY,
         clear=0,
         fallback=0,
-        recursive=0,
+        recursive=False,
         pointer=pointer,
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyrunc.plan.steps import Step
     from pyrunc.spec.model import Mount, Spec
 
-HOOKS, CGROUP = wire.MESSAGES.index("hooks"), wire.MESSAGES.index("cgroup")
+HOOKS, CGROUP = wire.Message.HOOKS, wire.Message.CGROUP
 
 
 class Options:

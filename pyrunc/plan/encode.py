@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from _struct import Struct
+from struct import Struct
 
 from pyrunc.plan import wire
 from pyrunc.plan.step import NUMBERS
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pyrunc.plan.steps import Step
 
-_HEADER = Struct("=IIQIIIIII")
+_HEADER = Struct("=" + "".join(letter for _, letter in wire.HEADER))
 _MASK = 0xFFFFFFFFFFFFFFFF
 _PADDING = [bytes(-length & 7) for length in range(8)]
 

@@ -73,7 +73,7 @@ def order(ctx: Context, target: int) -> list[Step]:
         steps.ParentDeath(signal=_SIGKILL),
         # Before the first namespace: a process in there could trace us, or open what we have
         # open (CVE-2016-9962), as soon as it can see us.
-        steps.Dumpable(value=0),
+        steps.Dumpable(value=False),
     ]
     # By the host's /proc, which the first join closes.
     made += process.joining_labels(ctx)
@@ -87,7 +87,7 @@ def order(ctx: Context, target: int) -> list[Step]:
         # By its name, in the user namespace that owns it: the container's own.
         made += process.joined_keyring(ctx)
     if ctx.options.console:
-        made.append(process.console(ctx, mount=0))
+        made.append(process.console(ctx, mount=False))
     made.append(process.umask(ctx))
     made += process.drop_privileges(ctx, [])
     return made
@@ -144,5 +144,5 @@ def _root(ctx: Context) -> list[Step]:
     path = ctx.options.rootfs
     return [
         steps.OpenRoot(path=path, pointer="/root/path"),
-        steps.ChangeRoot(path=path, move=0, pointer="/root/path"),
+        steps.ChangeRoot(path=path, move=False, pointer="/root/path"),
     ]

@@ -8,6 +8,7 @@ from pyrunc.kernel import constants as k
 from pyrunc.plan import propagation, steps
 from pyrunc.plan.cgroup_mounts import compile_cgroup
 from pyrunc.plan.mount_options import ATTRIBUTE_OPTIONS, clean, has_long_values, parse_options
+from pyrunc.plan.steps import TargetRule
 from pyrunc.spec.fields import decode_object
 
 TYPE_CHECKING = False
@@ -38,30 +39,27 @@ _REPLACED = (
 _NO_FILESYSTEM = ("none", "bind", "rbind")
 
 
-ANYWHERE, PLAIN_DIRECTORY, LISTED_BELOW_PROC, PROCFS_ROOT = range(4)
-
-
 def host_path(path: str, bundle: str) -> str:
     """A path of the host, where a relative one starts at the bundle."""
     return path if path.startswith("/") else f"{bundle}/{path}"
 
 
-def target_rule(destination: str, fstype: str, pointer: str) -> int:
+def target_rule(destination: str, fstype: str, pointer: str) -> TargetRule:
     """How strictly a mount point is looked up.
 
     Raises:
         SpecError: a place below /proc where nothing may be mounted.
     """
     if destination in _LXCFS:
-        return LISTED_BELOW_PROC
+        return TargetRule.LISTED_BELOW_PROC
     if destination.startswith("/proc/"):
         raise SpecError(
             f'"{destination}" cannot be mounted because it is inside /proc',
             pointer=pointer + "/destination",
         )
     if fstype in ("proc", "sysfs"):
-        return PLAIN_DIRECTORY
-    return PROCFS_ROOT if destination == "/proc" else ANYWHERE
+        return TargetRule.PLAIN_DIRECTORY
+    return TargetRule.PROCFS_ROOT if destination == "/proc" else TargetRule.ANYWHERE
 
 
 # SELinux labels these by its policy, and refuses a context for them.
@@ -173,7 +171,7 @@ def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step
                 set=options.set,
                 clear=(_REPLACED | atime) & ~(options.set & ~k.MOUNT_ATTR_ATIME),
                 fallback=options.clear,
-                recursive=0,
+                recursive=False,
                 pointer=pointer,
             )
         )
@@ -275,7 +273,7 @@ def _recursive(register: int, options: Options, pointer: str) -> list[Step]:
             set=options.rset,
             clear=options.rclear,
             fallback=options.rclear,
-            recursive=1,
+            recursive=True,
             pointer=pointer,
         )
     ]
@@ -283,7 +281,9 @@ def _recursive(register: int, options: Options, pointer: str) -> list[Step]:
 
 def _propagate(register: int, options: Options, pointer: str) -> list[Step]:
     return [
-        steps.Propagation(mount=register, whole=0, flag=flag, recursive=recursive, pointer=pointer)
+        steps.Propagation(
+            mount=register, whole=False, flag=flag, recursive=recursive, pointer=pointer
+        )
         for flag, recursive in options.propagation
     ]
 

@@ -73,7 +73,7 @@ def enter(ctx: Context) -> list[Step]:
         made += [
             steps.Unshare(flags=k.CLONE_NEWUSER, pointer="/linux/namespaces"),
             # The maps are written from outside: inside, the capability to do so is gone.
-            steps.Sync(message=wire.MESSAGES.index("maps"), pointer="/linux/uidMappings"),
+            steps.Sync(message=wire.Message.MAPS, pointer="/linux/uidMappings"),
         ]
     if ctx.has_namespace("user"):
         made.append(steps.BecomeRoot(setgroups=sets_groups(ctx), pointer="/linux/namespaces"))
@@ -84,7 +84,7 @@ def enter(ctx: Context) -> list[Step]:
         made.append(steps.Unshare(flags=rest, pointer="/linux/namespaces"))
     if ctx.spec.linux and ctx.spec.linux.timeOffsets:
         # Before the first process is in the time namespace, which fixes them.
-        made.append(steps.Sync(message=wire.MESSAGES.index("clocks"), pointer="/linux/timeOffsets"))
+        made.append(steps.Sync(message=wire.Message.CLOCKS, pointer="/linux/timeOffsets"))
     if ctx.has_namespace("pid") or ctx.has_namespace("time"):
         # Both hold for children only.
         made.append(steps.Fork(pointer="/linux/namespaces"))
