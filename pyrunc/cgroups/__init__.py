@@ -85,7 +85,7 @@ def is_ordinary_user() -> bool:
     """Whether this process has no rights on the host: not root, or root of a user namespace."""
     import os
 
-    from pyrunc.host.facts import in_user_namespace
+    from pyrunc.host.user_namespace import in_user_namespace
 
     return os.geteuid() != 0 or in_user_namespace()
 

@@ -12,7 +12,8 @@ import time
 
 from pyrunc import cgroups, jsontext
 from pyrunc.errors import PyruncError
-from pyrunc.host import facts as host_facts
+from pyrunc.host.probe import probe
+from pyrunc.host.user_namespace import in_user_namespace
 from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import hooks, launch, outside, store
 from pyrunc.lifecycle.bundle import kept_resources, root_directory
@@ -73,7 +74,7 @@ class Creation:
         # Below a user namespace no device node can be made, and one that is bound in opens only
         # with the rights that the caller has on the host. There the filter may be missing:
         # bpf(2) is refused outside the first user namespace, where engines put a rootless us.
-        self.no_nodes = host_facts.in_user_namespace() or any(
+        self.no_nodes = in_user_namespace() or any(
             ns.type == "user" for ns in (spec.linux.namespaces if spec.linux else ())
         )
         if request.notify:
@@ -140,7 +141,7 @@ class Creation:
             console=bool(self.spec.process and self.spec.process.terminal),
             environment=self.request.environment,
         )
-        return compiler.compile_plan(self.spec, host_facts.probe(self.layout), options)
+        return compiler.compile_plan(self.spec, probe(self.layout), options)
 
     def _make_resctrl(self, entry: Entry) -> None:
         """Noted before it is made, and kept in the state for `delete`."""

@@ -20,7 +20,7 @@ from pyrunc.errors import (
     StateError,
     UsageError,
 )
-from pyrunc.host import facts as host_facts
+from pyrunc.host.probe import probe
 from pyrunc.lifecycle import launch, outside
 from pyrunc.lifecycle.status import PAUSED, STOPPED, is_alive, open_pidfd, status_of
 from pyrunc.plan import joining, wire
@@ -305,9 +305,9 @@ class _Joining:
             seccomp=seccomp,
             seccomp_flags=flags,
             console=self.process.terminal,
-            inside=True,
+            for_exec=True,
         )
-        return joining.compile_joining(self.spec, host_facts.probe(self.driver.layout), options)
+        return joining.compile_joining(self.spec, probe(self.driver.layout), options)
 
     def _serve(self, child: Child) -> None:
         answers = {

@@ -17,7 +17,7 @@ from pyrunc.plan.encode import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.idmap import IdMapped
+    from pyrunc.plan.context import IdMapped
 
 _SIGKILL = 9
 

@@ -5,26 +5,22 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 from pyrunc.plan import propagation, steps
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.context import Context
-    from pyrunc.plan.mount_options import Options
-    from pyrunc.plan.steps import Step
-    from pyrunc.spec.model import Mount
+from pyrunc.plan.context import Context, PlannedMount
+from pyrunc.plan.mount_options import MountOptions
+from pyrunc.plan.steps import Step
 
 
-def compile_cgroup(ctx: Context, mount: Mount, options: Options, pointer: str) -> list[Step]:
+def compile_cgroup(ctx: Context, mount: PlannedMount) -> list[Step]:
     """`type: cgroup`: the unified hierarchy, or a tmpfs with one directory a v1 hierarchy."""
+    options, destination, pointer = mount.options, mount.destination, mount.pointer
     register = ctx.mount_register
-    destination = ctx.destination(mount)
     private = ctx.has_namespace("cgroup")
     if ctx.facts.cgroup_kind == "v2":
         path = ctx.options.cgroup_paths.get("", "")
         source = _cgroup_v2(ctx, options, private, path, pointer)
         return [*source, _attach(register, destination, pointer)]
     base = options.set & ~k.MOUNT_ATTR_RDONLY
-    base_register = ctx.new_register()
+    base_register = ctx.registers.take()
     made: list[Step] = [
         steps.MakeFilesystem(
             result=base_register,
@@ -37,7 +33,7 @@ def compile_cgroup(ctx: Context, mount: Mount, options: Options, pointer: str) -
         ),
         _attach(base_register, destination, pointer),
     ]
-    for directory, controllers in ctx.hierarchies():
+    for directory, controllers in ctx.facts.cgroup_hierarchies:
         made += _cgroup_v1(ctx, directory, controllers, options, pointer, destination)
     if options.set & k.MOUNT_ATTR_RDONLY:
         ctx.read_only_later.append((base_register, pointer))
@@ -45,7 +41,7 @@ def compile_cgroup(ctx: Context, mount: Mount, options: Options, pointer: str) -
 
 
 def _cgroup_v2(
-    ctx: Context, options: Options, private: bool, path: str, pointer: str
+    ctx: Context, options: MountOptions, private: bool, path: str, pointer: str
 ) -> list[Step]:
     register = ctx.mount_register
     if private:
@@ -68,7 +64,7 @@ def _cgroup_v2(
 
 
 def _bind(
-    ctx: Context, register: int, path: str, recursive: bool, options: Options, pointer: str
+    ctx: Context, register: int, path: str, recursive: bool, options: MountOptions, pointer: str
 ) -> list[Step]:
     """The host's directory, with the attributes that the mount is to have."""
     return [
@@ -89,7 +85,7 @@ def _cgroup_v1(
     ctx: Context,
     directory: str,
     controllers: tuple[str, ...],
-    options: Options,
+    options: MountOptions,
     pointer: str,
     destination: str,
 ) -> list[Step]:

@@ -7,19 +7,16 @@
 from __future__ import annotations
 
 from pyrunc.errors import SpecError
+from pyrunc.host.facts import HostFacts
 from pyrunc.kernel import constants as k
 from pyrunc.plan import devices, mounts, namespaces, process, propagation, steps, wire
-from pyrunc.plan.context import CGROUP, HOOKS, Context, Options, Plan
+from pyrunc.plan.context import Context, Options, Plan
+from pyrunc.plan.prepare import prepare
+from pyrunc.plan.steps import Step
+from pyrunc.spec.model import Spec
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.host.facts import HostFacts
-    from pyrunc.plan.steps import Step
-    from pyrunc.spec.model import Spec
-
-_SIGKILL = 9
-# INT, QUIT and TERM: engines wait for their time-out before they kill what did not end.
-_ENDING = 1 << 2 | 1 << 3 | 1 << 15
+# Engines wait for their time-out before they kill what did not end by these.
+_ENDING = 1 << k.SIGINT | 1 << k.SIGQUIT | 1 << k.SIGTERM
 
 
 def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
@@ -36,17 +33,17 @@ def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
     Raises:
         SpecError: something in the configuration cannot be carried out; with its pointer.
     """
-    ctx = Context(spec, facts, options)
+    ctx = prepare(spec, facts, options)
     if not ctx.has_namespace("mount"):
         _refuse_host_mounts(ctx)
     made = tuple(order(ctx))
     return Plan(
-        made,
-        namespaces.spawn_flags(ctx),
-        tuple(ctx.joined),
-        ctx.registers,
-        ctx.passed,
-        tuple(ctx.idmapped.values()),
+        steps=made,
+        spawn_flags=namespaces.spawn_flags(ctx),
+        joined=ctx.joined,
+        registers=ctx.registers.count,
+        passed=ctx.passed,
+        idmapped=tuple(mount.mapped for mount in ctx.mounts if mount.mapped),
     )
 
 
@@ -112,7 +109,7 @@ def _enter(ctx: Context) -> list[Step]:
     options = ctx.options
     made: list[Step] = [
         # Before anything else: a creating process that dies takes an unfinished container along.
-        steps.ParentDeath(signal=_SIGKILL),
+        steps.ParentDeath(signal=k.SIGKILL),
     ]
     if ctx.joined:
         # Before the first namespace is joined: a process in there could trace us, or open our
@@ -121,7 +118,7 @@ def _enter(ctx: Context) -> list[Step]:
     # Before any namespace: nothing may run outside the cgroup, and the root of a new cgroup
     # namespace is the cgroup its maker is in.
     if options.cgroup_waits:
-        made.append(steps.Sync(message=CGROUP, pointer="/linux/cgroupsPath"))
+        made.append(steps.Sync(message=wire.Message.CGROUP, pointer="/linux/cgroupsPath"))
     if options.cgroup_joins:
         made.append(steps.JoinCgroups(first=ctx.cgroup_register, count=options.cgroup_joins))
     if ctx.early:
@@ -188,7 +185,7 @@ def _hooks_before_pivot(ctx: Context) -> list[Step]:
     made: list[Step] = []
     if hooks.prestart or hooks.createRuntime:
         # The namespaces and mounts are there, the old root still is: what the spec promises.
-        made.append(steps.Sync(message=HOOKS))
+        made.append(steps.Sync(message=wire.Message.HOOKS))
     made += process.hooks(ctx, "createContainer", hooks.createContainer)
     return made
 

@@ -10,13 +10,9 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps, wire
-from pyrunc.plan.context import CGROUP, Plan
+from pyrunc.plan.context import Plan
+from pyrunc.plan.steps import Step
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.steps import Step
-
-_SIGKILL = 9
 # The socket to talk over, and what follows it, in the order of the registers.
 SOCKET = wire.FIRST_FREE
 
@@ -53,10 +49,10 @@ def compile_criu(
     if rootfs:
         # What is half restored goes with whoever asks for it. In the middle of a dump CRIU must
         # not die with its caller: it holds the container's processes, and lets them go itself.
-        made.append(steps.ParentDeath(signal=_SIGKILL))
+        made.append(steps.ParentDeath(signal=k.SIGKILL))
     # What it restores has to begin in the container's cgroup.
     if waits:
-        made.append(steps.Sync(message=CGROUP, pointer="/linux/cgroupsPath"))
+        made.append(steps.Sync(message=wire.Message.CGROUP, pointer="/linux/cgroupsPath"))
     if joins:
         made.append(steps.JoinCgroups(first=first, count=joins))
     if rootfs:

@@ -5,12 +5,9 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 from pyrunc.plan import propagation, steps
+from pyrunc.plan.context import Context
 from pyrunc.plan.mount_options import clean
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.context import Context
-    from pyrunc.plan.steps import Step
+from pyrunc.plan.steps import Step
 
 # What every container has (config-linux.md, default devices): path -> (major, minor).
 DEFAULTS = {
@@ -33,10 +30,7 @@ _PERMISSIONS = 0o7777
 
 def compile_devices(ctx: Context) -> list[Step]:
     """Nodes and links, unless the caller has brought a /dev of his own."""
-    if any(
-        ctx.destination(mount) == "/dev" and ("bind" in mount.options or "rbind" in mount.options)
-        for mount in ctx.mounts
-    ):
+    if any(mount.destination == "/dev" and mount.options.bind for mount in ctx.mounts):
         return []
     configured = ctx.spec.linux.devices if ctx.spec.linux else ()
     named = {clean(device.path) for device in configured}

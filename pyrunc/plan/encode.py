@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 
 from pyrunc.plan import wire
-from pyrunc.plan.step import NUMBERS
+from pyrunc.plan.step import NUMBERS, Step
 from pyrunc.plan.wire import BYTES, STRINGS
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pyrunc.plan.steps import Step
 
 _HEADER = Struct("=" + "".join(letter for _, letter in wire.HEADER))
 _MASK = 0xFFFFFFFFFFFFFFFF

@@ -3,20 +3,16 @@
 
 from __future__ import annotations
 
-from _struct import pack
+from struct import pack
 
 from pyrunc.errors import SpecError
+from pyrunc.kernel import constants as k
 from pyrunc.plan import namespaces, steps, wire
-from pyrunc.plan.mount_options import has_long_values
-from pyrunc.plan.steps import Listener, LoaderCheck
-from pyrunc.spec.model import Capabilities
+from pyrunc.plan.context import Context
+from pyrunc.plan.scheduling import compile_scheduling
+from pyrunc.plan.steps import Listener, LoaderCheck, Step
+from pyrunc.spec.model import Capabilities, Hook, Process
 from pyrunc.spec.names import CAPABILITIES
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.context import Context
-    from pyrunc.plan.steps import Step
-    from pyrunc.spec.model import Hook, Process
 
 _BITS = {name: 1 << number for number, name in enumerate(CAPABILITIES)}
 _EVERYTHING = (1 << 64) - 1
@@ -34,7 +30,7 @@ def needs_procfs(ctx: Context) -> bool:
         labels
         or ctx.options.no_pivot
         or (ctx.spec.linux and ctx.spec.linux.sysctl)
-        or any(map(has_long_values, ctx.mounts))
+        or any(mount.may_be_long for mount in ctx.mounts)
     )
 
 
@@ -170,7 +166,7 @@ def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
         steps.ChownStdio(uid=process.user.uid, pointer="/process/user/uid"),
         _ids(ctx, process),
         # A change of ids clears the parent-death signal.
-        steps.ParentDeath(signal=9),
+        steps.ParentDeath(signal=k.SIGKILL),
         # As the container's user, if it was refused; then, too, checked to lie inside the
         # container (CVE-2024-21626).
         _chdir(process, final=True),
@@ -218,17 +214,9 @@ def _as_runtime(ctx: Context, process: Process) -> list[Step]:
     made.append(_environment(ctx, process))
     if process.noNewPrivileges:
         made.append(steps.NoNewPrivileges(pointer="/process/noNewPrivileges"))
-    linux = ctx.spec.linux
-    if (
-        process.scheduler
-        or process.ioPriority
-        or (linux and (linux.personality or linux.memoryPolicy))
-    ):
-        from pyrunc.plan.scheduling import compile_scheduling
-
-        # While CAP_SYS_NICE is held, and before a filter could forbid the calls.
-        made += compile_scheduling(process, linux)
-    if process.selinuxLabel and not ctx.options.inside:
+    # While CAP_SYS_NICE is held, and before a filter could forbid the calls.
+    made += compile_scheduling(process, ctx.spec.linux)
+    if process.selinuxLabel and not ctx.options.for_exec:
         # After all that this label could be refused, before the filter.
         made.append(_label("exec", None, process.selinuxLabel, "/process/selinuxLabel"))
     # As the runtime's user first: root may enter a directory that the user cannot. And before a
@@ -285,7 +273,7 @@ def _loader(ctx: Context, filtered: bool) -> LoaderCheck:
     """
     if filtered:
         return LoaderCheck.NONE
-    later = ctx.spec.hooks and ctx.spec.hooks.startContainer and not ctx.options.inside
+    later = ctx.spec.hooks and ctx.spec.hooks.startContainer and not ctx.options.for_exec
     return LoaderCheck.REMEMBER if later else LoaderCheck.REFUSE
 
 

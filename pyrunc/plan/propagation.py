@@ -10,11 +10,8 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps, wire
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.context import Context
-    from pyrunc.plan.steps import Step
+from pyrunc.plan.context import Context
+from pyrunc.plan.steps import Step
 
 _POINTER = "/linux/rootfsPropagation"
 # What "/" of the new mount namespace becomes, and whether all below it does. Slaves where nothing

@@ -119,8 +119,7 @@ def _check_mounts(mounts: tuple[Mount, ...], warnings: list[str]) -> None:
                 f'{where}/destination: "{destination}" is relative, which is deprecated;'
                 " it is taken relative to /"
             )
-        bind = "bind" in mount.options or "rbind" in mount.options
-        if bind and not _BIND.issuperset(mount.options):
+        if mount.is_bind and not _BIND.issuperset(mount.options):
             from pyrunc.spec.spelling import check_bind_options
 
             check_bind_options(mount.options, f"{where}/options", warnings)

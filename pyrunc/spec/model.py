@@ -213,6 +213,11 @@ class Mount(Model):
     }
     __slots__ = tuple(FIELDS)
 
+    @property
+    def is_bind(self) -> bool:
+        """Whether something that is there already is mounted a second time."""
+        return "bind" in self.options or "rbind" in self.options
+
 
 class Hook(Model):
     """One program to run at a point of the container's life."""

@@ -10,6 +10,7 @@ which a container comes to be. After a wanted change:
 from __future__ import annotations
 
 import os
+from dataclasses import astuple
 from pathlib import Path
 
 import plan_specs
@@ -28,7 +29,7 @@ def described(case: plan_specs.Case) -> str:
         f"# clone3 flags {plan.spawn_flags:#x}, {plan.registers} registers,"
         f" {plan.passed} of them passed\n"
     )
-    joined = [f"# joined: {entry!r}\n" for entry in plan.joined]
+    joined = [f"# joined: {entry!r}\n" for entry in map(astuple, plan.joined)]
     return head + "".join(joined) + "".join(f"{as_text(step)}\n" for step in plan.steps)
 
 
