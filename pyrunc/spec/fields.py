@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How one JSON value becomes one attribute: the field kinds and the one generic decoder.
 
-A class of the model carries a table, JSON name to `Field`; everything about types, ranges and
-required members is in these tables and nowhere else. This module must not know any property
-of OCI by name, and must stay cheap to import: every `create` does.
+A member of a class of the model names its `Field`; everything about types, ranges and required
+members is said there and nowhere else. This module must not know any property of OCI by name.
 
 A pointer ("/mounts/3/type") is only needed when something is wrong. So a kind raises `Wrong`
 without one, and each level on the way up adds the key it was reading.
@@ -11,15 +10,14 @@ without one, and each level on the way up adds the key it was reading.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
 from pyrunc.errors import SpecError
 from pyrunc.jsontext import Repeated
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, ClassVar, TypeVar
-
-    T = TypeVar("T", bound="Model")
+T = TypeVar("T", bound="Model")
 
 # A list inside a config.json of 16 MiB could otherwise hold millions.
 MAX_ITEMS = 200_000
@@ -50,8 +48,9 @@ class Wrong(Exception):  # never leaves the decoder: SpecError is what users see
         return SpecError(self.message, pointer=pointer, hint=self.hint, document=document)
 
 
+@dataclass(slots=True)
 class Field:
-    """One row of a field table.
+    """How a member is read.
 
     Args:
         decode: makes the attribute from the JSON value, or raises Wrong.
@@ -59,37 +58,23 @@ class Field:
         absent: the attribute's value when the member is absent or null.
         make: called for that value where it must not be shared.
         required: whether the member has to be there.
-        attribute: the attribute's name where the JSON name is a Python keyword.
+        attribute: the attribute's name.
         item: what a list, map or object consists of: a class of the model, or a kind.
         free: an object with free member names.
     """
 
-    __slots__ = ("absent", "attribute", "decode", "expected", "free", "item", "make", "required")
-
-    def __init__(  # one parameter a column
-        self,
-        decode: Callable[[Any], Any],
-        expected: str,
-        absent: Any = None,
-        *,
-        make: Callable[[], Any] | None = None,
-        required: bool = False,
-        attribute: str = "",
-        item: type[Model] | Field | None = None,
-        free: bool = False,
-    ) -> None:
-        self.decode = decode
-        self.expected = expected
-        self.absent = absent
-        self.make = make
-        self.required = required
-        self.attribute = attribute
-        self.item = item
-        self.free = free
+    decode: Callable[[Any], Any]
+    expected: str
+    absent: Any = None
+    make: Callable[[], Any] | None = None
+    required: bool = False
+    attribute: str = ""
+    item: type[Model] | Field | None = None
+    free: bool = False
 
 
 class Model:
-    """Base of the model's classes: members by keyword, equality and repr from the table.
+    """Base of the classes that `json_object` decorates.
 
     Immutable by convention: a plan is compiled from it, later changes would not be seen.
     """
@@ -97,35 +82,41 @@ class Model:
     __slots__ = ()
     FIELDS: ClassVar[dict[str, Field]] = {}
 
-    def __init__(self, **members: Any) -> None:
-        for name, field in self.FIELDS.items():
-            attribute = field.attribute or name
-            value = members.pop(attribute, None)
-            if value is None:
-                value = field.absent if field.make is None else field.make()
-            setattr(self, attribute, value)
-        if members:
-            raise TypeError(f"{type(self).__name__} has no member {next(iter(members))!r}")
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Model) or type(self) is not type(other):
-            return NotImplemented
-        return self._members() == other._members()
-
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
         # Only what differs from an absent member: a Linux() has seventeen.
+        members = {f.attribute: getattr(self, f.attribute) for f in self.FIELDS.values()}
         shown = [
             f"{name}={value!r}"
-            for name, value in self._members().items()
+            for name, value in members.items()
             if value not in (None, (), {}) and value is not False
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    def _members(self) -> dict[str, Any]:
-        names = [field.attribute or name for name, field in self.FIELDS.items()]
-        return {name: getattr(self, name) for name in names}
+
+@dataclass_transform(kw_only_default=True)
+def json_object(cls: type[T]) -> type[T]:
+    """Make a class a dataclass, and a table of its members for the decoder."""
+    made = dataclass(slots=True, kw_only=True, repr=False)(cls)
+    made.FIELDS = {}
+    for member in fields(made):  # type: ignore[arg-type]
+        if "name" in member.metadata:
+            name = member.metadata["name"] or member.name
+            made.FIELDS[name] = replace(member.metadata["field"], attribute=member.name)
+    return made
+
+
+def required(kind: Field, name: str = "") -> Any:
+    """A member that has to be there; with its JSON name where that is a Python keyword."""
+    return field(metadata={"name": name, "field": replace(kind, required=True)})
+
+
+def optional(kind: Field, absent: Any = None) -> Any:
+    """A member that may be absent or null; with its value then, where it is not the kind's."""
+    kind = kind if absent is None else replace(kind, absent=absent)
+    metadata = {"name": "", "field": kind}
+    if kind.make is not None:
+        return field(default_factory=kind.make, metadata=metadata)
+    return field(default=kind.absent, metadata=metadata)
 
 
 # How often something was decoded that is odd but not wrong. Who decodes a document compares it
@@ -152,21 +143,19 @@ def decode_object(cls: type[T], raw: object) -> T:
     if not raw.keys() <= cls.FIELDS.keys():
         ODD[0] += 1
         raw = folded(cls, raw)
-    made = cls.__new__(cls)
-    for name, field in cls.FIELDS.items():
+    found: dict[str, Any] = {}
+    for name, kind in cls.FIELDS.items():
         value = raw.get(name)
         if value is None:
-            if field.required:
-                raise Wrong(f"is required and must be {field.expected}", key=name)
-            value = field.absent if field.make is None else field.make()
-        else:
-            try:
-                value = field.decode(value)
-            except Wrong as wrong:
-                wrong.keys.append(name)
-                raise
-        setattr(made, field.attribute or name, value)
-    return made
+            if kind.required:
+                raise Wrong(f"is required and must be {kind.expected}", key=name)
+            continue
+        try:
+            found[kind.attribute] = kind.decode(value)
+        except Wrong as wrong:
+            wrong.keys.append(name)
+            raise
+    return cls(**found)
 
 
 def _no_object(raw: object) -> Wrong:
@@ -306,16 +295,6 @@ def _integer_hint(value: object) -> str:
     return ""
 
 
-def required(kind: Field) -> Field:
-    """The same kind for a member that has to be there."""
-    return Field(kind.decode, kind.expected, required=True, item=kind.item)
-
-
-def default(kind: Field, absent: Any) -> Field:
-    """The same kind with another value for an absent member."""
-    return Field(kind.decode, kind.expected, absent, item=kind.item)
-
-
 def one(cls: type[Model]) -> Field:
     """An object of that class; None when absent."""
     return Field(lambda value: decode_object(cls, value), "an object", item=cls)
@@ -350,7 +329,7 @@ def secret(kind: Field) -> Field:
                 wrong.message, wrong.hint = wrong.plain, ""
             raise
 
-    return Field(decode, kind.expected, kind.absent, make=kind.make, item=kind.item, free=kind.free)
+    return replace(kind, decode=decode)
 
 
 def mapping(item: type[Model] | Field, null: str | None = None) -> Field:
