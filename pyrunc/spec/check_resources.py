@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from pyrunc.errors import SpecError
 from pyrunc.spec.fields import escape
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.spec.model_resources import BlockIO, DeviceRule, HugepageLimit, Memory, Resources
+from pyrunc.spec.model_resources import BlockIO, DeviceRule, HugepageLimit, Memory, Resources
 
 # As for mounts: more is no configuration.
 MAX_RULES = 4096

@@ -8,21 +8,17 @@ decide what a document means.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
 from pyrunc.errors import SpecError
-from pyrunc.spec.fields import Field, escape, folded
+from pyrunc.spec.fields import Field, Model, escape, folded
 from pyrunc.spec.names import (
     MOUNT_EXTENSION_OPTIONS,
     MOUNT_FLAG_OPTIONS,
     MOUNT_RECURSIVE_OPTIONS,
     PROPAGATIONS,
 )
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from typing import Any
-
-    from pyrunc.spec.fields import Model
 
 # Shorter words have too many others within one edit.
 _SHORTEST = 4
