@@ -14,6 +14,7 @@ a surrogate pair, and duplicate keys, which are refused where somebody looks at 
 from __future__ import annotations
 
 import _json
+from itertools import chain, compress
 
 from pyrunc.errors import SpecError
 
@@ -26,7 +27,6 @@ MAX_BYTES = 16 << 20
 MAX_DEPTH = 64
 MAX_NAMES = 65536
 _INFINITY = float("inf")
-_CONTAINERS = (dict, list)
 
 
 class _Refused(ValueError):
@@ -39,6 +39,9 @@ class Repeated(dict[str, "Any"]):
     __slots__ = ("key",)
 
     key: str
+
+
+_CONTAINERS = frozenset((dict, list, Repeated))
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -134,7 +137,7 @@ def loads(data: bytes, document: str = "config.json", warnings: list[str] | None
         if warnings is None:
             raise SpecError(behind, document=document)
         warnings.append(f"{behind}, ignored")
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deep(value):
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deep([value]):
         raise SpecError("nested too deeply", document=document)
     return _without_hidden(value, document, warnings) if "\\u" in text else value
 
@@ -180,14 +183,12 @@ def _explain(text: str, document: str) -> SpecError:
 
 def _is_deep(value: Any) -> bool:
     """Whether containers lie in more than MAX_DEPTH levels; one pass a level, not recursive."""
-    level = [value] if isinstance(value, _CONTAINERS) else []
-    for _ in range(MAX_DEPTH):
-        level = [
-            member
-            for container in level
-            for member in (container.values() if isinstance(container, dict) else container)
-            if isinstance(member, _CONTAINERS)
-        ]
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        # A dict's keys are strings, which hold nothing: they may stand among the members.
+        objects = [found for found in level if type(found) is not list]
+        members = [*chain.from_iterable(level), *chain.from_iterable(map(dict.values, objects))]
+        level = list(compress(members, map(_CONTAINERS.__contains__, map(type, members))))
         if not level:
             return False
     return True
@@ -205,7 +206,7 @@ def _without_hidden(value: Any, document: str, warnings: list[str] | None) -> An
 
     A raw control byte inside a string is refused by the scanner, so only an escape brings one.
     """
-    text = "".join(_encode(value))
+    text = _encode(value)
     if "\\u0000" in text.replace("\\\\", ""):
         raise SpecError(
             "a string contains a NUL byte (\\u0000)",
@@ -263,7 +264,11 @@ def _pointer(value: Any, wrong: Callable[[str], bool], base: str = "") -> str:
 
 def dumps(value: Any) -> str:
     """Compact JSON, byte for byte as Go's encoding/json prints it."""
-    return "".join(_encode(value))
+    text = _encode(value)
+    if "<" in text or ">" in text or "&" in text:
+        # Go escapes these for HTML's sake; consumers compare bytes. They stand in strings only.
+        text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return text
 
 
 def dumps_indented(value: Any, indent: str) -> str:
@@ -273,22 +278,15 @@ def dumps_indented(value: Any, indent: str) -> str:
     return "".join(out)
 
 
-def _quote(text: str) -> str:
-    quoted = _json.encode_basestring(text)
-    if "<" in quoted or ">" in quoted or "&" in quoted:
-        # Go escapes these for HTML's sake; consumers compare bytes.
-        quoted = quoted.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    return quoted
-
-
 def _refuse_value(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _encode(value: Any) -> tuple[str, ...]:
-    encoder = _json.make_encoder(None, _refuse_value, _quote, None, ":", ",", False, False, False)
-    chunks: tuple[str, ...] = encoder(value, 0)
-    return chunks
+def _encode(value: Any) -> str:
+    encoder = _json.make_encoder(
+        None, _refuse_value, _json.encode_basestring, None, ":", ",", False, False, False
+    )
+    return "".join(encoder(value, 0))
 
 
 def _indented(value: Any, indent: str, newline: str, out: list[str]) -> None:
@@ -296,7 +294,7 @@ def _indented(value: Any, indent: str, newline: str, out: list[str]) -> None:
         deeper = newline + indent
         separator = "{"
         for key, member in value.items():
-            out += (separator, deeper, _quote(key), ": ")
+            out += (separator, deeper, dumps(key), ": ")
             _indented(member, indent, deeper, out)
             separator = ","
         out += (newline, "}")

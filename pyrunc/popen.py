@@ -11,6 +11,7 @@ from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import exec as joining
 from pyrunc.lifecycle import handover, joiner, store
 from pyrunc.lifecycle.handshake import NotReady
+from pyrunc.lifecycle.state import State
 from pyrunc.plan.joining import inside
 from pyrunc.process import DEVNULL, PIPE, STDOUT, Completed, ExecFailed, ExecTimeout, Process
 from pyrunc.spec import load
@@ -142,7 +143,7 @@ def words(args: Sequence[str]) -> tuple[str, ...]:
 
 def _spec(
     entry: Entry,
-    state: dict[str, Any],
+    state: State,
     args: tuple[str, ...],
     process: dict[str, Any] | str | None,
     changes: dict[str, Any],
@@ -173,9 +174,7 @@ def _resources(limits: Limits | dict[str, Any]) -> Resources:
 class _Start:
     """A start under way: what it holds until the process runs."""
 
-    def __init__(
-        self, entry: Entry, state: dict[str, Any], spec: Spec, request: joining.Request
-    ) -> None:
+    def __init__(self, entry: Entry, state: State, spec: Spec, request: joining.Request) -> None:
         self.entry = entry
         self.state = state
         self.spec = spec

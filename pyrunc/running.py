@@ -8,6 +8,7 @@ import os
 from pyrunc import cgroups
 from pyrunc.errors import ContainerNotRunning, PyruncError, UsageError
 from pyrunc.lifecycle import store
+from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import is_alive
 
 TYPE_CHECKING = False
@@ -36,7 +37,7 @@ class Running:
         self.id = container_id
         self.root = root
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> State:
         with store.open_entry(self.root, self.id) as entry:
             return entry.state()
 
@@ -137,7 +138,7 @@ class Running:
             PyruncError: it has no cgroup to find them by.
             CgroupError: the kernel refuses to list them.
         """
-        return cgroups.from_dict(self._read()["cgroup"]).pids()
+        return cgroups.from_dict(self._read().cgroup).pids()
 
     def _ask(self, question: Callable[[Driver], T]) -> T:
         """Ask the cgroup of a container that has not stopped, nor stops meanwhile."""
@@ -146,7 +147,7 @@ class Running:
         if not is_alive(state):
             raise stopped
         try:
-            return question(cgroups.from_dict(state["cgroup"]))
+            return question(cgroups.from_dict(state.cgroup))
         except PyruncError:
             if is_alive(state):
                 raise

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 
 from pyrunc.cgroups.device_rules import ALL, ANY
@@ -52,12 +53,14 @@ def program(policy: Policy) -> bytes:
         _instruction(SHIFT_RIGHT, _ACCESS, value=16),
     ]
     for key, access in policy.exceptions.items():
-        code += _exception(key, access, policy.default_allow)
+        code.append(_exception(key, access, policy.default_allow))
     code += _return(policy.default_allow)
     return b"".join(code)
 
 
-def _exception(key: Key, access: int, default_allow: bool) -> list[bytes]:
+# Most containers' policies have mostly the same.
+@functools.lru_cache(maxsize=64)
+def _exception(key: Key, access: int, default_allow: bool) -> bytes:
     """Return the opposite of the default if everything matches, else go on behind it."""
     kind, major, minor = key
     # Each test is (operation, register, value): where it holds, the exception does not match.
@@ -84,7 +87,7 @@ def _exception(key: Key, access: int, default_allow: bool) -> list[bytes]:
     for operation, register, value in tests:
         left -= 1
         code.append(_instruction(operation, register, value=value, offset=left))
-    return code + body
+    return b"".join(code + body)
 
 
 def _return(allow: bool) -> list[bytes]:

@@ -9,13 +9,12 @@ from pyrunc import cgroups, jsontext
 from pyrunc.errors import KernelError, StateError, UsageError
 from pyrunc.kernel import criu as kernel
 from pyrunc.lifecycle import criu, joiner, launch
+from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import CREATED, STOPPED, status_of
 from pyrunc.plan import criu as plan_criu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyrunc.lifecycle.store import Entry
     from pyrunc.spec.model import Spec
 
@@ -158,23 +157,23 @@ def _ask(
         child.finish(kill=dump.pre_dump)
 
 
-def _of_container(state: dict[str, Any], spec: Spec) -> list[kernel.Field]:
-    fields = kernel.options(pid=int(state["pid"]), root=str(state["rootfs"]))
-    freezer = cgroups.from_dict(state["cgroup"]).freezer()
+def _of_container(state: State, spec: Spec) -> list[kernel.Field]:
+    fields = kernel.options(pid=state.pid, root=state.rootfs)
+    freezer = cgroups.from_dict(state.cgroup).freezer()
     if freezer:
         fields += kernel.options(freeze_cgroup=freezer)
     for namespace in spec.linux.namespaces if spec.linux else ():
         if namespace.path and namespace.type in criu.EXTERNAL:
             name, key = criu.EXTERNAL[namespace.type]
-            inode = os.stat(f"/proc/{state['pid']}/ns/{name}").st_ino
+            inode = os.stat(f"/proc/{state.pid}/ns/{name}").st_ino
             fields += kernel.options(external=f"{name}[{inode}]:{key}")
     return fields
 
 
-def _outside(state: dict[str, Any], spec: Spec) -> list[kernel.Field]:
+def _outside(state: State, spec: Spec) -> list[kernel.Field]:
     """Mounts that lead out of the container: they are not stored."""
     fields = [criu.pairs("ext_mnt", path, path) for path in criu.external_mounts(spec)]
-    directories = _own_tmpfs(int(state["pid"]))
+    directories = _own_tmpfs(state.pid)
     for path in spec.linux.maskedPaths if spec.linux else ():
         # Files are covered by the container's /dev/null, directories by a tmpfs of their own.
         if path not in directories:
@@ -189,8 +188,8 @@ def _own_tmpfs(pid: int) -> set[str]:
     return {first.split()[4] for first, _, last in rows if last.startswith("tmpfs ")}
 
 
-def _describe(options: criu.Options, state: dict[str, Any]) -> None:
+def _describe(options: criu.Options, state: State) -> None:
     """What 0, 1 and 2 were when it was created: pipes are put in the place of these later."""
-    text = jsontext.dumps(state.get("stdio", []))
+    text = jsontext.dumps(state.stdio)
     with open(f"{options.image_path}/{criu.DESCRIPTORS}", "w", encoding="utf-8") as file:
         file.write(text)

@@ -17,6 +17,7 @@ from pyrunc.host.user_namespace import in_user_namespace
 from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import hooks, launch, outside, store
 from pyrunc.lifecycle.bundle import kept_resources, root_directory
+from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import boot_id, process_stat, timestamp
 from pyrunc.plan import compile as compiler
 from pyrunc.plan import wire
@@ -24,8 +25,6 @@ from pyrunc.plan.context import Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyrunc.cgroups.driver import Driver
     from pyrunc.lifecycle.handshake import Child
     from pyrunc.lifecycle.request import Request
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from pyrunc.lifecycle.store import Entry
     from pyrunc.plan.context import Plan
     from pyrunc.spec.model import Spec
-
-STATE_VERSION = 1
 
 
 def create(request: Request, spec: Spec) -> tuple[int, int]:
@@ -81,26 +78,24 @@ class Creation:
             from pyrunc.lifecycle import notify
 
             request.environment += notify.add_to(spec, f"{request.root}/{request.container_id}")
-        self.state: dict[str, Any] = {
-            "version": STATE_VERSION,
-            "id": request.container_id,
-            "ociVersion": spec.ociVersion,
-            "bundle": request.bundle,
-            "rootfs": self.rootfs,
+        self.state = State(
+            id=request.container_id,
+            ociVersion=spec.ociVersion,
+            bundle=request.bundle,
+            rootfs=self.rootfs,
             # Sorted, as Go prints a map: what compares `state` with runc's compares bytes.
-            "annotations": dict(sorted(spec.annotations.items())),
-            "resources": kept_resources(spec),
-            "hooks": spec.raw.get("hooks") or {},
-            "notify": request.notify,
-            "keyring": request.keyring,
-            "stdio": [launch.name_of(fd) for fd in request.stdio],
-            "privatePid": any(
+            annotations=dict(sorted(spec.annotations.items())),
+            hooks=spec.raw.get("hooks") or {},
+            resources=kept_resources(spec),
+            notify=request.notify,
+            keyring=request.keyring,
+            stdio=[launch.name_of(fd) for fd in request.stdio],
+            privatePid=any(
                 ns.type == "pid" and not ns.path
                 for ns in (spec.linux.namespaces if spec.linux else ())
             ),
-        }
-        if request.config:
-            self.state["config"] = request.config
+            config=request.config,
+        )
 
     def check(self) -> None:
         """Refuse limits that cannot be set, before anything is done."""
@@ -146,7 +141,7 @@ class Creation:
     def _make_resctrl(self, entry: Entry) -> None:
         """Noted before it is made, and kept in the state for `delete`."""
         if self.resctrl:
-            self.state["resctrl"] = self.resctrl.to_dict()
+            self.state.resctrl = self.resctrl.to_dict()
             entry.note(resctrl=self.resctrl.to_dict())
             self.resctrl.create()
 
@@ -329,13 +324,11 @@ class Creation:
         found = process_stat(pid)
         if found is None:
             return False
-        self.state |= {
-            "pid": pid,
-            "startTime": found[1],
-            "boot": boot_id(),
-            "created": timestamp(time.time_ns()),
-            "cgroup": self.cgroup.to_dict(),
-        }
+        self.state.pid = pid
+        self.state.startTime = found[1]
+        self.state.boot = boot_id()
+        self.state.created = timestamp(time.time_ns())
+        self.state.cgroup = self.cgroup.to_dict()
         entry.save(self.state)
         return True
 

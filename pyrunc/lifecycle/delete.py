@@ -7,6 +7,7 @@ import os
 from _signal import pidfd_send_signal
 
 from pyrunc import cgroups
+from pyrunc.cgroups import removal
 from pyrunc.errors import (
     ContainerNotFound,
     ForeignContainer,
@@ -15,7 +16,8 @@ from pyrunc.errors import (
     PyruncError,
     StateError,
 )
-from pyrunc.lifecycle import store
+from pyrunc.lifecycle import resctrl, store
+from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import CREATED, STOPPED, open_pidfd, status_of
 
 TYPE_CHECKING = False
@@ -74,7 +76,7 @@ def delete(
 
 
 def delete_locked(
-    entry: Entry, state: dict[str, Any], *, force: bool, signals: Signals | None = None
+    entry: Entry, state: State, *, force: bool, signals: Signals | None = None
 ) -> list[str]:
     """As `delete`, by who has the lock of the container.
 
@@ -89,16 +91,27 @@ def delete_locked(
             f"cannot delete container {entry.container_id} that is not stopped: {status}",
             hint="kill it first, or use --force",
         )
-    cgroup = cgroups.from_dict(state["cgroup"])
+    cgroup = cgroups.from_dict(state.cgroup)
     if status != STOPPED:
         _kill(state, cgroup)
-    warnings = _clear(cgroup, state, force)
+    warnings = _clear(cgroup, state.resctrl, force)
     entry.remove()
     return warnings + poststop(state, signals)
 
 
-def _clear(cgroup: Driver | None, noted: dict[str, Any], force: bool) -> list[str]:
+def _clear(
+    cgroup: Driver | None,
+    group: dict[str, Any] | None,
+    force: bool,
+    there: list[str] | None = None,
+) -> list[str]:
     """Remove the groups of a container that is dead.
+
+    Args:
+        cgroup: its cgroup, None where none was noted.
+        group: its resctrl group, as the state keeps it.
+        force: whether what cannot be removed may be left behind.
+        there: directories that were there before an unfinished creation.
 
     Returns:
         With force, what cannot be removed though nothing lives in it: it must not hold up the id
@@ -109,10 +122,8 @@ def _clear(cgroup: Driver | None, noted: dict[str, Any], force: bool) -> list[st
     """
     warnings = []
     try:
-        if cgroup and noted.get("there"):
-            from pyrunc.cgroups import removal
-
-            removal.sweep(cgroup, noted["there"])
+        if cgroup and there:
+            removal.sweep(cgroup, there)
         elif cgroup:
             cgroup.destroy()
     except PyruncError as error:
@@ -120,7 +131,8 @@ def _clear(cgroup: Driver | None, noted: dict[str, Any], force: bool) -> list[st
             raise
         warnings.append(f"left behind: {error}")
     try:
-        _remove_resctrl(noted)
+        if group:
+            resctrl.Group.from_dict(group).remove()
     except PyruncError as error:
         if not force:
             raise
@@ -128,7 +140,7 @@ def _clear(cgroup: Driver | None, noted: dict[str, Any], force: bool) -> list[st
     return warnings
 
 
-def _kill(state: dict[str, Any], cgroup: Driver) -> None:
+def _kill(state: State, cgroup: Driver) -> None:
     """End init and wait for it; its zombie, which is the caller's to reap, counts as gone."""
     from pyrunc.lifecycle.children import until_over
 
@@ -151,31 +163,24 @@ def _sweep(entry: Entry, force: bool) -> list[str]:
     """Remove what a creation that never ended has left: its journal says what it may be."""
     effects = entry.journal()
     cgroup = cgroups.from_dict(effects["cgroup"]) if "cgroup" in effects else None
-    warnings = _clear(cgroup, effects, force)
+    warnings = _clear(cgroup, effects.get("resctrl"), force, effects.get("there"))
     entry.remove()
     return warnings
 
 
-def _remove_resctrl(noted: dict[str, Any]) -> None:
-    if "resctrl" in noted:
-        from pyrunc.lifecycle.resctrl import Group
-
-        Group.from_dict(noted["resctrl"]).remove()
-
-
-def poststop(state: dict[str, Any], signals: Signals | None = None) -> list[str]:
+def poststop(state: State, signals: Signals | None = None) -> list[str]:
     """Run all poststop hooks, whatever they say, until a signal asks us to end.
 
     Returns:
         One warning for each that failed.
     """
-    if not state["hooks"].get("poststop"):
+    if not state.hooks.get("poststop"):
         return []
     from pyrunc.lifecycle.hooks import decode, oci_state, run_hooks
 
     warnings = []
     document = oci_state(state, STOPPED, 0)
-    for index, hook in enumerate(decode(state["hooks"]).poststop):
+    for index, hook in enumerate(decode(state.hooks).poststop):
         try:
             run_hooks("poststop", (hook,), document, signals)
         except HookError as error:

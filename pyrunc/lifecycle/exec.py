@@ -22,6 +22,8 @@ from pyrunc.errors import (
 )
 from pyrunc.host.probe import probe
 from pyrunc.lifecycle import launch, outside
+from pyrunc.lifecycle.resctrl import Group
+from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import PAUSED, STOPPED, is_alive, open_pidfd, status_of
 from pyrunc.plan import joining, wire
 from pyrunc.plan.context import Options
@@ -30,7 +32,6 @@ from pyrunc.spec import load
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
 
     from pyrunc.cgroups.below import Leaf
     from pyrunc.cgroups.driver import Driver
@@ -93,7 +94,7 @@ class Request:
         self.signals = signals
 
 
-def check_status(entry: Entry, state: dict[str, Any], ignore_paused: bool) -> str:
+def check_status(entry: Entry, state: State, ignore_paused: bool) -> str:
     """Refuse where the container cannot take a process.
 
     Returns:
@@ -111,7 +112,7 @@ def check_status(entry: Entry, state: dict[str, Any], ignore_paused: bool) -> st
     return status
 
 
-def join(entry: Entry, state: dict[str, Any], spec: Spec, request: Request) -> Child:
+def join(entry: Entry, state: State, spec: Spec, request: Request) -> Child:
     """Start a process in a container, up to where only execve is left.
 
     Args:
@@ -138,7 +139,7 @@ class _Joining:
     def __init__(
         self,
         entry: Entry,
-        state: dict[str, Any],
+        state: State,
         spec: Spec,
         request: Request,
         paused: bool,
@@ -153,7 +154,7 @@ class _Joining:
         self.waits = paused or bool(affinity and affinity.initial)
         self.fds = launch.Descriptors()
         self.deadline = self._deadline()
-        self.driver: Driver = cgroups.from_dict(state["cgroup"])
+        self.driver: Driver = cgroups.from_dict(state.cgroup)
         if request.cgroup:
             from pyrunc.cgroups import below
 
@@ -280,7 +281,7 @@ class _Joining:
     def _cgroup_of_init(self) -> tuple[int, list[int]]:
         from pyrunc.cgroups import below
 
-        spawned = self.fds.keep(below.of_process(self.driver.layout, self.state["pid"]))
+        spawned = self.fds.keep(below.of_process(self.driver.layout, self.state.pid))
         if self.driver.layout.kind == "v2":
             return spawned, []
         return spawned, [self.fds.keep(fd) for fd in self.driver.join_fds()]
@@ -297,11 +298,11 @@ class _Joining:
             seccomp, flags = filters.compiled(self.spec, linux.seccomp, self.entry.root)
         options = Options(
             container_id=self.entry.container_id,
-            bundle=self.state["bundle"],
-            rootfs=self.state["rootfs"],
+            bundle=self.state.bundle,
+            rootfs=self.state.rootfs,
             cgroup_joins=joins,
             cgroup_waits=self.waits,
-            keyring=self.state["keyring"],
+            keyring=self.state.keyring,
             seccomp=seccomp,
             seccomp_flags=flags,
             console=self.process.terminal,
@@ -322,10 +323,8 @@ class _Joining:
             lambda fd: self._listener(child.pid, fd),
             self.deadline,
         )
-        if "resctrl" in self.state:
-            from pyrunc.lifecycle.resctrl import Group
-
-            Group.from_dict(self.state["resctrl"]).join(child.pid)
+        if self.state.resctrl:
+            Group.from_dict(self.state.resctrl).join(child.pid)
 
     def _deadline(self) -> float | None:
         if self.request.deadline is not None or self.paused:
@@ -337,7 +336,7 @@ class _Joining:
     def _listener(self, pid: int, fd: int) -> None:
         from pyrunc.lifecycle import filters, hooks
 
-        document = hooks.oci_state(self.state, "running", self.state["pid"])
+        document = hooks.oci_state(self.state, "running", self.state.pid)
         filters.hand_over(self.spec, document, pid, fd)
 
     def _why_dead(self, child: Child) -> str:
@@ -355,7 +354,7 @@ def is_unanswered(error: BaseException) -> bool:
     return isinstance(error, KernelError) and error.errno == errno.EPIPE
 
 
-def refuse_if_ending(state: dict[str, Any]) -> None:
+def refuse_if_ending(state: State) -> None:
     """Say that the container has stopped if its init is dead, or is in a moment.
 
     Whoever ends the container ends a process that joins it with it, and maybe before. To be

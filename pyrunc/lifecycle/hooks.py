@@ -10,6 +10,7 @@ import time
 from pyrunc import jsontext
 from pyrunc.errors import HookError, errno_text
 from pyrunc.kernel.process import pipe, spawn_program
+from pyrunc.lifecycle.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,19 +24,19 @@ _SIGKILL = 9
 _OUTPUT_KEPT = 64 << 10
 
 
-def oci_state(state: dict[str, Any], status: str, pid: int) -> dict[str, Any]:
+def oci_state(state: State, status: str, pid: int) -> dict[str, Any]:
     """The state document of the specification, for hooks and `state`."""
     document = {
-        "ociVersion": state["ociVersion"],
-        "id": state["id"],
+        "ociVersion": state.ociVersion,
+        "id": state.id,
         "status": status,
         "pid": pid,
-        "bundle": state["bundle"],
+        "bundle": state.bundle,
     }
     if status == "stopped":
         del document["pid"]  # there is none
-    if state["annotations"]:
-        document["annotations"] = state["annotations"]
+    if state.annotations:
+        document["annotations"] = state.annotations
     return document
 
 

@@ -10,6 +10,7 @@ import select
 from pyrunc import jsontext
 from pyrunc.errors import KernelError, UsageError
 from pyrunc.lifecycle.bundle import CONFIG, read_config
+from pyrunc.lifecycle.state import State
 from pyrunc.spec import load
 from pyrunc.spec.check_process import check_process
 from pyrunc.spec.fields import decode_object
@@ -17,8 +18,6 @@ from pyrunc.spec.model import Capabilities, Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyrunc.lifecycle.signals import Signals
     from pyrunc.lifecycle.store import Entry
     from pyrunc.spec.model import Spec
@@ -131,7 +130,7 @@ def _read_all(fd: int, signals: Signals | None) -> bytes:
     return data
 
 
-def changed(state: dict[str, Any], spec: Spec, changes: Changes, warnings: list[str]) -> Process:
+def changed(state: State, spec: Spec, changes: Changes, warnings: list[str]) -> Process:
     """The process of the bundle's config.json, as it is now, with changes.
 
     Args:
@@ -164,10 +163,10 @@ def changed(state: dict[str, Any], spec: Spec, changes: Changes, warnings: list[
     return process
 
 
-def _own(state: dict[str, Any], spec: Spec) -> Process:
+def _own(state: State, spec: Spec) -> Process:
     """The process of config.json, as it is now."""
-    config = state.get("config", "")
-    data = read_config(state["bundle"], config)
+    config = state.config
+    data = read_config(state.bundle, config)
     if data != spec.source:
         current = load.parse(data, config or CONFIG).process
         assert current is not None

@@ -8,18 +8,17 @@ import os
 from _signal import pidfd_send_signal
 
 from pyrunc.errors import ContainerNotRunning, KernelError
+from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import open_pidfd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyrunc.cgroups.driver import Driver
 
 _SIGKILL = 9
 
 
-def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> None:
+def kill(state: State, signal: int, *, everything: bool = False) -> None:
     """Send a signal to the container's init.
 
     SIGKILL to a container that shares its pid namespace ends all its processes: the kernel only
@@ -35,10 +34,10 @@ def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> Non
         ContainerNotRunning: it has no live init.
         KernelError: the signal was refused.
     """
-    if everything or (signal == _SIGKILL and not state["privatePid"]):
+    if everything or (signal == _SIGKILL and not state.privatePid):
         from pyrunc import cgroups
 
-        cgroup = cgroups.from_dict(state["cgroup"])
+        cgroup = cgroups.from_dict(state.cgroup)
         if cgroup.exists:
             return _signal_all(cgroup, state, signal)
         # Nobody can tell the others then; pid 1 of a pid namespace takes them along.
@@ -61,9 +60,9 @@ def kill(state: dict[str, Any], signal: int, *, everything: bool = False) -> Non
     return None
 
 
-def _signal_all(cgroup: Driver, state: dict[str, Any], signal: int) -> None:
+def _signal_all(cgroup: Driver, state: State, signal: int) -> None:
     # It may have moved to another cgroup, and must not be passed over in silence.
-    pidfd = -1 if state["pid"] in cgroup.pids() else open_pidfd(state)
+    pidfd = -1 if state.pid in cgroup.pids() else open_pidfd(state)
     try:
         if cgroup.populated():
             _signal_cgroup(cgroup, signal)
@@ -85,8 +84,8 @@ def _signal_cgroup(cgroup: Driver, signal: int) -> None:
         change.signal(cgroup, signal)
 
 
-def _thaw(state: dict[str, Any]) -> None:
+def _thaw(state: State) -> None:
     """A frozen process of a v1 hierarchy does not see even SIGKILL."""
     from pyrunc import cgroups
 
-    cgroups.from_dict(state["cgroup"]).thaw()
+    cgroups.from_dict(state.cgroup).thaw()

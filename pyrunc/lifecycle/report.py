@@ -11,7 +11,11 @@ from pyrunc.plan.steps import Fork, Seccomp, SendDirectory, Sync
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from pyrunc.plan.context import Plan
+    from pyrunc.plan.step import Step
 
 MESSAGE = Struct("=" + "".join(letter for _, letter in wire.MESSAGE))
 
@@ -40,14 +44,12 @@ class Report:
 
 def messages(plan: Plan) -> list[str]:
     """What it sends, in this order, if all goes well."""
-    found = []
-    for step in plan.steps:
-        if isinstance(step, Sync):
-            found.append(wire.MESSAGES[step.message])
-        elif isinstance(step, Fork):
-            found.append("forked")
-        elif isinstance(step, SendDirectory):
-            found.append("directory")
-        elif isinstance(step, Seccomp) and step.listener:
-            found.append("listener")
-    return found
+    return [word for step in plan.steps if type(step) in _SENT for word in _SENT[type(step)](step)]
+
+
+_SENT: dict[type[Step], Callable[[Any], tuple[str, ...]]] = {
+    Sync: lambda step: (wire.MESSAGES[step.message],),
+    Fork: lambda step: ("forked",),
+    SendDirectory: lambda step: ("directory",),
+    Seccomp: lambda step: ("listener",) if step.listener else (),
+}

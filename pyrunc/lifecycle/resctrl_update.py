@@ -8,13 +8,12 @@ import os
 
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.lifecycle import resctrl
+from pyrunc.lifecycle.state import State
 from pyrunc.spec.fields import decode_object
 from pyrunc.spec.model_linux import IntelRdt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyrunc.lifecycle.store import Entry
 
 # runc's words.
@@ -36,7 +35,7 @@ class Change:
         PyruncError: this host cannot do that.
     """
 
-    def __init__(self, entry: Entry, state: dict[str, Any], wanted: dict[str, str]) -> None:
+    def __init__(self, entry: Entry, state: State, wanted: dict[str, str]) -> None:
         self._entry = entry
         self._state = state
         self._before = entry.state()
@@ -49,11 +48,11 @@ class Change:
             if not top or not os.path.isdir(f"{top}/info/{resource}"):
                 raise PyruncError(words, hint=reason if not top else "")
         self._lines = tuple(wanted.values())
-        self._fresh = "resctrl" not in state
-        if self._fresh:
-            self._group = resctrl.plan(decode_object(IntelRdt, wanted), state["id"], top)
+        self._fresh = state.resctrl is None
+        if state.resctrl is None:
+            self._group = resctrl.plan(decode_object(IntelRdt, wanted), state.id, top)
         else:
-            self._group = resctrl.Group.from_dict(state["resctrl"])
+            self._group = resctrl.Group.from_dict(state.resctrl)
 
     def apply(self, pids: list[int]) -> None:
         """Write the schemas, put the processes in, and save.
@@ -66,7 +65,7 @@ class Change:
         """
         if self._fresh:
             # Known before it is made, so that `delete` finds what a kill leaves behind.
-            self._state["resctrl"] = self._group.to_dict()
+            self._state.resctrl = self._group.to_dict()
         self._entry.save(self._state)
         old = "" if self._fresh else self._group.schema()
         try:

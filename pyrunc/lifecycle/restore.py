@@ -88,7 +88,7 @@ class _Restoration(Creation):
             store.refuse_existing(self.request.root, self.request.container_id)
             fields = self.options.fields(self.spec, LOG) + self.wanted.fields()
             self.directories = self.options.directories(make=False)
-            self.state["stdio"] = self._stored_stdio()
+            self.state.stdio = self._stored_stdio()
             fields += self._inherited_stdio()
             self.check()
             namespaces, inherited = self._namespaces()
@@ -112,7 +112,7 @@ class _Restoration(Creation):
 
     def _inherited_stdio(self) -> list[kernel.Field]:
         """Pipes from outside: those of whoever restores come in their place."""
-        names = enumerate(self.state["stdio"][:3])
+        names = enumerate(self.state.stdio[:3])
         return [criu.pairs("inherit_fd", name, fd) for fd, name in names if "pipe:" in name]
 
     def _namespaces(self) -> tuple[list[kernel.Field], list[int]]:

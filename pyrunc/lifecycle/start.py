@@ -8,13 +8,13 @@ import os
 import select
 
 from pyrunc.errors import PyruncError, StateError
+from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import CREATED, PAUSED, STOPPED, is_alive, open_pidfd, status_of
 from pyrunc.lifecycle.store import FIFO, STATE, open_entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
-    from typing import Any
 
     from pyrunc.lifecycle.signals import Signals
     from pyrunc.lifecycle.store import Entry
@@ -43,7 +43,7 @@ def await_create(root: str, container_id: str) -> None:
 
 def start(
     entry: Entry,
-    state: dict[str, Any],
+    state: State,
     notify_socket: str = "",
     *,
     attended: bool = False,
@@ -68,7 +68,7 @@ def start(
         raise StateError(_REFUSALS.get(status, "cannot start an already running container"))
     fifo = _open_fifo(entry, state)
     listener = None
-    if state.get("notify") and notify_socket:
+    if state.notify and notify_socket:
         from pyrunc.lifecycle import notify
 
         listener = notify.listen(entry.path)
@@ -83,7 +83,7 @@ def start(
     # The lock goes first: a hook may change the container, as by `update`, and whoever wants to
     # kill or delete it must not wait for readiness.
     entry.unlock()
-    if state["hooks"].get("poststart"):
+    if state.hooks.get("poststart"):
         _poststart(entry, state, signals)
     if listener is not None:
         if attended:
@@ -95,7 +95,7 @@ def start(
             _relay(state, listener, notify_socket, signals)
 
 
-def _open_fifo(entry: Entry, state: dict[str, Any]) -> int:
+def _open_fifo(entry: Entry, state: State) -> int:
     try:
         return os.open(FIFO, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=entry.fd)
     except OSError as error:
@@ -120,12 +120,12 @@ def _await_exec(fifo: int, signals: Signals | None) -> None:
             signals.check()
 
 
-def _poststart(entry: Entry, state: dict[str, Any], signals: Signals | None) -> None:
+def _poststart(entry: Entry, state: State, signals: Signals | None) -> None:
     from pyrunc.lifecycle.hooks import decode, oci_state, run_hooks
 
     try:
-        document = oci_state(state, "running", state["pid"])
-        run_hooks("poststart", decode(state["hooks"]).poststart, document, signals)
+        document = oci_state(state, "running", state.pid)
+        run_hooks("poststart", decode(state.hooks).poststart, document, signals)
     except PyruncError as error:
         from pyrunc.lifecycle.delete import delete_locked
 
@@ -144,13 +144,13 @@ def _poststart(entry: Entry, state: dict[str, Any], signals: Signals | None) -> 
         raise
 
 
-def _relay(state: dict[str, Any], listener: socket, manager: str, signals: Signals | None) -> None:
+def _relay(state: State, listener: socket, manager: str, signals: Signals | None) -> None:
     from pyrunc.lifecycle import notify
 
     pidfd = open_pidfd(state)
     try:
         if pidfd >= 0:
-            notify.relay(listener, manager, pidfd, state["pid"], signals)
+            notify.relay(listener, manager, pidfd, state.pid, signals)
     finally:
         listener.close()
         if pidfd >= 0:

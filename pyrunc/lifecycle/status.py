@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 
+from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.store import FIFO
 
 TYPE_CHECKING = False
@@ -47,18 +48,18 @@ def boot_id() -> str:
         os.close(fd)
 
 
-def is_alive(state: dict[str, Any], boot: str | None = None) -> bool:
+def is_alive(state: State, boot: str | None = None) -> bool:
     """Whether the init that the state names lives: same pid, same start (pid reuse), and same
     boot: the clock of starts begins anew with it, and a state on a disk does not. Who asks of many
     has the present boot at hand."""
-    then, now = state.get("boot", ""), boot_id() if boot is None else boot
+    then, now = state.boot, boot_id() if boot is None else boot
     if then and now and then != now:  # where it cannot be told now nobody is declared dead
         return False
-    stat = process_stat(state["pid"])
-    return stat is not None and stat[0] not in "ZX" and stat[1] == state["startTime"]
+    stat = process_stat(state.pid)
+    return stat is not None and stat[0] not in "ZX" and stat[1] == state.startTime
 
 
-def status_of(entry: Entry, state: dict[str, Any], boot: str | None = None) -> str:
+def status_of(entry: Entry, state: State, boot: str | None = None) -> str:
     """created, running, paused or stopped; `boot` as for `is_alive`."""
     if not is_alive(state, boot):
         return STOPPED
@@ -67,36 +68,36 @@ def status_of(entry: Entry, state: dict[str, Any], boot: str | None = None) -> s
     return CREATED if entry.has(FIFO) else RUNNING
 
 
-def document(state: dict[str, Any], status: str) -> dict[str, Any]:
+def document(state: State, status: str) -> dict[str, Any]:
     """The state document of runtime.md, with runc's members beside it."""
     found = {
-        "ociVersion": state["ociVersion"],
-        "id": state["id"],
-        "pid": 0 if status == STOPPED else state["pid"],
+        "ociVersion": state.ociVersion,
+        "id": state.id,
+        "pid": 0 if status == STOPPED else state.pid,
         "status": status,
-        "bundle": state["bundle"],
-        "rootfs": state["rootfs"],
-        "created": state["created"],
+        "bundle": state.bundle,
+        "rootfs": state.rootfs,
+        "created": state.created,
     }
-    if state["annotations"]:
-        found["annotations"] = state["annotations"]
+    if state.annotations:
+        found["annotations"] = state.annotations
     found["owner"] = ""
     return found
 
 
-def _is_frozen(state: dict[str, Any]) -> bool:
+def _is_frozen(state: State) -> bool:
     from pyrunc import cgroups
 
-    return cgroups.frozen(state["cgroup"])
+    return cgroups.frozen(state.cgroup)
 
 
-def open_pidfd(state: dict[str, Any]) -> int:
+def open_pidfd(state: State) -> int:
     """A pidfd of the container's init, or -1 if it is gone.
 
     The identity is checked after opening: before, the pid could change hands.
     """
     try:
-        fd = os.pidfd_open(state["pid"])
+        fd = os.pidfd_open(state.pid)
     except OSError as error:
         if error.errno in (errno.ESRCH, errno.EINVAL):
             return -1

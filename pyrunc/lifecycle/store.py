@@ -23,6 +23,7 @@ from pyrunc.errors import (
     UsageError,
 )
 from pyrunc.lifecycle import roots
+from pyrunc.lifecycle.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,11 +31,6 @@ if TYPE_CHECKING:
 
 STATE, JOURNAL, FIFO, CONFIG = "state.json", "journal", "exec.fifo", "config.json"
 EXIT = "exit.json"
-# What no command could do without.
-_STATE_HAS = {
-    "pid": int, "startTime": int, "cgroup": dict, "hooks": dict, "annotations": dict,
-    "bundle": str, "created": str,
-}  # fmt: skip
 _REMOVALS = 5
 _CHUNK = 1 << 16
 MAX_ID = 255
@@ -151,9 +147,9 @@ class Entry:
             merged |= effect if isinstance(effect, dict) else {}
         return merged
 
-    def save(self, state: dict[str, Any]) -> None:
+    def save(self, state: State) -> None:
         """Replace the state, all or nothing."""
-        self.replace(STATE, state)
+        self.replace(STATE, state.to_json())
 
     def replace(self, name: str, document: dict[str, Any]) -> None:
         """Replace a document, all or nothing."""
@@ -204,24 +200,20 @@ class Entry:
             raise PyruncError(f"{self.path}/{CONFIG} is missing", hint="create the container anew")
         return data
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """The saved state.
 
         Raises:
             ContainerNotFound: there is none: the creation never ended.
-            PyruncError: the file is damaged.
+            PyruncError: the file is damaged, or a later pyrunc's.
         """
         data = self._read(STATE)
         if data is None:
             raise ContainerNotFound
-        state = jsontext.loads(data, f"{self.path}/{STATE}")
-        if isinstance(state, dict) and "init_process_pid" in state:
+        raw = jsontext.loads(data, f"{self.path}/{STATE}")
+        if isinstance(raw, dict) and "init_process_pid" in raw:
             raise ForeignContainer(self.container_id)  # libcontainer's: runc's own
-        if not isinstance(state, dict) or any(
-            not isinstance(state.get(name), kind) for name, kind in _STATE_HAS.items()
-        ):
-            raise PyruncError(f"{self.path}/{STATE} is damaged", hint="pyrunc delete --force")
-        return state
+        return State.from_json(raw, f"{self.path}/{STATE}")
 
     def _read(self, name: str) -> bytes | None:
         try:

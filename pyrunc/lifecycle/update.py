@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyrunc import cgroups
 from pyrunc.cgroups.change import update as change_limits
 from pyrunc.errors import ContainerNotRunning, PyruncError
@@ -42,12 +44,12 @@ def update(
     state = entry.state()
     if status_of(entry, state) == STOPPED:
         raise ContainerNotRunning
-    after, change = merge(state.get("resources") or {}, change)
+    after, change = merge(state.resources, change)
     resources = load.decode_resources(change, document)
-    driver = cgroups.from_dict(state["cgroup"])
+    driver = cgroups.from_dict(state.cgroup)
     # What is wrong is told by its place in this document, not in config.json.
     driver.base = ""
-    saved = state | {"resources": after}
+    saved = replace(state, resources=after)
     try:
         load.with_document(document, driver.check, resources, True)
         if not rdt:

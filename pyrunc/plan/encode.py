@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from struct import Struct
+from struct import Struct, error
+from typing import Any
 
 from pyrunc.plan import wire
-from pyrunc.plan.step import NUMBERS, Step
-from pyrunc.plan.wire import BYTES, STRINGS
+from pyrunc.plan.step import Step
 
 _HEADER = Struct("=" + "".join(letter for _, letter in wire.HEADER))
+# Where a slot of a string, as one number of 64 bits, has its two of 32.
+_OFFSET, _LENGTH = (0, 32) if sys.byteorder == "little" else (32, 0)
 _MASK = 0xFFFFFFFFFFFFFFFF
-_PADDING = [bytes(-length & 7) for length in range(8)]
 
 
 def encode(steps: Sequence[Step], *, registers: int, first_fd: int, passed_fds: int) -> bytes:
@@ -46,35 +48,46 @@ def encode(steps: Sequence[Step], *, registers: int, first_fd: int, passed_fds: 
 
 
 def _record(step: Step) -> tuple[bytes, int]:
-    fields = step.__dict__
-    size = step.LAYOUT.size
-    slots: list[int] = []
-    tail = b""
+    slots = step.SLOTS(step)
+    if step.TEXTS:
+        return _with_texts(step, list(slots))
+    return _packed(step, slots), 0
+
+
+def _with_texts(step: Step, slots: list[Any]) -> tuple[bytes, int]:
+    size = slots[1]
+    tail = []
     pointers = 0
-    for name, kind in step.FIELDS:
-        value = fields[name]
-        if kind in NUMBERS:
-            slots.append(value & _MASK)
-            continue
+    for index in step.TEXTS:
+        value = slots[index]
         if value is None:
-            slots += (0, 0)
+            slots[index] = 0
             continue
-        if kind == STRINGS:
-            pointers += len(value) + 1
-            data = "\0".join([*value, ""]).encode("utf-8", "surrogateescape")
-            wrong = data.count(0) != len(value)
-        elif kind == BYTES:
+        if type(value) is bytes:
             data = value
-            wrong = False
         else:
+            count = 1
+            if type(value) is str:
+                value += "\0"
+            else:
+                count = len(value)
+                pointers += count + 1
+                value = "\0".join([*value, ""])
             data = value.encode("utf-8", "surrogateescape")
-            wrong = 0 in data
-            data += b"\0"
-        if wrong:
-            raise ValueError(f"a NUL byte in {value!r}")
-        slots += (size, len(data))
+            if data.count(0) != count:
+                raise ValueError(f"a NUL byte in {value!r}")
+        length = len(data)
+        slots[index] = size << _OFFSET | length << _LENGTH
         # The next one's bytes are aligned, as a C struct's are.
-        data += _PADDING[len(data) & 7]
-        tail += data
-        size += len(data)
-    return step.LAYOUT.pack(step.OPCODE, size, *slots) + tail, pointers
+        length += -length & 7
+        tail.append(data.ljust(length, b"\0"))
+        size += length
+    slots[1] = size
+    return _packed(step, slots) + b"".join(tail), pointers
+
+
+def _packed(step: Step, slots: Sequence[int]) -> bytes:
+    try:
+        return step.LAYOUT.pack(*slots)
+    except error:  # one of them is negative
+        return step.LAYOUT.pack(*[slot & _MASK for slot in slots])

@@ -114,6 +114,8 @@ def parse_options(options: tuple[str, ...]) -> MountOptions:
 
 def clean(path: str) -> str:
     """An absolute path without "." and "..", as seen from the container's root."""
+    if path[:1] == "/" and "/." not in path and "//" not in path and path[-1:] != "/":
+        return path
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":

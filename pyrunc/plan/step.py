@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from operator import attrgetter
 from struct import Struct
-from typing import Annotated, ClassVar, dataclass_transform, get_type_hints
+from typing import Annotated, Any, ClassVar, dataclass_transform, get_type_hints
 
 from pyrunc.plan.wire import BYTES, NUMBER, OPTIONAL, REGISTER, STRING, STRINGS
 
@@ -37,8 +38,12 @@ class Step:
     CHOICES: ClassVar[tuple[type[IntEnum], ...]] = ()
     OPCODE: ClassVar[int] = 0
     NAME: ClassVar[str] = ""
+    SIZE: ClassVar[int] = 0
     # A record's fixed part: made once a class, as a container's plan has some seventy steps.
     LAYOUT: ClassVar[Struct]
+    # What goes into it: the number, its size, the fields; and which of these are no numbers.
+    SLOTS: ClassVar[Any]  # an operator.attrgetter
+    TEXTS: ClassVar[tuple[int, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         hints = get_type_hints(cls, include_extras=True)
@@ -51,8 +56,10 @@ class Step:
             (name, NUMBER if isinstance(hint, type) else hint.__metadata__[0])
             for name, hint in own.items()
         )
-        slots = ("Q" if kind in NUMBERS else "II" for _, kind in cls.FIELDS)
-        cls.LAYOUT = Struct("=II" + "".join(slots))
+        cls.LAYOUT = Struct("=II" + "Q" * len(own))
+        cls.SIZE = cls.LAYOUT.size
+        cls.SLOTS = attrgetter("OPCODE", "SIZE", *own)
+        cls.TEXTS = tuple(i for i, (_, kind) in enumerate(cls.FIELDS, 2) if kind not in NUMBERS)
 
 
 def snake_case(name: str) -> str:

@@ -15,10 +15,10 @@ import os.path
 from pyrunc.errors import SpecError
 from pyrunc.spec.check_linux import check_linux, check_mappings
 from pyrunc.spec.check_process import check_process
-from pyrunc.spec.fields import escape
 from pyrunc.spec.model import Hook, Hooks, Mount, Spec
 from pyrunc.spec.names import HOOKS, PROPAGATIONS
 from pyrunc.spec.spelling import check_bind_options
+from pyrunc.spec.wrong import escape
 
 # More is no configuration, and each costs the runtime memory and time.
 MAX_MOUNTS = 10_000

@@ -12,7 +12,6 @@ from itertools import pairwise
 from pyrunc.errors import SpecError
 from pyrunc.spec.check_resources import check_resources
 from pyrunc.spec.check_seccomp import check_seccomp
-from pyrunc.spec.fields import escape
 from pyrunc.spec.model_linux import (
     Device,
     IDMapping,
@@ -31,6 +30,7 @@ from pyrunc.spec.names import (
     PERSONALITY_DOMAINS,
     PROPAGATIONS,
 )
+from pyrunc.spec.wrong import escape
 
 # What a kernel since 4.15 takes in one uid_map.
 MAX_MAPPINGS = 340

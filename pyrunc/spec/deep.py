@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from pyrunc import jsontext
 from pyrunc.errors import one_line
-from pyrunc.spec.fields import escape
+from pyrunc.spec.wrong import escape
 
 SCHEMA_PATH = os.path.join(os.path.dirname(__file__), "config.schema.json")
 

@@ -12,40 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
-from pyrunc.errors import SpecError
 from pyrunc.jsontext import Repeated
+from pyrunc.spec.wrong import SHOWN, Wrong, describe, number, wrong_type
 
 T = TypeVar("T", bound="Model")
 
 # A list inside a config.json of 16 MiB could otherwise hold millions.
 MAX_ITEMS = 200_000
-
-
-class Wrong(Exception):  # never leaves the decoder: SpecError is what users see
-    """A value breaks its field's kind.
-
-    Args:
-        message: what is wrong.
-        hint: what to write instead.
-        key: the member at fault, where the object itself is at fault for it.
-        plain: the message without the value, where the value is in it.
-    """
-
-    def __init__(
-        self, message: str, hint: str = "", key: str | None = None, plain: str = ""
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.plain = plain
-        self.keys: list[str | int] = [] if key is None else [key]
-
-    def error(self, document: str, base: str = "") -> SpecError:
-        """The same as a SpecError, with the JSON pointer of the value."""
-        pointer = base + "".join(f"/{escape(str(key))}" for key in reversed(self.keys))
-        return SpecError(self.message, pointer=pointer, hint=self.hint, document=document)
 
 
 @dataclass(slots=True)
@@ -81,6 +57,9 @@ class Model:
 
     __slots__ = ()
     FIELDS: ClassVar[dict[str, Field]] = {}
+    # From the table, once a class: attribute and decoder of each member, and what has to be there.
+    DECODERS: ClassVar[dict[str, tuple[str, Callable[[Any], Any]]]]
+    REQUIRED: ClassVar[list[tuple[str, Field]]]
 
     def __repr__(self) -> str:
         # Only what differs from an absent member: a Linux() has seventeen.
@@ -102,6 +81,9 @@ def json_object(cls: type[T]) -> type[T]:
         if "name" in member.metadata:
             name = member.metadata["name"] or member.name
             made.FIELDS[name] = replace(member.metadata["field"], attribute=member.name)
+    rows = made.FIELDS.items()
+    made.DECODERS = {name: (kind.attribute, kind.decode) for name, kind in rows}
+    made.REQUIRED = [(name, kind) for name, kind in rows if kind.required]
     return made
 
 
@@ -143,18 +125,20 @@ def decode_object(cls: type[T], raw: object) -> T:
     if not raw.keys() <= cls.FIELDS.keys():
         ODD[0] += 1
         raw = folded(cls, raw)
+    for name, kind in cls.REQUIRED:
+        if raw.get(name) is None:
+            raise Wrong(f"is required and must be {kind.expected}", key=name)
     found: dict[str, Any] = {}
-    for name, kind in cls.FIELDS.items():
-        value = raw.get(name)
-        if value is None:
-            if kind.required:
-                raise Wrong(f"is required and must be {kind.expected}", key=name)
-            continue
-        try:
-            found[kind.attribute] = kind.decode(value)
-        except Wrong as wrong:
-            wrong.keys.append(name)
-            raise
+    decoders = cls.DECODERS
+    name = ""
+    try:
+        for name, value in raw.items():
+            if value is not None and name in decoders:
+                attribute, decode = decoders[name]
+                found[attribute] = decode(value)
+    except Wrong as wrong:
+        wrong.keys.append(name)
+        raise
     return cls(**found)
 
 
@@ -187,49 +171,6 @@ def folded(cls: type[Model], raw: dict[Any, Any]) -> dict[str, Any]:
     return found
 
 
-# --- words for messages -------------------------------------------------------------------
-
-_TYPE_NAMES = {
-    dict: "an object",
-    list: "a list",
-    str: "a string",
-    bool: "a boolean",
-    int: "an integer",
-    float: "a fraction",
-    type(None): "null",
-}
-_SHOWN = 40
-
-
-def describe(value: object) -> str:
-    """A JSON value in words, for "must be X, not ...": `a string ("abc")`."""
-    name = _TYPE_NAMES.get(type(value), f"a Python {type(value).__name__}")
-    if type(value) is str:
-        return f'{name} ("{value[:_SHOWN]}{"..." if len(value) > _SHOWN else ""}")'
-    if type(value) is bool:
-        return f"{name} ({'true' if value else 'false'})"
-    if type(value) is int or type(value) is float:
-        return f"{name} ({_number(value)})"
-    return name
-
-
-def _number(value: int | float) -> str:
-    # Python refuses to print an integer of more than 4300 digits, with an exception.
-    return str(value) if abs(value) < 1 << 80 or type(value) is float else "a huge number"
-
-
-def wrong_type(expected: str, value: object, hint: str = "") -> Wrong:
-    """The refusal of a value of the wrong JSON type."""
-    kind = _TYPE_NAMES.get(type(value), "something else")
-    plain = f"must be {expected}, not {kind}"
-    return Wrong(f"must be {expected}, not {describe(value)}", hint, plain=plain)
-
-
-def escape(key: str) -> str:
-    """A member name as a part of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
-
-
 # --- the kinds ----------------------------------------------------------------------------
 
 
@@ -250,23 +191,23 @@ def _string(value: object) -> str:
     return value
 
 
+_ALL_STRINGS = frozenset((str,))
+
+
 def _strings(value: object) -> tuple[str, ...]:
     if type(value) is not list:
-        hint = f'write ["{value}"]' if type(value) is str and len(value) < _SHOWN else ""
+        hint = f'write ["{value}"]' if type(value) is str and len(value) < SHOWN else ""
         raise wrong_type("a list of strings", value, hint)
     _refuse_long(value)
-    for position, item in enumerate(value):
-        if type(item) is not str or "\0" in item:
-            _item(_string, item, position)
+    # All at once: a profile has hundreds of names, and next to never a wrong one.
+    if not (_ALL_STRINGS.issuperset(map(type, value)) and "\0" not in "".join(value)):
+        for position, item in enumerate(value):
+            try:
+                _string(item)
+            except Wrong as wrong:
+                wrong.keys.append(position)
+                raise
     return tuple(value)
-
-
-def _item(decode: Callable[[Any], Any], item: object, position: int) -> Any:
-    try:
-        return decode(item)
-    except Wrong as wrong:
-        wrong.keys.append(position)
-        raise
 
 
 def _refuse_long(value: list[Any] | dict[str, Any]) -> None:
@@ -281,7 +222,7 @@ def _integer(low: int, high: int) -> Field:
         if type(value) is not int:
             raise wrong_type(expected, value, _integer_hint(value))
         if not low <= value <= high:
-            raise Wrong(f"must be {expected}, not {_number(value)}")
+            raise Wrong(f"must be {expected}, not {number(value)}")
         return value
 
     return Field(decode, expected)
@@ -297,12 +238,12 @@ def _integer_hint(value: object) -> str:
 
 def one(cls: type[Model]) -> Field:
     """An object of that class; None when absent."""
-    return Field(lambda value: decode_object(cls, value), "an object", item=cls)
+    return Field(partial(decode_object, cls), "an object", item=cls)
 
 
 def one_or_empty(cls: type[Model]) -> Field:
     """An object of that class; an empty one when absent."""
-    return Field(lambda value: decode_object(cls, value), "an object", make=cls, item=cls)
+    return Field(partial(decode_object, cls), "an object", make=cls, item=cls)
 
 
 def many(item: type[Model] | Field) -> Field:
@@ -313,7 +254,14 @@ def many(item: type[Model] | Field) -> Field:
             raise wrong_type("a list", value)
         _refuse_long(value)
         read = _reader(item)
-        return tuple([_item(read, member, place) for place, member in enumerate(value)])
+        found: list[Any] = []
+        try:
+            for member in value:
+                found.append(read(member))
+        except Wrong as wrong:
+            wrong.keys.append(len(found))
+            raise
+        return tuple(found)
 
     return Field(decode, "a list", (), item=item)
 
@@ -364,7 +312,7 @@ def mapping(item: type[Model] | Field, null: str | None = None) -> Field:
 def _reader(item: type[Model] | Field) -> Callable[[Any], Any]:
     if isinstance(item, Field):
         return item.decode
-    return lambda value: decode_object(item, value)
+    return partial(decode_object, item)
 
 
 BOOL = Field(_boolean, "true or false", False)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from pyrunc import jsontext
 from pyrunc.errors import SpecError
-from pyrunc.spec.fields import ODD, Wrong, decode_object
+from pyrunc.spec.fields import ODD, decode_object
 from pyrunc.spec.model import Process, Spec
 from pyrunc.spec.model_resources import Resources
+from pyrunc.spec.wrong import Wrong
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,13 +12,14 @@ from collections.abc import Collection
 from typing import Any
 
 from pyrunc.errors import SpecError
-from pyrunc.spec.fields import Field, Model, escape, folded
+from pyrunc.spec.fields import Field, Model, folded
 from pyrunc.spec.names import (
     MOUNT_EXTENSION_OPTIONS,
     MOUNT_FLAG_OPTIONS,
     MOUNT_RECURSIVE_OPTIONS,
     PROPAGATIONS,
 )
+from pyrunc.spec.wrong import escape
 
 # Shorter words have too many others within one edit.
 _SHORTEST = 4

@@ -22,7 +22,7 @@ PAGE = os.sysconf("SC_PAGESIZE")
 def make(cls: type, **values: Any) -> Any:
     """An object of the model with the named members and nothing else set."""
     found = cls.__new__(cls)
-    for name in cls.__slots__:
+    for name in cls.FIELDS:
         empty: Any = None
         if name in ("disableOOMKiller", "useHierarchy", "checkBeforeUpdate"):
             empty = False

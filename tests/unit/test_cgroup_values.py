@@ -31,7 +31,8 @@ from pyrunc.cgroups.limits import BYTES, FLAG, KEYED, LIST, PAIR, TEXT, WRITTEN,
 from pyrunc.errors import PyruncError, SpecError
 from pyrunc.spec import model_resources as model
 from pyrunc.spec.check_resources import check_resources
-from pyrunc.spec.fields import Wrong, decode_object
+from pyrunc.spec.fields import decode_object
+from pyrunc.spec.wrong import Wrong
 
 UINT64 = st.integers(0, (1 << 64) - 1)
 

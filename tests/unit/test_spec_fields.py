@@ -12,7 +12,8 @@ from test_spec_load import classes, config, dumped
 
 from pyrunc.errors import SpecError
 from pyrunc.spec import load, model, model_linux, model_resources
-from pyrunc.spec.fields import Field, Model, Wrong, decode_object
+from pyrunc.spec.fields import Field, Model, decode_object
+from pyrunc.spec.wrong import Wrong
 
 ALL_FIELDS = [
     pytest.param(cls, name, field, id=f"{cls.__name__}.{name}")
