@@ -8,14 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import signal as _signal
-    from collections.abc import Callable
-else:
-    # The `signal` module wraps this one in enums, which cost 3.7 ms to import.
-    import _signal
+import signal
+from collections.abc import Callable
 
 # Descriptors held at once.
 _BATCH = 200
@@ -23,15 +17,14 @@ _BATCH = 200
 
 def kill_members(members: Callable[[], list[int]]) -> None:
     """Send SIGKILL to every member; as `send`."""
-    send(members, _signal.SIGKILL)
+    send(members, signal.SIGKILL)
 
 
 def send(members: Callable[[], list[int]], number: int) -> None:
     """Send a signal to every member, each through a pidfd.
 
     A pid read from cgroup.procs may be another process by the time of the signal. So all are
-    opened first, the list is read again, and only who is still on it is
-    signalled.
+    opened first, the list is read again, and only processes still on it are signalled.
 
     Args:
         members: reads the current members of the cgroup.
@@ -73,6 +66,6 @@ def _open(pids: list[int]) -> dict[int, int]:
 
 def _send(fd: int, number: int) -> None:
     try:
-        _signal.pidfd_send_signal(fd, number)
+        signal.pidfd_send_signal(fd, number)
     except ProcessLookupError:
         return

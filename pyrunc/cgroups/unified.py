@@ -7,8 +7,8 @@ The names come from config.json and become file names: only what can be a limit 
 
 from __future__ import annotations
 
-from pyrunc.cgroups.limits import BYTES, FLAG, KEYED, LIST, PAIR, TEXT, WRITTEN, Limit
-from pyrunc.cgroups.limits import size as bytes_of
+from pyrunc.cgroups.write import BYTES, FLAG, KEYED, LIST, PAIR, TEXT, WRITTEN, Limit
+from pyrunc.cgroups.write import size as bytes_of
 from pyrunc.errors import SpecError
 
 # The capitals are those of huge page sizes: hugetlb.2MB.max.
