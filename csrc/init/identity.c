@@ -47,8 +47,6 @@ STEP(no_new_privileges)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? fail(PR_CALL_PRCTL) : 0;
 }
 
-enum { NO_LISTENER, LISTENER_NAMED, LISTENER_SENT };
-
 STEP(seccomp)
 {
     struct sock_fprog program = {
@@ -57,11 +55,11 @@ STEP(seccomp)
     int fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned)s->flags, &program);
     if (fd < 0)
         return fail(PR_CALL_SECCOMP);
-    if (s->listener == NO_LISTENER)
+    if (s->listener == PR_LISTENER_NONE)
         return 0;
     /* Its number is enough for a privileged parent, which takes the descriptor out of this
      * process: so that neither sendmsg nor anything else but write has to pass the filter. */
-    if (send_message(PR_MSG_LISTENER, fd, s->listener == LISTENER_SENT ? fd : -1) < 0 ||
+    if (send_message(PR_MSG_LISTENER, fd, s->listener == PR_LISTENER_SENT ? fd : -1) < 0 ||
         await_go() < 0)
         return -1;
     close(fd); /* only the agent holds it: if it dies, calls fail and do not wait for ever */

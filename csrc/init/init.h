@@ -16,17 +16,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What travels to the parent; little, fixed, and without text: the parent treats it as
- * hostile. */
-struct pr_message {
-    uint32_t kind; /* enum pr_message_kind */
-    uint32_t step; /* index in the plan */
-    uint32_t call; /* enum pr_call */
-    int32_t err;   /* errno */
-    uint32_t why;  /* enum pr_reason */
-    int32_t value; /* exit status, option index, pid: as the kind and reason say */
-};
-
 enum { EXIT_NOT_STARTED = 255 };
 
 struct init {

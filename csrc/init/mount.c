@@ -255,8 +255,6 @@ STEP(remount)
     return done;
 }
 
-enum { ANYWHERE, PLAIN_DIRECTORY, LISTED_BELOW_PROC, PROCFS_ROOT };
-
 /* proc and sysfs go onto a directory that no link leads to: an image whose /proc is a link could
  * otherwise choose where the kernel's files appear (CVE-2019-19921, CVE-2023-27561). */
 static int open_plain_directory(const char *path)
@@ -281,15 +279,16 @@ static int check_target(int mount, int target, uint64_t rule)
     int on_root = same_file(target, reg(PR_REG_ROOT));
     if (on_root)
         return on_root < 0 ? fail(PR_CALL_STAT) : refuse(PR_WHY_ON_ROOTFS, 0);
-    if (rule == PROCFS_ROOT) {
+    if (rule == PR_TARGET_RULE_PROCFS_ROOT) {
         if (is_on(mount, PROC_SUPER_MAGIC) != 1 || fstat(mount, &st) < 0 ||
             st.st_ino != PROC_ROOT_INODE)
             return refuse(PR_WHY_NOT_PROCFS, 0);
-    } else if (rule != LISTED_BELOW_PROC) {
+    } else if (rule != PR_TARGET_RULE_LISTED_BELOW_PROC) {
         int below = is_on(target, PROC_SUPER_MAGIC);
         if (below < 0)
             return fail(PR_CALL_STATFS);
-        if (below && (rule == ANYWHERE || fstat(target, &st) < 0 || st.st_ino != PROC_ROOT_INODE))
+        if (below && (rule == PR_TARGET_RULE_ANYWHERE || fstat(target, &st) < 0 ||
+                      st.st_ino != PROC_ROOT_INODE))
             return refuse(PR_WHY_INSIDE_PROC, 0);
     }
     return 0;
@@ -297,7 +296,7 @@ static int check_target(int mount, int target, uint64_t rule)
 
 int may_cover(int target)
 {
-    return check_target(-1, target, ANYWHERE);
+    return check_target(-1, target, PR_TARGET_RULE_ANYWHERE);
 }
 
 /* EINVAL is all that move_mount(2) says of a file on a directory, or the other way round; mount(2)
@@ -318,9 +317,9 @@ STEP(attach)
     int mount = reg(s->mount), target;
     if (fstat(mount, &st) < 0)
         return fail(PR_CALL_STAT);
-    if (s->rule == PLAIN_DIRECTORY || s->rule == PROCFS_ROOT) {
+    if (s->rule == PR_TARGET_RULE_PLAIN_DIRECTORY || s->rule == PR_TARGET_RULE_PROCFS_ROOT) {
         target = open_plain_directory(path);
-    } else if (s->rule == LISTED_BELOW_PROC) {
+    } else if (s->rule == PR_TARGET_RULE_LISTED_BELOW_PROC) {
         target = open_in_root(path, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
         if (target < 0)
             fail(PR_CALL_OPENAT2);

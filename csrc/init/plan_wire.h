@@ -15,9 +15,25 @@
 #define PR_GO 'G'
 
 struct pr_header {
-    uint32_t magic, version;
+    uint32_t magic;
+    uint32_t version;
     uint64_t total;
-    uint32_t steps, registers, first_fd, passed_fds, strings, reserved;
+    uint32_t steps;
+    uint32_t registers;
+    uint32_t first_fd;
+    uint32_t passed_fds;
+    uint32_t strings;
+    uint32_t reserved;
+};
+
+/* What pyrunc-init sends to its parent. */
+struct pr_message {
+    uint32_t kind;
+    uint32_t step;
+    uint32_t call;
+    int32_t err;
+    uint32_t why;
+    int32_t value;
 };
 
 /* Offset and length of bytes inside a record; offset 0 is absent. */
@@ -142,51 +158,51 @@ enum pr_op {
     PR_OP_ENVIRONMENT = 1,
     PR_OP_FIND_PROGRAM = 2,
     PR_OP_RUN_HOOK = 3,
-    PR_OP_SEND_DIRECTORY = 4,
-    PR_OP_INHERIT_DESCRIPTORS = 5,
-    PR_OP_CLOSE_DESCRIPTORS = 6,
-    PR_OP_WAIT_START = 7,
-    PR_OP_EXECUTE = 8,
-    PR_OP_PARENT_DEATH = 9,
-    PR_OP_DUMPABLE = 10,
-    PR_OP_SYNC = 11,
-    PR_OP_JOIN_CGROUPS = 12,
-    PR_OP_JOIN_NAMESPACE = 13,
-    PR_OP_UNSHARE = 14,
-    PR_OP_FORK = 15,
-    PR_OP_BECOME_ROOT = 16,
-    PR_OP_NEW_SESSION = 17,
-    PR_OP_SESSION_KEYRING = 18,
-    PR_OP_LOOPBACK_UP = 19,
-    PR_OP_PROPAGATION = 20,
-    PR_OP_OPEN_TREE = 21,
-    PR_OP_OPEN_INSIDE = 22,
-    PR_OP_ATTACH_ROOT = 23,
-    PR_OP_PRIVATE_PARENT = 24,
-    PR_OP_OPEN_PROCFS = 25,
-    PR_OP_MAKE_FILESYSTEM = 26,
-    PR_OP_LONG_FILESYSTEM = 27,
-    PR_OP_MOUNT_ATTRIBUTES = 28,
-    PR_OP_ATTACH = 29,
-    PR_OP_MAKE_DIRECTORY = 30,
-    PR_OP_MAKE_FILE = 31,
-    PR_OP_MAKE_NODE = 32,
-    PR_OP_SYMLINK = 33,
-    PR_OP_PIVOT = 34,
-    PR_OP_OPEN_ROOT = 35,
-    PR_OP_CHANGE_ROOT = 36,
-    PR_OP_NULL_STDIO = 37,
-    PR_OP_CONSOLE = 38,
-    PR_OP_READ_ONLY_PATH = 39,
-    PR_OP_COPY_UP = 40,
-    PR_OP_REMOUNT = 41,
-    PR_OP_MASK_PATH = 42,
-    PR_OP_HOSTNAME = 43,
-    PR_OP_DOMAINNAME = 44,
-    PR_OP_SYSCTL = 45,
-    PR_OP_UMASK = 46,
-    PR_OP_NO_NEW_PRIVILEGES = 47,
-    PR_OP_SECCOMP = 48,
+    PR_OP_SECCOMP = 4,
+    PR_OP_SEND_DIRECTORY = 5,
+    PR_OP_INHERIT_DESCRIPTORS = 6,
+    PR_OP_CLOSE_DESCRIPTORS = 7,
+    PR_OP_WAIT_START = 8,
+    PR_OP_EXECUTE = 9,
+    PR_OP_PARENT_DEATH = 10,
+    PR_OP_DUMPABLE = 11,
+    PR_OP_SYNC = 12,
+    PR_OP_JOIN_CGROUPS = 13,
+    PR_OP_JOIN_NAMESPACE = 14,
+    PR_OP_UNSHARE = 15,
+    PR_OP_FORK = 16,
+    PR_OP_BECOME_ROOT = 17,
+    PR_OP_NEW_SESSION = 18,
+    PR_OP_SESSION_KEYRING = 19,
+    PR_OP_LOOPBACK_UP = 20,
+    PR_OP_PROPAGATION = 21,
+    PR_OP_OPEN_TREE = 22,
+    PR_OP_OPEN_INSIDE = 23,
+    PR_OP_ATTACH_ROOT = 24,
+    PR_OP_PRIVATE_PARENT = 25,
+    PR_OP_OPEN_PROCFS = 26,
+    PR_OP_MAKE_FILESYSTEM = 27,
+    PR_OP_LONG_FILESYSTEM = 28,
+    PR_OP_MOUNT_ATTRIBUTES = 29,
+    PR_OP_ATTACH = 30,
+    PR_OP_MAKE_DIRECTORY = 31,
+    PR_OP_MAKE_FILE = 32,
+    PR_OP_MAKE_NODE = 33,
+    PR_OP_SYMLINK = 34,
+    PR_OP_PIVOT = 35,
+    PR_OP_OPEN_ROOT = 36,
+    PR_OP_CHANGE_ROOT = 37,
+    PR_OP_NULL_STDIO = 38,
+    PR_OP_CONSOLE = 39,
+    PR_OP_READ_ONLY_PATH = 40,
+    PR_OP_COPY_UP = 41,
+    PR_OP_REMOUNT = 42,
+    PR_OP_MASK_PATH = 43,
+    PR_OP_HOSTNAME = 44,
+    PR_OP_DOMAINNAME = 45,
+    PR_OP_SYSCTL = 46,
+    PR_OP_UMASK = 47,
+    PR_OP_NO_NEW_PRIVILEGES = 48,
     PR_OP_DROP_BOUNDING = 49,
     PR_OP_CHOWN_STDIO = 50,
     PR_OP_CHANGE_DIRECTORY = 51,
@@ -200,6 +216,25 @@ enum pr_op {
     PR_OP_MEMORY_POLICY = 59,
     PR_OP_LABEL = 60,
     PR_OP_COUNT = 61,
+};
+
+enum pr_loader_check {
+    PR_LOADER_CHECK_NONE = 0,
+    PR_LOADER_CHECK_REFUSE = 1,
+    PR_LOADER_CHECK_REMEMBER = 2,
+};
+
+enum pr_listener {
+    PR_LISTENER_NONE = 0,
+    PR_LISTENER_NAMED = 1,
+    PR_LISTENER_SENT = 2,
+};
+
+enum pr_target_rule {
+    PR_TARGET_RULE_ANYWHERE = 0,
+    PR_TARGET_RULE_PLAIN_DIRECTORY = 1,
+    PR_TARGET_RULE_LISTED_BELOW_PROC = 2,
+    PR_TARGET_RULE_PROCFS_ROOT = 3,
 };
 
 struct pr_environment {
@@ -227,6 +262,13 @@ struct pr_run_hook {
     struct pr_span state_after;
     struct pr_span name;
     uint64_t index;
+};
+
+struct pr_seccomp {
+    struct pr_step step;
+    struct pr_span program;
+    uint64_t flags;
+    uint64_t listener;
 };
 
 struct pr_send_directory {
@@ -495,13 +537,6 @@ struct pr_no_new_privileges {
     struct pr_step step;
 };
 
-struct pr_seccomp {
-    struct pr_step step;
-    struct pr_span program;
-    uint64_t flags;
-    uint64_t listener;
-};
-
 struct pr_drop_bounding {
     struct pr_step step;
     uint64_t keep;
@@ -576,6 +611,7 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_ENVIRONMENT] = "luu",
     [PR_OP_FIND_PROGRAM] = "lsu",
     [PR_OP_RUN_HOOK] = "slluusssu",
+    [PR_OP_SECCOMP] = "buu",
     [PR_OP_SEND_DIRECTORY] = "s",
     [PR_OP_INHERIT_DESCRIPTORS] = "ru",
     [PR_OP_CLOSE_DESCRIPTORS] = "",
@@ -620,7 +656,6 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_SYSCTL] = "ss",
     [PR_OP_UMASK] = "u",
     [PR_OP_NO_NEW_PRIVILEGES] = "",
-    [PR_OP_SECCOMP] = "buu",
     [PR_OP_DROP_BOUNDING] = "u",
     [PR_OP_CHOWN_STDIO] = "u",
     [PR_OP_CHANGE_DIRECTORY] = "su",

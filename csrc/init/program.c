@@ -91,12 +91,10 @@ static int runnable(const char *path)
     return 0;
 }
 
-enum { REFUSE_WITHOUT_LOADER = 1 };
-
 /* The loader's name is kept for execve's ENOENT: a filter may by then forbid to look. */
 static int found(uint64_t loader)
 {
-    if (loader && lacks_loader(init.program) && loader == REFUSE_WITHOUT_LOADER)
+    if (loader && lacks_loader(init.program) && loader == PR_LOADER_CHECK_REFUSE)
         return refuse(PR_WHY_NO_LOADER, 0);
     return 0;
 }

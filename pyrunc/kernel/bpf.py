@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 
 from pyrunc.kernel._core import ffi, lib
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _INSTRUCTION = 8
 # The verifier gives up with EAGAIN when a signal comes in.

@@ -7,19 +7,14 @@ Values travel as `pyrunc.kernel.dbus` has them.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from time import monotonic
+from typing import Any
 
 from jeepney.bus import get_connectable_addresses
 
 from pyrunc.errors import BusError
-from pyrunc.kernel.dbus import SECONDS, Connection, look_at_nothing
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
-
-    from pyrunc.kernel.dbus import Message
+from pyrunc.kernel.dbus import SECONDS, Connection, Message, look_at_nothing
 
 SERVICE = "org.freedesktop.systemd1"
 MANAGER_PATH = "/org/freedesktop/systemd1"

@@ -39,6 +39,11 @@ S_IFCHR: int = _lib.S_IFCHR
 S_IFBLK: int = _lib.S_IFBLK
 S_IFIFO: int = _lib.S_IFIFO
 
+SIGINT: int = _lib.SIGINT
+SIGQUIT: int = _lib.SIGQUIT
+SIGKILL: int = _lib.SIGKILL
+SIGTERM: int = _lib.SIGTERM
+
 
 def rlimit(name: str) -> int:
     """The number of a resource limit, by its name in config.json ("RLIMIT_NOFILE")."""

@@ -8,16 +8,14 @@ it. Knows nothing of OCI.
 
 from __future__ import annotations
 
+from _socket import socket
+from collections.abc import Callable, Iterable
+
 from pyrunc.errors import KernelError, PyruncError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from _socket import socket
-    from collections.abc import Callable, Iterable
-
-    # A field's number and its value; one that repeats is there more than once.
-    Value = int | str | list["Field"]
-    Field = tuple[int, Value]
+# A field's number and its value; one that repeats is there more than once.
+Value = int | str | list["Field"]
+Field = tuple[int, Value]
 
 TYPES = ("EMPTY", "DUMP", "RESTORE", "CHECK", "PRE_DUMP", "PAGE_SERVER", "NOTIFY")
 EMPTY, DUMP, RESTORE, CHECK, PRE_DUMP, PAGE_SERVER, NOTIFY = range(len(TYPES))

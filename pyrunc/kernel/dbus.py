@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import os
 import select
-from _socket import AF_UNIX, MSG_NOSIGNAL, SO_SNDTIMEO, SOCK_CLOEXEC, SOCK_STREAM, SOL_SOCKET
-from _socket import socket as open_socket
+from collections.abc import Callable
+from socket import AF_UNIX, MSG_NOSIGNAL, SO_SNDTIMEO, SOCK_CLOEXEC, SOCK_STREAM, SOL_SOCKET
+from socket import socket as open_socket
 from struct import error as struct_error
 from struct import pack
 from time import monotonic
+from typing import Any
 
 from jeepney.low_level import (
     Endianness,
@@ -31,11 +33,6 @@ from jeepney.low_level import (
 from jeepney.wrappers import DBusAddress, new_method_call
 
 from pyrunc.errors import BusError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
 
 SECONDS = 30  # for an answer
 _LOOK_SECONDS = 0.2

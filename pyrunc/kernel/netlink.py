@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from _socket import AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socket
-from _struct import calcsize, pack, unpack_from
+import os
+from socket import AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socket
+from struct import calcsize, pack, unpack_from
 
 from pyrunc.kernel import process
 
@@ -154,9 +155,7 @@ def _refuse(content: bytes) -> None:
     """Raise what an acknowledgement, or the end of a dump, says."""
     (number,) = unpack_from("=i", content) if len(content) >= 4 else (0,)
     if number:
-        from os import strerror
-
-        raise OSError(-number, strerror(-number))
+        raise OSError(-number, os.strerror(-number))
 
 
 def _aligned(length: int) -> int:

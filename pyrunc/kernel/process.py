@@ -4,14 +4,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from pyrunc.errors import KernelError
 from pyrunc.kernel._core import ffi, lib
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 _LONGEST_MS = (1 << 31) - 1
 

@@ -7,14 +7,12 @@ Imported only when a container has a profile: loading libseccomp costs what a mo
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from pyrunc.errors import KernelError, PyruncError
+from pyrunc.kernel import seccomp_stub
 from pyrunc.kernel._core import lib as _core
 from pyrunc.kernel._seccomp import ffi, lib
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 _ERRNO, _TRACE = 0x00050000, 0x7FF00000
 _ACTIONS = {
@@ -98,8 +96,6 @@ def compile_filter(profile: Any) -> bytes:
 
 
 def _with_stub(profile: Any, program: bytes) -> bytes:
-    from pyrunc.kernel import seccomp_stub
-
     names = [name.encode() for rule in profile.syscalls for name in rule.names]
     tokens = [lib.seccomp_arch_native()]
     tokens += [_token(name) for name in profile.architectures]

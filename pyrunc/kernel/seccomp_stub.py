@@ -9,7 +9,7 @@ profile names there is nothing that it can have meant to deny, and ENOSYS is as 
 
 from __future__ import annotations
 
-from _struct import pack
+from struct import pack
 
 # struct sock_filter; Documentation/userspace-api/seccomp_filter.rst, <linux/bpf_common.h>.
 _LOAD_WORD = 0x20

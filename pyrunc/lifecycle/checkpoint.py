@@ -158,7 +158,7 @@ def _ask(
 
 
 def _of_container(state: State, spec: Spec) -> list[kernel.Field]:
-    fields = kernel.options(pid=state.pid, root=state.rootfs)
+    fields = kernel.options(pid=int(state.pid), root=str(state.rootfs))
     freezer = cgroups.open_cgroup(state.cgroup).freezer()
     if freezer:
         fields += kernel.options(freeze_cgroup=freezer)

@@ -14,7 +14,8 @@ from pyrunc import cgroups, jsontext
 from pyrunc.cgroups import delegate
 from pyrunc.cgroups.join import Joining
 from pyrunc.errors import PyruncError
-from pyrunc.host import facts as host_facts
+from pyrunc.host.probe import probe
+from pyrunc.host.user_namespace import in_user_namespace
 from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import hooks, launch, outside, store
 from pyrunc.lifecycle.bundle import kept_resources, root_directory
@@ -59,7 +60,7 @@ class Creation:
         self.fds = launch.Descriptors()
         self.rootfs = root_directory(request.bundle, spec)
         self.layout = cgroups.detect()
-        nested = host_facts.in_user_namespace()
+        nested = in_user_namespace()
         self.manager = cgroups.new_manager(
             self.layout,
             spec.linux.cgroupsPath if spec.linux else None,
@@ -137,7 +138,7 @@ class Creation:
             console=bool(self.spec.process and self.spec.process.terminal),
             environment=self.request.environment,
         )
-        return compiler.compile_plan(self.spec, host_facts.probe(self.layout), options)
+        return compiler.compile_plan(self.spec, probe(self.layout), options)
 
     def _make_resctrl(self, entry: Entry) -> None:
         """Noted before it is made, and kept in the state for `delete`."""

@@ -22,7 +22,7 @@ from pyrunc.errors import (
     StateError,
     UsageError,
 )
-from pyrunc.host import facts as host_facts
+from pyrunc.host.probe import probe
 from pyrunc.lifecycle import launch, outside
 from pyrunc.lifecycle.resctrl import Group
 from pyrunc.lifecycle.state import State
@@ -303,9 +303,9 @@ class _Joining:
             seccomp=seccomp,
             seccomp_flags=flags,
             console=self.process.terminal,
-            inside=True,
+            for_exec=True,
         )
-        return joining.compile_joining(self.spec, host_facts.probe(self.cgroup.layout), options)
+        return joining.compile_joining(self.spec, probe(self.cgroup.layout), options)
 
     def _serve(self, child: Child) -> None:
         answers = {

@@ -17,7 +17,7 @@ from pyrunc.plan.encode import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.idmap import IdMapped
+    from pyrunc.plan.context import IdMapped
 
 _SIGKILL = 9
 
@@ -91,7 +91,7 @@ def user_namespace(uids: str, gids: str, pointer: str) -> int:
     """
     from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair
 
-    waiting = (steps.ParentDeath(signal=_SIGKILL), steps.Sync(message=wire.MESSAGES.index("maps")))
+    waiting = (steps.ParentDeath(signal=_SIGKILL), steps.Sync(message=wire.Message.MAPS))
     data = encode(waiting, registers=wire.FIRST_FREE, first_fd=3, passed_fds=wire.FIRST_FREE)
     ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
     fds: list[int] = [theirs.detach()]

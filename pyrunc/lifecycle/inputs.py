@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from pyrunc.errors import KernelError, PyruncError, SpecError
-from pyrunc.host import facts as host_facts
+from pyrunc.host.probe import has_lsm
 from pyrunc.kernel import process as kernel
 from pyrunc.plan import namespaces
 
@@ -32,11 +32,11 @@ def check_labels(spec: Spec) -> None:
         (process and process.apparmorProfile, "apparmor", "AppArmor", "/process/apparmorProfile"),
         (process and process.selinuxLabel, "selinux", "SELinux", "/process/selinuxLabel"),
     ):
-        if value and not host_facts.has_lsm(name):
+        if value and not has_lsm(name):
             raise PyruncError(
                 f"config provided but {title} is not enabled on this host", pointer=pointer
             )
-    if spec.linux and spec.linux.mountLabel and not host_facts.has_lsm("selinux"):
+    if spec.linux and spec.linux.mountLabel and not has_lsm("selinux"):
         spec.warnings.append("/linux/mountLabel: left out, SELinux is not enabled on this host")
 
 
@@ -56,7 +56,8 @@ def open_namespaces(spec: Spec, plan: Plan, keep: Callable[[int], int]) -> list[
         SpecError: it is not such a namespace, or the host's network with a net.* sysctl.
     """
     opened = []
-    for _, path, kind, pointer in plan.joined:
+    for joined in plan.joined:
+        path, kind, pointer = joined.path, joined.kind, joined.pointer
         try:
             # A fifo would wait for its writer, and us with it.
             fd = keep(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))

@@ -7,6 +7,7 @@ import errno
 import os
 from _signal import pidfd_send_signal
 
+from pyrunc import cgroups
 from pyrunc.errors import ContainerNotRunning, KernelError
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import open_pidfd
@@ -35,8 +36,6 @@ def kill(state: State, signal: int, *, everything: bool = False) -> None:
         KernelError: the signal was refused.
     """
     if everything or (signal == _SIGKILL and not state.privatePid):
-        from pyrunc import cgroups
-
         cgroup = cgroups.open_cgroup(state.cgroup)
         if cgroup.exists:
             return _signal_all(cgroup, state, signal)
@@ -77,6 +76,4 @@ def _signal_all(cgroup: Cgroup, state: State, signal: int) -> None:
 
 def _thaw(state: State) -> None:
     """A frozen process of a v1 hierarchy does not see even SIGKILL."""
-    from pyrunc import cgroups
-
     cgroups.open_cgroup(state.cgroup).thaw()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyrunc.plan.context import Plan
     from pyrunc.plan.step import Step
 
-MESSAGE = Struct("=IIIiIi")
+MESSAGE = Struct("=" + "".join(letter for _, letter in wire.MESSAGE))
 
 
 class Report:

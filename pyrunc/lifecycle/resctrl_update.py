@@ -9,6 +9,7 @@ import os
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.lifecycle import resctrl
 from pyrunc.lifecycle.state import State
+from pyrunc.spec.fields import decode_object
 from pyrunc.spec.model_linux import IntelRdt
 
 TYPE_CHECKING = False
@@ -49,7 +50,7 @@ class Change:
         self._lines = tuple(wanted.values())
         self._fresh = state.resctrl is None
         if state.resctrl is None:
-            self._group = resctrl.plan(IntelRdt(**wanted), state.id, top)
+            self._group = resctrl.plan(decode_object(IntelRdt, wanted), state.id, top)
         else:
             self._group = resctrl.Group.from_dict(state.resctrl)
 

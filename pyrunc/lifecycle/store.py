@@ -59,7 +59,7 @@ def default_root(environ: dict[str, str] | os._Environ[str]) -> str:
     if runtime and os.geteuid() != 0:
         return f"{runtime}/pyrunc"
     if runtime and environ.get("USER", "") != "root":
-        from pyrunc.host.facts import in_user_namespace  # engines have no XDG_RUNTIME_DIR
+        from pyrunc.host.user_namespace import in_user_namespace  # engines have no XDG_RUNTIME_DIR
 
         if in_user_namespace():
             return f"{runtime}/pyrunc"

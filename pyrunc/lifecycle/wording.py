@@ -150,11 +150,12 @@ def _mount_point(plan: tuple[Step, ...], register: int) -> str:
 
 def _source(plan: tuple[Step, ...], wanted: Step) -> str:
     for step in plan:
-        if isinstance(step, steps.OpenTree | steps.OpenInside) and step.pointer == wanted.pointer:
+        if step.pointer != wanted.pointer:
+            continue
+        if isinstance(step, steps.OpenTree | steps.OpenInside):
             return step.path
-        made = isinstance(step, steps.MakeFilesystem | steps.LongFilesystem)
-        if made and step.pointer == wanted.pointer:
-            return str(step.__dict__["source"] or step.__dict__["fstype"])
+        if isinstance(step, steps.MakeFilesystem | steps.LongFilesystem):
+            return step.source or step.fstype
     return wanted.pointer
 
 

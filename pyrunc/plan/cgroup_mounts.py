@@ -5,28 +5,22 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 from pyrunc.plan import propagation, steps
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.context import Context
-    from pyrunc.plan.mount_options import Options
-    from pyrunc.plan.steps import Step
-    from pyrunc.spec.model import Mount
-
-_ANYWHERE = 0  # the rule of `Attach`
+from pyrunc.plan.context import Context, PlannedMount
+from pyrunc.plan.mount_options import MountOptions
+from pyrunc.plan.steps import Step
 
 
-def compile_cgroup(ctx: Context, mount: Mount, options: Options, pointer: str) -> list[Step]:
+def compile_cgroup(ctx: Context, mount: PlannedMount) -> list[Step]:
     """`type: cgroup`: the unified hierarchy, or a tmpfs with one directory a v1 hierarchy."""
+    options, destination, pointer = mount.options, mount.destination, mount.pointer
     register = ctx.mount_register
-    destination = ctx.destination(mount)
     private = ctx.has_namespace("cgroup")
     if ctx.facts.cgroup_kind == "v2":
         path = ctx.options.cgroup_paths.get("", "")
         source = _cgroup_v2(ctx, options, private, path, pointer)
         return [*source, _attach(register, destination, pointer)]
     base = options.set & ~k.MOUNT_ATTR_RDONLY
-    base_register = ctx.new_register()
+    base_register = ctx.registers.take()
     made: list[Step] = [
         steps.MakeFilesystem(
             result=base_register,
@@ -39,7 +33,7 @@ def compile_cgroup(ctx: Context, mount: Mount, options: Options, pointer: str) -
         ),
         _attach(base_register, destination, pointer),
     ]
-    for directory, controllers in ctx.hierarchies():
+    for directory, controllers in ctx.facts.cgroup_hierarchies:
         made += _cgroup_v1(ctx, directory, controllers, options, pointer, destination)
     if options.set & k.MOUNT_ATTR_RDONLY:
         ctx.read_only_later.append((base_register, pointer))
@@ -47,7 +41,7 @@ def compile_cgroup(ctx: Context, mount: Mount, options: Options, pointer: str) -
 
 
 def _cgroup_v2(
-    ctx: Context, options: Options, private: bool, path: str, pointer: str
+    ctx: Context, options: MountOptions, private: bool, path: str, pointer: str
 ) -> list[Step]:
     register = ctx.mount_register
     if private:
@@ -66,11 +60,11 @@ def _cgroup_v2(
     # hierarchy (nsdelegate and its like) to what this mount does not name, and wait for RCU.
     # In a user namespace it is refused; there the container sees its own cgroup alone.
     path = path if ctx.has_namespace("user") else ctx.facts.cgroup_unified
-    return _bind(ctx, register, path, 0, options, pointer)
+    return _bind(ctx, register, path, False, options, pointer)
 
 
 def _bind(
-    ctx: Context, register: int, path: str, recursive: int, options: Options, pointer: str
+    ctx: Context, register: int, path: str, recursive: bool, options: MountOptions, pointer: str
 ) -> list[Step]:
     """The host's directory, with the attributes that the mount is to have."""
     return [
@@ -81,7 +75,7 @@ def _bind(
             set=options.set,
             clear=0,
             fallback=0,
-            recursive=0,
+            recursive=False,
             pointer=pointer,
         ),
     ]
@@ -91,7 +85,7 @@ def _cgroup_v1(
     ctx: Context,
     directory: str,
     controllers: tuple[str, ...],
-    options: Options,
+    options: MountOptions,
     pointer: str,
     destination: str,
 ) -> list[Step]:
@@ -115,12 +109,12 @@ def _cgroup_v1(
         path = path or ctx.options.cgroup_paths.get(controllers[0], "")
         if not path:
             return []
-        made += _bind(ctx, register, path, 1, options, pointer)
+        made += _bind(ctx, register, path, True, options, pointer)
     made.append(_attach(register, target, pointer))
     if len(controllers) > 1:
         made += [
             steps.Symlink(
-                path=f"{destination}/{name}", target=directory, replace=0, pointer=pointer
+                path=f"{destination}/{name}", target=directory, replace=False, pointer=pointer
             )
             for name in controllers
             if name != directory
@@ -129,4 +123,6 @@ def _cgroup_v1(
 
 
 def _attach(register: int, target: str, pointer: str) -> Step:
-    return steps.Attach(mount=register, target=target, rule=_ANYWHERE, pointer=pointer)
+    return steps.Attach(
+        mount=register, target=target, rule=steps.TargetRule.ANYWHERE, pointer=pointer
+    )

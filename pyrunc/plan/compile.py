@@ -7,19 +7,16 @@
 from __future__ import annotations
 
 from pyrunc.errors import SpecError
+from pyrunc.host.facts import HostFacts
 from pyrunc.kernel import constants as k
 from pyrunc.plan import devices, mounts, namespaces, process, propagation, steps, wire
-from pyrunc.plan.context import CGROUP, HOOKS, Context, Options, Plan
+from pyrunc.plan.context import Context, Options, Plan
+from pyrunc.plan.prepare import prepare
+from pyrunc.plan.steps import Step
+from pyrunc.spec.model import Spec
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.host.facts import HostFacts
-    from pyrunc.plan.steps import Step
-    from pyrunc.spec.model import Spec
-
-_SIGKILL = 9
-# INT, QUIT and TERM: engines wait for their time-out before they kill what did not end.
-_ENDING = 1 << 2 | 1 << 3 | 1 << 15
+# Engines wait for their time-out before they kill what did not end by these.
+_ENDING = 1 << k.SIGINT | 1 << k.SIGQUIT | 1 << k.SIGTERM
 
 
 def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
@@ -36,17 +33,17 @@ def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
     Raises:
         SpecError: something in the configuration cannot be carried out; with its pointer.
     """
-    ctx = Context(spec, facts, options)
+    ctx = prepare(spec, facts, options)
     if not ctx.has_namespace("mount"):
         _refuse_host_mounts(ctx)
     made = tuple(order(ctx))
     return Plan(
-        made,
-        namespaces.spawn_flags(ctx),
-        tuple(ctx.joined),
-        ctx.registers,
-        ctx.passed,
-        tuple(ctx.idmapped.values()),
+        steps=made,
+        spawn_flags=namespaces.spawn_flags(ctx),
+        joined=ctx.joined,
+        registers=ctx.registers.count,
+        passed=ctx.passed,
+        idmapped=tuple(mount.mapped for mount in ctx.mounts if mount.mapped),
     )
 
 
@@ -112,16 +109,16 @@ def _enter(ctx: Context) -> list[Step]:
     options = ctx.options
     made: list[Step] = [
         # Before anything else: a creating process that dies takes an unfinished container along.
-        steps.ParentDeath(signal=_SIGKILL),
+        steps.ParentDeath(signal=k.SIGKILL),
     ]
     if ctx.joined:
         # Before the first namespace is joined: a process in there could trace us, or open our
         # descriptors, while we still hold the host's (CVE-2016-9962).
-        made.append(steps.Dumpable(value=0))
+        made.append(steps.Dumpable(value=False))
     # Before any namespace: nothing may run outside the cgroup, and the root of a new cgroup
     # namespace is the cgroup its maker is in.
     if options.cgroup_waits:
-        made.append(steps.Sync(message=CGROUP, pointer="/linux/cgroupsPath"))
+        made.append(steps.Sync(message=wire.Message.CGROUP, pointer="/linux/cgroupsPath"))
     if options.cgroup_joins:
         made.append(steps.JoinCgroups(first=ctx.cgroup_register, count=options.cgroup_joins))
     if ctx.early:
@@ -145,7 +142,7 @@ def _enter(ctx: Context) -> list[Step]:
     if ctx.makes("network"):
         made.append(steps.LoopbackUp())
     if ctx.spec.linux and ctx.spec.linux.netDevices:
-        made.append(steps.Sync(message=wire.MESSAGES.index("network"), pointer="/linux/netDevices"))
+        made.append(steps.Sync(message=wire.Message.NETWORK, pointer="/linux/netDevices"))
     return made
 
 
@@ -156,7 +153,7 @@ def _without_empty(path: str) -> str:
 
 def _root_source(ctx: Context) -> Step:
     return steps.OpenTree(
-        result=wire.ROOT, path=ctx.options.rootfs, recursive=1, pointer="/root/path"
+        result=wire.ROOT, path=ctx.options.rootfs, recursive=True, pointer="/root/path"
     )
 
 
@@ -188,7 +185,7 @@ def _hooks_before_pivot(ctx: Context) -> list[Step]:
     made: list[Step] = []
     if hooks.prestart or hooks.createRuntime:
         # The namespaces and mounts are there, the old root still is: what the spec promises.
-        made.append(steps.Sync(message=HOOKS))
+        made.append(steps.Sync(message=wire.Message.HOOKS))
     made += process.hooks(ctx, "createContainer", hooks.createContainer)
     return made
 
@@ -196,10 +193,10 @@ def _hooks_before_pivot(ctx: Context) -> list[Step]:
 def _leave_host(ctx: Context) -> list[Step]:
     """Make the root filesystem "/"."""
     if not ctx.has_namespace("mount"):
-        return [steps.ChangeRoot(path=ctx.options.rootfs, move=0, pointer="/root/path")]
+        return [steps.ChangeRoot(path=ctx.options.rootfs, move=False, pointer="/root/path")]
     if ctx.options.no_pivot:
         made = propagation.before_moving(ctx)
-        made.append(steps.ChangeRoot(path=ctx.options.rootfs, move=1, pointer="/root/path"))
+        made.append(steps.ChangeRoot(path=ctx.options.rootfs, move=True, pointer="/root/path"))
     else:
         made = [steps.Pivot()]
     # After the pivot: before it, "/" was the host's tree.
@@ -221,6 +218,6 @@ def _read_only(register: int, pointer: str) -> Step:
         set=k.MOUNT_ATTR_RDONLY,
         clear=0,
         fallback=0,
-        recursive=0,
+        recursive=False,
         pointer=pointer,
     )

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a plan is made from and what it is; pure, and shared by all that make one."""
+"""What a plan is made from and what it is: records that all who make one share; pure."""
 
 from __future__ import annotations
 
-from pyrunc.plan import namespaces, wire
-from pyrunc.plan.mount_options import clean
+from dataclasses import dataclass, field
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.host.facts import HostFacts
-    from pyrunc.plan.idmap import IdMapped
-    from pyrunc.plan.steps import Step
-    from pyrunc.spec.model import Mount, Spec
+from pyrunc.host.facts import HostFacts
+from pyrunc.plan import wire
+from pyrunc.plan.mount_options import MountOptions
+from pyrunc.plan.steps import Step
+from pyrunc.spec.model import Mount, Spec
+from pyrunc.spec.model_linux import IDMapping, Namespace
 
-HOOKS, CGROUP = wire.MESSAGES.index("hooks"), wire.MESSAGES.index("cgroup")
+# What fsconfig(2) surely takes, in characters, each of which may be four bytes.
+_SURELY_SHORT = 63
 
 
+@dataclass(slots=True, kw_only=True)
 class Options:
-    """What the caller of `create` adds to config.json.
+    """What the caller of `create` or `exec` adds to config.json.
 
     Args:
         container_id: the container's id.
@@ -26,120 +27,169 @@ class Options:
         cgroup_paths: controller -> directory; "" is the unified hierarchy.
         cgroup_joins: how many hierarchies the process has to join by itself.
         cgroup_waits: the cgroup is made around the process, which waits for that.
-        no_pivot: the host's root cannot be pivoted away from.
         keyring: whether to join a session keyring of the container's own.
+        no_pivot: the host's root cannot be pivoted away from.
         seccomp: the compiled filter, or None.
         seccomp_flags: for seccomp(2).
-        hook_state: the state document before and after the pid, for hooks inside.
+        hook_state: the state document before and after the pid, for hooks in the container.
         started_state: the same with status "created", for startContainer hooks.
         console: the terminal's master is to be sent to register CONSOLE.
         environment: variables added to process.env (LISTEN_FDS, NOTIFY_SOCKET).
-        inside: the container is there, and a process joins it.
+        for_exec: the container exists, and a further process joins it.
     """
 
-    __slots__ = (
-        "bundle", "cgroup_joins", "cgroup_paths", "cgroup_waits", "console", "container_id",
-        "environment", "hook_state", "inside", "keyring", "no_pivot", "rootfs", "seccomp",
-        "seccomp_flags", "started_state",
-    )  # fmt: skip
+    container_id: str
+    bundle: str
+    rootfs: str
+    cgroup_paths: dict[str, str] = field(default_factory=dict)
+    cgroup_joins: int = 0
+    cgroup_waits: bool = False
+    keyring: bool = True
+    no_pivot: bool = False
+    seccomp: bytes | None = None
+    seccomp_flags: int = 0
+    hook_state: tuple[str, str] = ("", "")
+    started_state: tuple[str, str] = ("", "")
+    console: bool = False
+    environment: tuple[str, ...] = ()
+    for_exec: bool = False
 
-    def __init__(
-        self,
-        *,
-        container_id: str,
-        bundle: str,
-        rootfs: str,
-        cgroup_paths: dict[str, str] | None = None,
-        cgroup_joins: int = 0,
-        cgroup_waits: bool = False,
-        keyring: bool = True,
-        no_pivot: bool = False,
-        seccomp: bytes | None = None,
-        seccomp_flags: int = 0,
-        hook_state: tuple[str, str] = ("", ""),
-        started_state: tuple[str, str] = ("", ""),
-        console: bool = False,
-        environment: tuple[str, ...] = (),
-        inside: bool = False,
-    ) -> None:
-        self.container_id = container_id
-        self.bundle = bundle
-        self.rootfs = rootfs
-        self.cgroup_paths = cgroup_paths or {}
-        self.cgroup_joins = cgroup_joins
-        self.cgroup_waits = cgroup_waits
-        self.keyring = keyring
-        self.no_pivot = no_pivot
-        self.seccomp = seccomp
-        self.seccomp_flags = seccomp_flags
-        self.hook_state = hook_state
-        self.started_state = started_state
-        self.console = console
-        self.environment = environment
-        self.inside = inside
+    def host_path(self, path: str) -> str:
+        """A path of the host, where a relative one starts at the bundle."""
+        return path if path.startswith("/") else f"{self.bundle}/{path}"
 
 
+@dataclass(slots=True)
+class JoinedNamespace:
+    """A namespace that exists: the parent opens it and passes it in a register."""
+
+    register: int
+    path: str
+    kind: str
+    pointer: str
+
+
+@dataclass(slots=True)
+class IdMapped:
+    """A bind mount whose owners are mapped, for the parent to make.
+
+    Attributes:
+        source: path on the host.
+        tree: all mounts below it too (rbind).
+        deep: all of them are mapped (ridmap), not only the first.
+        uids, gids: the maps.
+        namespace: path of the user namespace that holds the maps, in their place.
+        pointer: of the mount.
+    """
+
+    source: str
+    tree: bool
+    deep: bool
+    uids: tuple[IDMapping, ...]
+    gids: tuple[IDMapping, ...]
+    namespace: str
+    pointer: str
+
+
+@dataclass(slots=True)
 class Plan:
     """An ordered list of steps, and what is needed to start its interpreter.
 
     Attributes:
         steps: in order.
         spawn_flags: namespaces that clone3 makes at once.
-        joined: (register, path, namespace type, pointer) of namespaces to open.
+        joined: the namespaces to open.
         registers: how many registers the steps use.
         passed: how many of them, from 0 on, are filled by the parent.
         idmapped: the mounts that the parent makes for the last of those.
     """
 
-    __slots__ = ("idmapped", "joined", "passed", "registers", "spawn_flags", "steps")
-
-    def __init__(
-        self,
-        made: tuple[Step, ...],
-        spawn_flags: int,
-        joined: tuple[tuple[int, str, str, str], ...],
-        registers: int,
-        passed: int,
-        idmapped: tuple[IdMapped, ...] = (),
-    ) -> None:
-        self.idmapped = idmapped
-        self.steps = made
-        self.spawn_flags = spawn_flags
-        self.joined = joined
-        self.registers = registers
-        self.passed = passed
+    steps: tuple[Step, ...]
+    spawn_flags: int
+    joined: tuple[JoinedNamespace, ...]
+    registers: int
+    passed: int
+    idmapped: tuple[IdMapped, ...] = ()
 
 
+@dataclass(slots=True)
+class PlannedMount:
+    """One of `mounts`, understood.
+
+    Attributes:
+        mount: as configured, or what a user namespace gets in its place.
+        options: of it.
+        destination: from the container's root.
+        pointer: of it.
+        brought: where its source lies from the container's root, if that is in what a mount
+            before it brings, else "".
+        mapped: what the parent makes for it, if its owners are mapped.
+        register: where its source is kept.
+    """
+
+    mount: Mount
+    options: MountOptions
+    destination: str
+    pointer: str
+    brought: str = ""
+    mapped: IdMapped | None = None
+    register: int = 0
+
+    @property
+    def may_be_long(self) -> bool:
+        """Whether fsconfig(2), which takes 255 bytes, may refuse its source or an option."""
+        return bool(self.mount.type) and (
+            max(map(len, (self.mount.source or "", *self.mount.options))) > _SURELY_SHORT
+            and not self.options.bind
+        )
+
+
+class Registers:
+    """Hands out descriptor registers: first those that the parent fills, then the plan's own."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = wire.FIRST_FREE
+
+    def take(self, count: int = 1) -> int:
+        """The first of so many registers in a row, which nothing else uses."""
+        first = self.count
+        self.count += count
+        return first
+
+
+@dataclass(slots=True, kw_only=True)
 class Context:
-    """What the compilers of the single concerns share while one plan is made."""
+    """What the compilers of the single concerns share while one plan is made.
 
-    def __init__(self, spec: Spec, facts: HostFacts, options: Options) -> None:
-        self.spec = spec
-        self.facts = facts
-        self.options = options
-        self.namespaces = {ns.type: ns for ns in (spec.linux.namespaces if spec.linux else ())}
-        self.mounts = spec.mounts
-        if spec.mounts and self.has_namespace("user"):
-            from pyrunc.plan import mounts  # a process that joins has none to make
+    Attributes:
+        spec, facts, options: what the plan is made from.
+        namespaces: the container's, by type.
+        registers: those that are taken.
+        cgroup_register: the first of `options.cgroup_joins`.
+        passed: how many registers, from 0 on, the parent fills.
+        joined: namespaces that exist.
+        mounts: in the order of the list.
+        early: what mounts come from is opened before the namespaces are entered.
+        mount_register: for mounts of which one is held at a time.
+        read_only_later: mounts (register, pointer) that have to be filled first.
+        anchors: where procfs and sysfs are mounted, and by which register.
+    """
 
-            # What no user namespace may mount it gets as a bind mount, as with crun.
-            self.mounts = tuple(mounts.adapted(self, mount) for mount in spec.mounts)
-        self.joined = namespaces.joined(self)
-        self.cgroup_register = wire.FIRST_FREE + len(self.joined)
-        self.idmapped: dict[int, IdMapped] = {}
-        if any(map(is_mapped, self.mounts)):
-            from pyrunc.plan import idmap
-
-            self.idmapped = idmap.find(self)
-        self.idmap_register = self.cgroup_register + options.cgroup_joins
-        self.passed = self.idmap_register + len(self.idmapped)
-        self.mount_register = self.passed
-        self.early = facts.privileged and (self.has_namespace("user") or self.joins("mount"))
-        self._sources = self.mount_register + 1
-        self.registers = self._sources + (len(self.mounts) if self.early else 0) + 1
-        self.read_only_later: list[tuple[int, str]] = []
-        # Where procfs and sysfs are mounted, and by which register.
-        self.anchors: dict[str, int] = {}
+    spec: Spec
+    facts: HostFacts
+    options: Options
+    namespaces: dict[str, Namespace]
+    registers: Registers
+    cgroup_register: int
+    passed: int
+    joined: tuple[JoinedNamespace, ...] = ()
+    mounts: tuple[PlannedMount, ...] = ()
+    early: bool = False
+    mount_register: int = 0
+    read_only_later: list[tuple[int, str]] = field(default_factory=list)
+    anchors: dict[str, int] = field(default_factory=dict)
 
     def has_namespace(self, kind: str) -> bool:
         """Whether the container has a namespace of that type, new or joined."""
@@ -153,30 +203,6 @@ class Context:
         """Whether an existing namespace of that type is joined."""
         return kind in self.namespaces and bool(self.namespaces[kind].path)
 
-    def source_register(self, index: int) -> int:
-        """Where the source of bind mount `index` is kept: one place, unless all come early."""
-        if index in self.idmapped:
-            return self.idmap_register + list(self.idmapped).index(index)
-        return self._sources + index if self.early else self.mount_register
-
-    def destination(self, mount: Mount) -> str:
-        """Where it goes, from the container's root. The host's path of that is taken off, as
-        runc does."""
-        path = clean(mount.destination)
-        root = self.options.rootfs.rstrip("/")
-        return path[len(root) :] if root and path.startswith(root + "/") else path
-
-    def brought(self, index: int) -> str:
-        """Where the source of bind mount `index` lies from the container's root, if it lies in
-        what a mount before it brings, else ""."""
-        source = self.mounts[index].source or ""
-        root = self.options.rootfs.rstrip("/") + "/"
-        if not source.startswith(root):
-            return ""
-        inner = clean(source[len(root) :])
-        places = (self.destination(mount) for mount in self.mounts[:index])
-        return inner if any(f"{inner}/".startswith(f"{place}/") for place in places) else ""
-
     def within(self, path: str) -> tuple[int, str]:
         """The register of the kernel's filesystem that a path lies in, and the rest of it.
 
@@ -186,17 +212,3 @@ class Context:
             if path.startswith(place + "/"):
                 return register, path[len(place) :]
         return wire.ROOT, path
-
-    def new_register(self) -> int:
-        """One more register, for what has to be kept."""
-        self.registers += 1
-        return self.registers - 1
-
-    def hierarchies(self) -> list[tuple[str, tuple[str, ...]]]:
-        """The host's v1 hierarchies: (directory name, controllers)."""
-        return list(self.facts.cgroup_hierarchies)
-
-
-def is_mapped(mount: Mount) -> bool:
-    """Whether its owners are to be mapped: by an option, or because it has maps."""
-    return bool(mount.uidMappings or "idmap" in mount.options or "ridmap" in mount.options)

@@ -10,13 +10,9 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps, wire
-from pyrunc.plan.context import CGROUP, Plan
+from pyrunc.plan.context import Plan
+from pyrunc.plan.steps import Step
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.steps import Step
-
-_SIGKILL = 9
 # The socket to talk over, and what follows it, in the order of the registers.
 SOCKET = wire.FIRST_FREE
 
@@ -53,20 +49,20 @@ def compile_criu(
     if rootfs:
         # What is half restored goes with whoever asks for it. In the middle of a dump CRIU must
         # not die with its caller: it holds the container's processes, and lets them go itself.
-        made.append(steps.ParentDeath(signal=_SIGKILL))
+        made.append(steps.ParentDeath(signal=k.SIGKILL))
     # What it restores has to begin in the container's cgroup.
     if waits:
-        made.append(steps.Sync(message=CGROUP, pointer="/linux/cgroupsPath"))
+        made.append(steps.Sync(message=wire.Message.CGROUP, pointer="/linux/cgroupsPath"))
     if joins:
         made.append(steps.JoinCgroups(first=first, count=joins))
     if rootfs:
         made += _own_root(rootfs, mount_points)
     made += [steps.SendDirectory(path=directory) for directory in directories]
     made += [
-        steps.Environment(variables=(f"PATH={path}",), home_of=0, find_home=0),
-        steps.FindProgram(args=program, path=path, loader=0),
+        steps.Environment(variables=(f"PATH={path}",), home_of=0, find_home=False),
+        steps.FindProgram(args=program, path=path, loader=steps.LoaderCheck.NONE),
         steps.InheritDescriptors(first=SOCKET, count=1 + inherited),
-        steps.Sync(message=wire.MESSAGES.index("parked")),
+        steps.Sync(message=wire.Message.PARKED),
         steps.Execute(),
     ]
     passed = first + joins
@@ -77,11 +73,11 @@ def _own_root(rootfs: str, mount_points: tuple[tuple[str, bool], ...]) -> list[S
     made: list[Step] = [
         steps.Unshare(flags=k.CLONE_NEWNS),
         # The first of all mount operations: what follows must not appear on the host.
-        steps.Propagation(mount=wire.ROOT, whole=1, flag=k.MS_SLAVE, recursive=1),
-        steps.OpenTree(result=wire.ROOT, path=rootfs, recursive=1, pointer="/root/path"),
+        steps.Propagation(mount=wire.ROOT, whole=True, flag=k.MS_SLAVE, recursive=True),
+        steps.OpenTree(result=wire.ROOT, path=rootfs, recursive=True, pointer="/root/path"),
         # A slave as the container's root is: CRIU gives it the same master again.
-        steps.Propagation(mount=wire.ROOT, whole=0, flag=k.MS_SLAVE, recursive=1),
-        steps.AttachRoot(path=rootfs, elsewhere=0, pointer="/root/path"),
+        steps.Propagation(mount=wire.ROOT, whole=False, flag=k.MS_SLAVE, recursive=True),
+        steps.AttachRoot(path=rootfs, elsewhere=False, pointer="/root/path"),
     ]
     for path, directory in mount_points:
         if directory:

@@ -5,13 +5,9 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 from pyrunc.plan import propagation, steps
+from pyrunc.plan.context import Context
 from pyrunc.plan.mount_options import clean
-from pyrunc.plan.mounts import ANYWHERE
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.context import Context
-    from pyrunc.plan.steps import Step
+from pyrunc.plan.steps import Step
 
 # What every container has (config-linux.md, default devices): path -> (major, minor).
 DEFAULTS = {
@@ -34,10 +30,7 @@ _PERMISSIONS = 0o7777
 
 def compile_devices(ctx: Context) -> list[Step]:
     """Nodes and links, unless the caller has brought a /dev of his own."""
-    if any(
-        ctx.destination(mount) == "/dev" and ("bind" in mount.options or "rbind" in mount.options)
-        for mount in ctx.mounts
-    ):
+    if any(mount.destination == "/dev" and mount.options.bind for mount in ctx.mounts):
         return []
     configured = ctx.spec.linux.devices if ctx.spec.linux else ()
     named = {clean(device.path) for device in configured}
@@ -54,9 +47,9 @@ def compile_devices(ctx: Context) -> list[Step]:
         owner = (device.uid or 0, device.gid or 0)
         pointer = f"/linux/devices/{index}"
         made += _node(ctx, path, _KINDS[device.type], mode, numbers, owner, pointer)
-    made.append(steps.Symlink(path="/dev/ptmx", target="pts/ptmx", replace=1))
+    made.append(steps.Symlink(path="/dev/ptmx", target="pts/ptmx", replace=True))
     links = _LINKS + ((("/dev/core", "/proc/kcore"),) if ctx.facts.has_kcore else ())
-    made += [steps.Symlink(path=path, target=target, replace=0) for path, target in links]
+    made += [steps.Symlink(path=path, target=target, replace=False) for path, target in links]
     return made
 
 
@@ -73,9 +66,11 @@ def _node(
         # No user namespace may make a node; the host's is bound instead.
         register = ctx.mount_register
         return [
-            steps.OpenTree(result=register, path=path, recursive=0, pointer=pointer),
+            steps.OpenTree(result=register, path=path, recursive=False, pointer=pointer),
             *propagation.not_the_hosts(ctx, register, pointer),
-            steps.Attach(mount=register, target=path, rule=ANYWHERE, pointer=pointer),
+            steps.Attach(
+                mount=register, target=path, rule=steps.TargetRule.ANYWHERE, pointer=pointer
+            ),
         ]
     return [
         steps.MakeNode(

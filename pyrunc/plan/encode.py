@@ -4,18 +4,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from struct import Struct, error
+from typing import Any
 
 from pyrunc.plan import wire
+from pyrunc.plan.step import Step
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from pyrunc.plan.steps import Step
-
-_HEADER = Struct("=IIQIIIIII")
+_HEADER = Struct("=" + "".join(letter for _, letter in wire.HEADER))
 # Where a slot of a string, as one number of 64 bits, has its two of 32.
 _OFFSET, _LENGTH = (0, 32) if sys.byteorder == "little" else (32, 0)
 _MASK = 0xFFFFFFFFFFFFFFFF

@@ -7,6 +7,7 @@ python -m pyrunc.plan.header > csrc/init/plan_wire.h
 from __future__ import annotations
 
 from pyrunc.plan import steps, wire
+from pyrunc.plan.step import snake_case
 
 _C_TYPES = {
     wire.NUMBER: "uint64_t",
@@ -16,6 +17,8 @@ _C_TYPES = {
     wire.STRINGS: "struct pr_span",
     wire.BYTES: "struct pr_span",
 }
+
+_C_NUMBERS = {"I": "uint32_t", "i": "int32_t", "Q": "uint64_t"}
 
 
 def header() -> str:
@@ -37,12 +40,9 @@ def header() -> str:
         f"#define PR_MAX_TEXT {wire.MAX_TEXT}u",
         f"#define PR_GO '{wire.GO.decode()}'",
         "",
-        "struct pr_header {",
-        "    uint32_t magic, version;",
-        "    uint64_t total;",
-        "    uint32_t steps, registers, first_fd, passed_fds, strings, reserved;",
-        "};",
-        "",
+        *_struct("pr_header", wire.HEADER),
+        "/* What pyrunc-init sends to its parent. */",
+        *_struct("pr_message", wire.MESSAGE),
         "/* Offset and length of bytes inside a record; offset 0 is absent. */",
         "struct pr_span {",
         "    uint32_t offset, length;",
@@ -58,6 +58,10 @@ def header() -> str:
     lines += _enum("pr_call", "PR_CALL", wire.CALLS)
     lines += _enum("pr_reason", "PR_WHY", wire.REASONS)
     lines += _enum("pr_op", "PR_OP", ("none", *(s.NAME for s in steps.ALL), "count"))
+    for choice in (choice for step in steps.ALL for choice in step.CHOICES):
+        if choice is not wire.Message:
+            name = snake_case(choice.__name__)
+            lines += _enum(f"pr_{name}", f"PR_{name.upper()}", tuple(choice.__members__))
     for step in steps.ALL:
         lines += [f"struct pr_{step.NAME} {{", "    struct pr_step step;"]
         lines += [f"    {_C_TYPES[kind]} {name};" for name, kind in step.FIELDS]
@@ -69,6 +73,11 @@ def header() -> str:
         lines.append(f'    [PR_OP_{step.NAME.upper()}] = "{kinds}",')
     lines += ["};", "", "/* clang-format on */", "#endif"]
     return "\n".join(lines) + "\n"
+
+
+def _struct(name: str, members: tuple[tuple[str, str], ...]) -> list[str]:
+    rows = [f"    {_C_NUMBERS[letter]} {member};" for member, letter in members]
+    return [f"struct {name} {{", *rows, "};", ""]
 
 
 def _registers() -> tuple[str, ...]:

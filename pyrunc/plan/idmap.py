@@ -8,75 +8,52 @@ container's user namespace: so the parent makes these mounts, detached, and pass
 from __future__ import annotations
 
 from pyrunc.errors import SpecError
-from pyrunc.plan.context import is_mapped
-from pyrunc.plan.mounts import host_path
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.context import Context
-    from pyrunc.spec.model import Mount
-    from pyrunc.spec.model_linux import IDMapping
+from pyrunc.host.facts import HostFacts
+from pyrunc.plan.context import IdMapped, Options, PlannedMount
+from pyrunc.spec.model import Spec
 
 
-class IdMapped:
-    """One mount for the parent to make.
+def is_mapped(planned: PlannedMount) -> bool:
+    """Whether its owners are to be mapped: by an option, or because it has maps."""
+    return bool(planned.mount.uidMappings) or planned.options.idmap
 
-    Attributes:
-        source: path on the host.
-        tree: all mounts below it too (rbind).
-        deep: all of them are mapped (ridmap), not only the first.
-        uids, gids: the maps.
-        namespace: path of the user namespace that holds the maps, in their place.
-        pointer: of the mount.
+
+def mapped(planned: PlannedMount, spec: Spec, facts: HostFacts, options: Options) -> IdMapped:
+    """What the parent has to make for an id-mapped mount.
+
+    Raises:
+        SpecError: there are no maps to use, it is not a bind mount, or there is no right to.
     """
-
-    __slots__ = ("deep", "gids", "namespace", "pointer", "source", "tree", "uids")
-
-    def __init__(self, ctx: Context, mount: Mount, pointer: str) -> None:
-        if not mount.source:
-            raise SpecError("a bind mount needs a source", pointer=pointer + "/source")
-        self.source = host_path(mount.source, ctx.options.bundle)
-        self.tree = "rbind" in mount.options
-        self.deep = "ridmap" in mount.options
-        self.pointer = pointer
-        self.namespace = ""
-        self.uids: tuple[IDMapping, ...] = mount.uidMappings
-        self.gids: tuple[IDMapping, ...] = mount.gidMappings
-        if self.uids:
-            return
-        user = ctx.namespaces.get("user")
-        linux = ctx.spec.linux
-        if user is None or linux is None:
+    mount, pointer = planned.mount, planned.pointer
+    if not planned.options.bind:
+        raise SpecError("only bind mounts can be id-mapped", pointer=pointer + "/options")
+    if not facts.privileged:
+        raise SpecError("an id-mapped mount needs the host's root", pointer=pointer + "/options")
+    if planned.brought:
+        raise SpecError(
+            "what another mount brings cannot be id-mapped: it is not there yet",
+            pointer=pointer + "/source",
+            hint="use that mount's own source",
+        )
+    if not mount.source:
+        raise SpecError("a bind mount needs a source", pointer=pointer + "/source")
+    uids, gids, namespace = mount.uidMappings, mount.gidMappings, ""
+    if not uids:
+        linux = spec.linux
+        users = [one for one in (linux.namespaces if linux else ()) if one.type == "user"]
+        if linux is None or not users:
             raise SpecError(
                 "an id-mapped mount needs mappings of its own, or those of a user namespace",
                 pointer=pointer + "/options",
                 hint="give it uidMappings and gidMappings",
             )
-        self.uids, self.gids, self.namespace = linux.uidMappings, linux.gidMappings, user.path or ""
-
-
-def find(ctx: Context) -> dict[int, IdMapped]:
-    """The id-mapped mounts by their place in `mounts`.
-
-    Raises:
-        SpecError: there are no maps to use, it is no bind mount, or there is no right to.
-    """
-    found: dict[int, IdMapped] = {}
-    for index, mount in enumerate(ctx.mounts):
-        if not is_mapped(mount):
-            continue
-        pointer = f"/mounts/{index}"
-        if "bind" not in mount.options and "rbind" not in mount.options:
-            raise SpecError("only bind mounts can be id-mapped", pointer=pointer + "/options")
-        if not ctx.facts.privileged:
-            raise SpecError(
-                "an id-mapped mount needs the host's root", pointer=pointer + "/options"
-            )
-        if ctx.brought(index):
-            raise SpecError(
-                "what another mount brings cannot be id-mapped: it is not there yet",
-                pointer=pointer + "/source",
-                hint="use that mount's own source",
-            )
-        found[index] = IdMapped(ctx, mount, pointer)
-    return found
+        uids, gids, namespace = linux.uidMappings, linux.gidMappings, users[0].path or ""
+    return IdMapped(
+        source=options.host_path(mount.source),
+        tree=planned.options.recursive,
+        deep=planned.options.ridmap,
+        uids=uids,
+        gids=gids,
+        namespace=namespace,
+        pointer=pointer,
+    )

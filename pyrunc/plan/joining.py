@@ -9,18 +9,14 @@ between that could lead to another's.
 
 from __future__ import annotations
 
+from pyrunc.host.facts import HostFacts
 from pyrunc.kernel import constants as k
-from pyrunc.plan import namespaces, process, steps
-from pyrunc.plan.context import CGROUP, Context, Plan
+from pyrunc.plan import namespaces, process, steps, wire
+from pyrunc.plan.context import Context, Options, Plan, Registers
+from pyrunc.plan.scheduling import affinity
+from pyrunc.plan.steps import Step
+from pyrunc.spec.model import Process, Spec
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.host.facts import HostFacts
-    from pyrunc.plan.context import Options
-    from pyrunc.plan.steps import Step
-    from pyrunc.spec.model import Process, Spec
-
-_SIGKILL = 9
 # The pidfd of the container's first process, once a join: setns closes its copy.
 _TARGETS = 2
 
@@ -60,20 +56,30 @@ def compile_joining(spec: Spec, facts: HostFacts, options: Options) -> Plan:
     Raises:
         SpecError: something cannot be carried out; with its pointer.
     """
-    ctx = Context(spec, facts, options)
-    first = ctx.passed
-    made = tuple(order(ctx, first))
-    return Plan(made, 0, (), max(ctx.registers, first + _TARGETS), first + _TARGETS)
+    listed = spec.linux.namespaces if spec.linux else ()
+    registers = Registers()
+    cgroups = registers.take(options.cgroup_joins)
+    target = registers.take(_TARGETS)
+    ctx = Context(
+        spec=spec,
+        facts=facts,
+        options=options,
+        namespaces={namespace.type: namespace for namespace in listed},
+        registers=registers,
+        cgroup_register=cgroups,
+        passed=registers.count,
+    )
+    return Plan(tuple(order(ctx, target)), 0, (), registers.count, ctx.passed)
 
 
 def order(ctx: Context, target: int) -> list[Step]:
     """The steps, in the one order in which they are safe."""
     made: list[Step] = [
         # Before anything else: who asked for this process and died has no use for it.
-        steps.ParentDeath(signal=_SIGKILL),
+        steps.ParentDeath(signal=k.SIGKILL),
         # Before the first namespace: a process in there could trace us, or open what we have
         # open (CVE-2016-9962), as soon as it can see us.
-        steps.Dumpable(value=0),
+        steps.Dumpable(value=False),
     ]
     # By the host's /proc, which the first join closes.
     made += process.joining_labels(ctx)
@@ -87,7 +93,7 @@ def order(ctx: Context, target: int) -> list[Step]:
         # By its name, in the user namespace that owns it: the container's own.
         made += process.joined_keyring(ctx)
     if ctx.options.console:
-        made.append(process.console(ctx, mount=0))
+        made.append(process.console(ctx, mount=False))
     made.append(process.umask(ctx))
     made += process.drop_privileges(ctx, [])
     return made
@@ -97,21 +103,15 @@ def _cgroups(ctx: Context) -> list[Step]:
     wanted = ctx.spec.process.execCPUAffinity if ctx.spec.process else None
     made: list[Step] = []
     if wanted and wanted.initial:
-        made.append(_affinity(wanted.initial, "initial"))
+        made.append(affinity(wanted.initial, "/process/execCPUAffinity/initial"))
     if ctx.options.cgroup_waits:
-        made.append(steps.Sync(message=CGROUP, pointer="/linux/cgroupsPath"))
+        made.append(steps.Sync(message=wire.Message.CGROUP, pointer="/linux/cgroupsPath"))
     if ctx.options.cgroup_joins:
         made.append(steps.JoinCgroups(first=ctx.cgroup_register, count=ctx.options.cgroup_joins))
     if wanted and wanted.final:
         # In the cgroup: its cpuset decides what may be asked for.
-        made.append(_affinity(wanted.final, "final"))
+        made.append(affinity(wanted.final, "/process/execCPUAffinity/final"))
     return made
-
-
-def _affinity(text: str, when: str) -> Step:
-    from pyrunc.plan.scheduling import affinity
-
-    return affinity(text, f"/process/execCPUAffinity/{when}")
 
 
 def _enter(ctx: Context, target: int) -> list[Step]:
@@ -144,5 +144,5 @@ def _root(ctx: Context) -> list[Step]:
     path = ctx.options.rootfs
     return [
         steps.OpenRoot(path=path, pointer="/root/path"),
-        steps.ChangeRoot(path=path, move=0, pointer="/root/path"),
+        steps.ChangeRoot(path=path, move=False, pointer="/root/path"),
     ]

@@ -10,10 +10,7 @@ from __future__ import annotations
 from pyrunc.errors import SpecError
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.steps import Step
+from pyrunc.plan.steps import Step
 
 LONGEST = 255
 _PAGE = 4095

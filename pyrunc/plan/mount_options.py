@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from pyrunc.kernel import constants as k
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.spec.model import Mount
-
-# In characters, each of which may be four bytes.
-_SURELY_SHORT = 63
 # A mount's own flags: option -> (bits to set, bits to clear). The access-time bits are one
 # field of four values, so that setting one of them clears the field first (mount_setattr(2)).
 _ATTRIBUTES: dict[str, tuple[int, int]] = {
@@ -49,34 +45,42 @@ _PROPAGATION = {
 }
 
 
-class Options:
-    """The options of one mount, sorted by what they are."""
+@dataclass(slots=True)
+class MountOptions:
+    """The options of one mount, sorted by what they are.
 
-    __slots__ = (
-        "bind", "clear", "copy_up", "data", "propagation", "rclear", "recursive", "remount",
-        "rset", "set",
-    )  # fmt: skip
+    Attributes:
+        bind: it is a bind mount; `recursive` with the mounts below.
+        copy_up: a tmpfs gets what it covers.
+        remount: of what is mounted there already.
+        idmap: its owners are mapped; `ridmap` also those of the mounts below.
+        set, clear: its attributes.
+        rset, rclear: the same of the mounts below.
+        propagation: (flag, whether of the mounts below too).
+        data: the filesystem's own.
+    """
 
-    def __init__(self) -> None:
-        self.bind = False
-        self.copy_up = False
-        self.remount = False
-        self.recursive = False
-        self.set = 0
-        self.clear = 0
-        self.rset = 0
-        self.rclear = 0
-        self.propagation: list[tuple[int, bool]] = []
-        self.data: list[str] = []
+    bind: bool = False
+    recursive: bool = False
+    copy_up: bool = False
+    remount: bool = False
+    idmap: bool = False
+    ridmap: bool = False
+    set: int = 0
+    clear: int = 0
+    rset: int = 0
+    rclear: int = 0
+    propagation: list[tuple[int, bool]] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
 
 
-def parse_options(options: tuple[str, ...]) -> Options:
+def parse_options(options: tuple[str, ...]) -> MountOptions:
     """Sort a mount's options; what no table knows is the filesystem's own.
 
     Args:
         options: as in config.json.
     """
-    found = Options()
+    found = MountOptions()
     for option in options:
         if option in _ATTRIBUTES:
             bits, cleared = _ATTRIBUTES[option]
@@ -97,7 +101,8 @@ def parse_options(options: tuple[str, ...]) -> Options:
             if _SUPERBLOCK[option]:
                 found.data.append(_SUPERBLOCK[option])
         elif option in ("idmap", "ridmap"):
-            pass  # see `idmap`
+            found.idmap = True
+            found.ridmap = found.ridmap or option == "ridmap"
         elif option == "remount":
             found.remount = True
         elif option == "tmpcopyup":
@@ -118,12 +123,3 @@ def clean(path: str) -> str:
         elif part and part != ".":
             parts.append(part)
     return "/" + "/".join(parts)
-
-
-def has_long_values(mount: Mount) -> bool:
-    """Whether fsconfig(2), which takes 255 bytes, may refuse its source or an option."""
-    return bool(mount.type) and (
-        max(map(len, (mount.source or "", *mount.options))) > _SURELY_SHORT
-        and "bind" not in mount.options
-        and "rbind" not in mount.options
-    )

@@ -7,15 +7,10 @@ from pyrunc.errors import SpecError
 from pyrunc.kernel import constants as k
 from pyrunc.plan import propagation, steps
 from pyrunc.plan.cgroup_mounts import compile_cgroup
-from pyrunc.plan.mount_options import ATTRIBUTE_OPTIONS, clean, has_long_values, parse_options
-from pyrunc.spec.fields import decode_object
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.context import Context
-    from pyrunc.plan.mount_options import Options
-    from pyrunc.plan.steps import Step
-    from pyrunc.spec.model import Mount
+from pyrunc.plan.context import Context, PlannedMount
+from pyrunc.plan.long_options import are_long, compile_long
+from pyrunc.plan.mount_options import clean
+from pyrunc.plan.steps import Step, TargetRule
 
 _LXCFS = frozenset(
     "/proc/" + name
@@ -38,81 +33,47 @@ _REPLACED = (
 _NO_FILESYSTEM = ("none", "bind", "rbind")
 
 
-ANYWHERE, PLAIN_DIRECTORY, LISTED_BELOW_PROC, PROCFS_ROOT = range(4)
-
-
-def host_path(path: str, bundle: str) -> str:
-    """A path of the host, where a relative one starts at the bundle."""
-    return path if path.startswith("/") else f"{bundle}/{path}"
-
-
-def target_rule(destination: str, fstype: str, pointer: str) -> int:
+def target_rule(destination: str, fstype: str, pointer: str) -> TargetRule:
     """How strictly a mount point is looked up.
 
     Raises:
         SpecError: a place below /proc where nothing may be mounted.
     """
     if destination in _LXCFS:
-        return LISTED_BELOW_PROC
+        return TargetRule.LISTED_BELOW_PROC
     if destination.startswith("/proc/"):
         raise SpecError(
             f'"{destination}" cannot be mounted because it is inside /proc',
             pointer=pointer + "/destination",
         )
     if fstype in ("proc", "sysfs"):
-        return PLAIN_DIRECTORY
-    return PROCFS_ROOT if destination == "/proc" else ANYWHERE
+        return TargetRule.PLAIN_DIRECTORY
+    return TargetRule.PROCFS_ROOT if destination == "/proc" else TargetRule.ANYWHERE
 
 
 # SELinux labels these by its policy, and refuses a context for them.
 _UNLABELED = ("proc", "sysfs", "mqueue")
 
 
-# Filesystem -> the namespace whose owner alone may mount it, and what the host has in its place.
-_OWNED = {"sysfs": ("network", "/sys"), "proc": ("pid", "/proc")}
-
-
-def adapted(ctx: Context, mount: Mount) -> Mount:
-    """A mount as a container with a user namespace can have it.
-
-    A sysfs shows the devices of a network namespace and a procfs the processes of a pid
-    namespace, and the kernel lets only their owners mount them. With the host's one there the
-    container sees what the host has.
-    """
-    namespace, path = _OWNED.get(mount.type or "", ("", ""))
-    if not namespace or ctx.has_namespace(namespace) or "bind" in mount.options:
-        return mount
-    kept = [option for option in mount.options if option in ATTRIBUTE_OPTIONS]
-    # The mounts below come along, and must not be writable where the first one is not.
-    options = ["rbind", *kept, *(["rro"] if "ro" in kept else [])]
-    return decode_object(
-        type(mount), {"destination": mount.destination, "source": path, "options": options}
-    )
-
-
 def compile_mounts(ctx: Context) -> list[Step]:
     """The steps of all mounts, in the order of the list, which is binding."""
     made: list[Step] = []
-    for index, mount in enumerate(ctx.mounts):
-        pointer = f"/mounts/{index}"
-        options = parse_options(mount.options)
-        destination = ctx.destination(mount)
-        if not options.remount:
-            # What is mounted there from now on is another one.
-            ctx.anchors.pop(destination, None)
-        if options.remount:
-            made += _remount(destination, options, pointer)
+    for mount in ctx.mounts:
+        if mount.options.remount:
+            made += _remount(mount)
             continue
-        if destination == "/":
+        # What is mounted there from now on is another one.
+        ctx.anchors.pop(mount.destination, None)
+        if mount.destination == "/":
             raise SpecError(
-                "a mount cannot cover the root filesystem", pointer=pointer + "/destination"
+                "a mount cannot cover the root filesystem", pointer=mount.pointer + "/destination"
             )
-        if options.bind:
-            made += _bind(ctx, mount, index, options)
-        elif mount.type == "cgroup":
-            made += compile_cgroup(ctx, mount, options, pointer)
+        if mount.options.bind:
+            made += _bind(ctx, mount)
+        elif mount.mount.type == "cgroup":
+            made += compile_cgroup(ctx, mount)
         else:
-            made += _filesystem(ctx, mount, options, pointer)
+            made += _filesystem(ctx, mount)
     return made
 
 
@@ -123,46 +84,41 @@ def early_sources(ctx: Context) -> list[Step]:
     mount namespace their paths mean something else.
     """
     return [
-        _open_source(ctx, mount, index, parse_options(mount.options))
-        for index, mount in enumerate(ctx.mounts)
-        if ("bind" in mount.options or "rbind" in mount.options)
-        and index not in ctx.idmapped
-        # That is not there yet: its source is opened in its turn.
-        and not ctx.brought(index)
+        _open_source(ctx, mount)
+        for mount in ctx.mounts
+        # What another mount brings is not there yet: its source is opened in its turn.
+        if mount.options.bind and not mount.mapped and not mount.brought
     ]
 
 
-def _open_source(ctx: Context, mount: Mount, index: int, options: Options) -> Step:
-    pointer = f"/mounts/{index}"
-    if not mount.source:
-        raise SpecError("a bind mount needs a source", pointer=pointer + "/source")
-    inner = ctx.brought(index)
-    if inner and ctx.early:
+def _open_source(ctx: Context, mount: PlannedMount) -> Step:
+    if not mount.mount.source:
+        raise SpecError("a bind mount needs a source", pointer=mount.pointer + "/source")
+    if mount.brought and ctx.early:
         return steps.OpenInside(
-            result=ctx.source_register(index),
-            path=inner,
-            recursive=options.recursive,
-            pointer=pointer,
+            result=mount.register,
+            path=mount.brought,
+            recursive=mount.options.recursive,
+            pointer=mount.pointer,
         )
     return steps.OpenTree(
-        result=ctx.source_register(index),
-        path=host_path(mount.source, ctx.options.bundle),
-        recursive=options.recursive,
-        pointer=pointer,
+        result=mount.register,
+        path=ctx.options.host_path(mount.mount.source),
+        recursive=mount.options.recursive,
+        pointer=mount.pointer,
     )
 
 
-def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step]:
+def _bind(ctx: Context, mount: PlannedMount) -> list[Step]:
     """A bind mount. A filesystem's own options mean nothing to it: callers give them all the
     same (the conformance suite does), and mount(2) has always passed over them."""
-    pointer = f"/mounts/{index}"
-    register = ctx.source_register(index)
-    elsewhere = index in ctx.idmapped or (ctx.early and not ctx.brought(index))
-    made: list[Step] = [] if elsewhere else [_open_source(ctx, mount, index, options)]
+    options, register = mount.options, mount.register
+    elsewhere = mount.mapped or (ctx.early and not mount.brought)
+    made: list[Step] = [] if elsewhere else [_open_source(ctx, mount)]
     if elsewhere:
         # Cloned in the host's namespace the tree is a peer of the host's mounts, and what is
         # mounted below it later would appear there.
-        made += propagation.cloned(ctx, register, pointer)
+        made += propagation.cloned(ctx, register, mount.pointer)
     if options.set or options.clear:
         # mount(2) replaces all flags but the access time; the fallback keeps what a user
         # namespace has locked, unless the option to clear it was given.
@@ -173,118 +129,102 @@ def _bind(ctx: Context, mount: Mount, index: int, options: Options) -> list[Step
                 set=options.set,
                 clear=(_REPLACED | atime) & ~(options.set & ~k.MOUNT_ATTR_ATIME),
                 fallback=options.clear,
-                recursive=0,
-                pointer=pointer,
+                recursive=False,
+                pointer=mount.pointer,
             )
         )
-    made += _recursive(register, options, pointer)
-    destination = ctx.destination(mount)
-    made.append(
-        steps.Attach(
-            mount=register,
-            target=destination,
-            rule=target_rule(destination, "", pointer),
-            pointer=pointer,
-        )
-    )
-    return made + _propagate(register, options, pointer)
+    return made + _attach(mount, register, "")
 
 
-def _filesystem(ctx: Context, mount: Mount, options: Options, pointer: str) -> list[Step]:
-    if not mount.type or mount.type in _NO_FILESYSTEM:
+def _filesystem(ctx: Context, mount: PlannedMount) -> list[Step]:
+    fstype, source, options = mount.mount.type, mount.mount.source, mount.options
+    if not fstype or fstype in _NO_FILESYSTEM:
         raise SpecError(
             "a mount needs a filesystem's type, or the option bind",
-            pointer=pointer + "/type",
+            pointer=mount.pointer + "/type",
             hint='for a bind mount add "bind" or "rbind" to its options',
         )
-    destination = ctx.destination(mount)
+    if options.copy_up and fstype != "tmpfs":
+        raise SpecError("tmpcopyup is an option of tmpfs", pointer=mount.pointer + "/options")
     attributes = options.set
     data = list(options.data)
     register = ctx.mount_register
-    later = mount.type == "tmpfs" or destination == "/dev"
-    if mount.type in ("proc", "sysfs"):
+    later = fstype == "tmpfs" or mount.destination == "/dev"
+    if fstype in ("proc", "sysfs"):
         # Kept open, for the paths that are covered in there later.
-        register = ctx.new_register()
-        ctx.anchors[destination] = register
+        register = ctx.registers.take()
+        ctx.anchors[mount.destination] = register
     if attributes & k.MOUNT_ATTR_RDONLY and later:
         # It has to be filled first: made read-only when all is in place.
         attributes &= ~k.MOUNT_ATTR_RDONLY
-        register = ctx.new_register()
-        ctx.read_only_later.append((register, pointer))
+        register = ctx.registers.take()
+        ctx.read_only_later.append((register, mount.pointer))
     elif attributes & k.MOUNT_ATTR_RDONLY:
         data.append("ro")
     label = ctx.spec.linux.mountLabel if ctx.spec.linux and ctx.facts.selinux else None
-    if label and mount.type not in _UNLABELED:
+    if label and fstype not in _UNLABELED:
         data.append(f"context={label}")
     make = steps.MakeFilesystem(
         result=register,
-        fstype=mount.type,
-        source=mount.source or mount.type,
+        fstype=fstype,
+        source=source or fstype,
         options=tuple(data),
         attributes=attributes,
         # Without `mode=` a tmpfs takes the mode of what it covers, as with runc.
-        mode_of=destination if mount.type == "tmpfs" and not options.copy_up else None,
-        pointer=pointer,
+        mode_of=mount.destination if fstype == "tmpfs" and not options.copy_up else None,
+        pointer=mount.pointer,
     )
     made: list[Step] = [make]
-    if has_long_values(mount):
-        from pyrunc.plan import long_options
-
-        if long_options.are_long(make.source or "", make.options):
-            made = [long_options.compile_long(make, destination)]
+    if mount.may_be_long and are_long(make.source or "", make.options):
+        made = [compile_long(make, mount.destination)]
     if options.copy_up:
-        if mount.type != "tmpfs":
-            raise SpecError("tmpcopyup is an option of tmpfs", pointer=pointer + "/options")
         keeps = not any(word.startswith("mode=") for word in data)
-        made.append(steps.CopyUp(mount=register, path=destination, mode=keeps, pointer=pointer))
-    made += _recursive(register, options, pointer)
-    made.append(
-        steps.Attach(
-            mount=register,
-            target=destination,
-            rule=target_rule(destination, mount.type, pointer),
-            pointer=pointer,
+        made.append(
+            steps.CopyUp(mount=register, path=mount.destination, mode=keeps, pointer=mount.pointer)
         )
-    )
-    return made + _propagate(register, options, pointer)
+    return made + _attach(mount, register, fstype)
 
 
-def _remount(destination: str, options: Options, pointer: str) -> list[Step]:
+def _attach(mount: PlannedMount, register: int, fstype: str) -> list[Step]:
+    """What follows when a mount is made: attributes of what lies below, its place, propagation."""
+    options, pointer = mount.options, mount.pointer
+    made: list[Step] = []
+    if options.rset or options.rclear:
+        made.append(
+            steps.MountAttributes(
+                mount=register,
+                set=options.rset,
+                clear=options.rclear,
+                fallback=options.rclear,
+                recursive=True,
+                pointer=pointer,
+            )
+        )
+    rule = target_rule(mount.destination, fstype, pointer)
+    made.append(steps.Attach(mount=register, target=mount.destination, rule=rule, pointer=pointer))
+    made += [
+        steps.Propagation(
+            mount=register, whole=False, flag=flag, recursive=recursive, pointer=pointer
+        )
+        for flag, recursive in options.propagation
+    ]
+    return made
+
+
+def _remount(mount: PlannedMount) -> list[Step]:
     """New attributes for a mount that is there, the root filesystem's among them."""
+    options, pointer = mount.options, mount.pointer
     if options.data or options.rset or options.rclear:
         raise SpecError(
             "a remount changes a mount's own flags (ro, nosuid, nodev, ...) and nothing else",
             pointer=pointer + "/options",
         )
-    made: list[Step] = []
-    if options.set or options.clear:
-        made.append(
-            steps.Remount(path=destination, set=options.set, clear=options.clear, pointer=pointer)
-        )
     if options.propagation:
         raise SpecError("a remount cannot change propagation", pointer=pointer + "/options")
-    return made
-
-
-def _recursive(register: int, options: Options, pointer: str) -> list[Step]:
-    if not options.rset and not options.rclear:
+    if not options.set and not options.clear:
         return []
     return [
-        steps.MountAttributes(
-            mount=register,
-            set=options.rset,
-            clear=options.rclear,
-            fallback=options.rclear,
-            recursive=1,
-            pointer=pointer,
-        )
-    ]
-
-
-def _propagate(register: int, options: Options, pointer: str) -> list[Step]:
-    return [
-        steps.Propagation(mount=register, whole=0, flag=flag, recursive=recursive, pointer=pointer)
-        for flag, recursive in options.propagation
+        steps.Remount(path=mount.destination, set=options.set, clear=options.clear, pointer=pointer)
     ]
 
 

@@ -11,11 +11,8 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps, wire
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.context import Context
-    from pyrunc.plan.steps import Step
+from pyrunc.plan.context import Context
+from pyrunc.plan.steps import Step
 
 _KEEP_GROUPS = "run.oci.keep_original_groups"
 FLAGS = {
@@ -30,18 +27,6 @@ FLAGS = {
 }
 # The name of each below /proc/PID/ns.
 FILES = {kind: kind for kind in FLAGS} | {"mount": "mnt", "network": "net"}
-
-
-def joined(ctx: Context) -> list[tuple[int, str, str, str]]:
-    """The namespaces to join: (register, path, type, pointer)."""
-    found: list[tuple[int, str, str, str]] = []
-    namespaces = ctx.spec.linux.namespaces if ctx.spec.linux else ()
-    for index, namespace in enumerate(namespaces):
-        if namespace.path:
-            register = wire.FIRST_FREE + len(found)
-            pointer = f"/linux/namespaces/{index}/path"
-            found.append((register, namespace.path, namespace.type, pointer))
-    return found
 
 
 def simple(ctx: Context) -> bool:
@@ -73,7 +58,7 @@ def enter(ctx: Context) -> list[Step]:
         made += [
             steps.Unshare(flags=k.CLONE_NEWUSER, pointer="/linux/namespaces"),
             # The maps are written from outside: inside, the capability to do so is gone.
-            steps.Sync(message=wire.MESSAGES.index("maps"), pointer="/linux/uidMappings"),
+            steps.Sync(message=wire.Message.MAPS, pointer="/linux/uidMappings"),
         ]
     if ctx.has_namespace("user"):
         made.append(steps.BecomeRoot(setgroups=sets_groups(ctx), pointer="/linux/namespaces"))
@@ -84,7 +69,7 @@ def enter(ctx: Context) -> list[Step]:
         made.append(steps.Unshare(flags=rest, pointer="/linux/namespaces"))
     if ctx.spec.linux and ctx.spec.linux.timeOffsets:
         # Before the first process is in the time namespace, which fixes them.
-        made.append(steps.Sync(message=wire.MESSAGES.index("clocks"), pointer="/linux/timeOffsets"))
+        made.append(steps.Sync(message=wire.Message.CLOCKS, pointer="/linux/timeOffsets"))
     if ctx.has_namespace("pid") or ctx.has_namespace("time"):
         # Both hold for children only.
         made.append(steps.Fork(pointer="/linux/namespaces"))
@@ -111,8 +96,10 @@ def sets_groups(ctx: Context) -> bool:
 
 def _join_steps(ctx: Context) -> tuple[list[Step], list[Step]]:
     joins = {
-        kind: steps.JoinNamespace(ns=register, flag=FLAGS[kind], kind=kind, pointer=pointer)
-        for register, _, kind, pointer in ctx.joined
+        one.kind: steps.JoinNamespace(
+            ns=one.register, flag=FLAGS[one.kind], kind=one.kind, pointer=one.pointer
+        )
+        for one in ctx.joined
     }
     user: list[Step] = [step for kind, step in joins.items() if kind == "user"]
     others: list[Step] = [step for kind, step in joins.items() if kind not in ("user", "mount")]

@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-from _struct import pack
+from struct import pack
 
 from pyrunc.errors import SpecError
+from pyrunc.kernel import constants as k
 from pyrunc.plan import namespaces, steps, wire
-from pyrunc.plan.mount_options import has_long_values
-from pyrunc.spec.model import Capabilities
+from pyrunc.plan.context import Context
+from pyrunc.plan.scheduling import compile_scheduling
+from pyrunc.plan.steps import Listener, LoaderCheck, Step
+from pyrunc.spec.model import Capabilities, Hook, Process
 from pyrunc.spec.names import CAPABILITIES
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.context import Context
-    from pyrunc.plan.steps import Step
-    from pyrunc.spec.model import Hook, Process
 
 _BITS = {name: 1 << number for number, name in enumerate(CAPABILITIES)}
 _EVERYTHING = (1 << 64) - 1
@@ -33,7 +30,7 @@ def needs_procfs(ctx: Context) -> bool:
         labels
         or ctx.options.no_pivot
         or (ctx.spec.linux and ctx.spec.linux.sysctl)
-        or any(map(has_long_values, ctx.mounts))
+        or any(mount.may_be_long for mount in ctx.mounts)
     )
 
 
@@ -60,7 +57,7 @@ def _join_keyring(ctx: Context) -> Step:
     )
 
 
-def console(ctx: Context, mount: int = 1) -> Step:
+def console(ctx: Context, mount: bool = True) -> Step:
     process = ctx.spec.process
     assert process is not None
     size = process.consoleSize
@@ -169,10 +166,10 @@ def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
         steps.ChownStdio(uid=process.user.uid, pointer="/process/user/uid"),
         _ids(ctx, process),
         # A change of ids clears the parent-death signal.
-        steps.ParentDeath(signal=9),
+        steps.ParentDeath(signal=k.SIGKILL),
         # As the container's user, if it was refused; then, too, checked to lie inside the
         # container (CVE-2024-21626).
-        _chdir(process, final=1),
+        _chdir(process, final=True),
         # After setuid, which has emptied the effective set.
         *_capabilities(process.capabilities),
         # As the user who will run it; an error still reaches the caller of `create`.
@@ -192,7 +189,7 @@ def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
         # close and execve. The parent is told only after it is in force.
         made.append(_seccomp(ctx, program))
     made += [
-        steps.Sync(message=wire.MESSAGES.index("parked")),
+        steps.Sync(message=wire.Message.PARKED),
         *last,
         steps.Execute(pointer="/process/args/0"),
     ]
@@ -212,27 +209,19 @@ def _as_runtime(ctx: Context, process: Process) -> list[Step]:
     if process.rlimits or process.oomScoreAdj is not None:
         # Set from outside, where the right to raise them is; after all that a small limit could
         # hinder, and before the ids change: the kernel asks for the same uid, or CAP_SYS_RESOURCE.
-        made.append(steps.Sync(message=wire.MESSAGES.index("limits"), pointer="/process/rlimits"))
+        made.append(steps.Sync(message=wire.Message.LIMITS, pointer="/process/rlimits"))
     # Before any filter: it reads the container's passwd with calls that a profile may not allow.
     made.append(_environment(ctx, process))
     if process.noNewPrivileges:
         made.append(steps.NoNewPrivileges(pointer="/process/noNewPrivileges"))
-    linux = ctx.spec.linux
-    if (
-        process.scheduler
-        or process.ioPriority
-        or (linux and (linux.personality or linux.memoryPolicy))
-    ):
-        from pyrunc.plan.scheduling import compile_scheduling
-
-        # While CAP_SYS_NICE is held, and before a filter could forbid the calls.
-        made += compile_scheduling(process, linux)
-    if process.selinuxLabel and not ctx.options.inside:
+    # While CAP_SYS_NICE is held, and before a filter could forbid the calls.
+    made += compile_scheduling(process, ctx.spec.linux)
+    if process.selinuxLabel and not ctx.options.for_exec:
         # After all that this label could be refused, before the filter.
         made.append(_label("exec", None, process.selinuxLabel, "/process/selinuxLabel"))
     # As the runtime's user first: root may enter a directory that the user cannot. And before a
     # filter could forbid to ask where that is.
-    made.append(_chdir(process, final=0))
+    made.append(_chdir(process, final=False))
     # While CAP_SETPCAP is held, and before a filter could answer in the kernel's place. The
     # rights of this process itself stay what they are.
     made += _bounding(process.capabilities)
@@ -244,15 +233,18 @@ def _as_runtime(ctx: Context, process: Process) -> list[Step]:
 
 def _seccomp(ctx: Context, program: bytes) -> Step:
     listens = ctx.spec.linux and ctx.spec.linux.seccomp and ctx.spec.linux.seccomp.notifies
+    listener = Listener.NONE
+    if listens:
+        listener = Listener.NAMED if ctx.facts.privileged else Listener.SENT
     return steps.Seccomp(
         program=program,
         flags=ctx.options.seccomp_flags,
-        listener=(1 if ctx.facts.privileged else 2) if listens else 0,
+        listener=listener,
         pointer="/linux/seccomp",
     )
 
 
-def _chdir(process: Process, final: int) -> Step:
+def _chdir(process: Process, final: bool) -> Step:
     return steps.ChangeDirectory(path=process.cwd or "/", final=final, pointer="/process/cwd")
 
 
@@ -273,16 +265,16 @@ def _environment(ctx: Context, process: Process) -> Step:
     )
 
 
-def _loader(ctx: Context, filtered: bool) -> int:
+def _loader(ctx: Context, filtered: bool) -> LoaderCheck:
     """Whether to look for the program's loader.
 
     Not past a filter, which may kill who reads what the program would not. A startContainer hook
     may still bring the loader.
     """
     if filtered:
-        return 0
-    later = ctx.spec.hooks and ctx.spec.hooks.startContainer and not ctx.options.inside
-    return 2 if later else 1
+        return LoaderCheck.NONE
+    later = ctx.spec.hooks and ctx.spec.hooks.startContainer and not ctx.options.for_exec
+    return LoaderCheck.REMEMBER if later else LoaderCheck.REFUSE
 
 
 def _search_path(process: Process) -> str:

@@ -10,26 +10,23 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps, wire
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.context import Context
-    from pyrunc.plan.steps import Step
+from pyrunc.plan.context import Context
+from pyrunc.plan.steps import Step
 
 _POINTER = "/linux/rootfsPropagation"
 # What "/" of the new mount namespace becomes, and whether all below it does. Slaves where nothing
 # is asked for: unmounts on the host still arrive, so that the container pins nothing. Unbindable
 # it becomes at the very end only, or nothing could be cloned.
 _BEGINNING = {
-    "": (k.MS_SLAVE, 1),
-    "private": (k.MS_PRIVATE, 0),
-    "rprivate": (k.MS_PRIVATE, 1),
-    "slave": (k.MS_SLAVE, 0),
-    "rslave": (k.MS_SLAVE, 1),
-    "shared": (k.MS_SHARED, 0),
-    "rshared": (k.MS_SHARED, 1),
-    "unbindable": (k.MS_PRIVATE, 0),
-    "runbindable": (k.MS_SLAVE, 1),
+    "": (k.MS_SLAVE, True),
+    "private": (k.MS_PRIVATE, False),
+    "rprivate": (k.MS_PRIVATE, True),
+    "slave": (k.MS_SLAVE, False),
+    "rslave": (k.MS_SLAVE, True),
+    "shared": (k.MS_SHARED, False),
+    "rshared": (k.MS_SHARED, True),
+    "unbindable": (k.MS_PRIVATE, False),
+    "runbindable": (k.MS_SLAVE, True),
 }
 
 
@@ -37,22 +34,22 @@ def _wanted(ctx: Context) -> str:
     return (ctx.spec.linux and ctx.spec.linux.rootfsPropagation) or ""
 
 
-def _set(register: int, flag: int, recursive: int, pointer: str) -> Step:
+def _set(register: int, flag: int, recursive: bool, pointer: str) -> Step:
     return steps.Propagation(
-        mount=register, whole=0, flag=flag, recursive=recursive, pointer=pointer
+        mount=register, whole=False, flag=flag, recursive=recursive, pointer=pointer
     )
 
 
-def whole(flag: int, recursive: int, pointer: str = "") -> Step:
+def whole(flag: int, recursive: bool, pointer: str = "") -> Step:
     """Of "/" in this mount namespace, with or without all below it."""
     where = {"pointer": pointer} if pointer else {}
-    return steps.Propagation(mount=wire.ROOT, whole=1, flag=flag, recursive=recursive, **where)
+    return steps.Propagation(mount=wire.ROOT, whole=True, flag=flag, recursive=recursive, **where)
 
 
 def stays_shared(ctx: Context) -> bool:
     """Whether mounts that are shared on the host are shared with it in the new namespace."""
     apart = ctx.early or not ctx.makes("mount")
-    return not apart and _BEGINNING[_wanted(ctx)] not in ((k.MS_SLAVE, 1), (k.MS_PRIVATE, 1))
+    return not apart and _BEGINNING[_wanted(ctx)] not in ((k.MS_SLAVE, True), (k.MS_PRIVATE, True))
 
 
 def apart(ctx: Context) -> list[Step]:
@@ -66,14 +63,14 @@ def apart(ctx: Context) -> list[Step]:
         return []
     made: list[Step] = [
         steps.Unshare(flags=k.CLONE_NEWNS, pointer="/linux/namespaces"),
-        whole(k.MS_SLAVE, 1),
+        whole(k.MS_SLAVE, True),
     ]
     if peers:
-        made += [whole(k.MS_SHARED, 1, _POINTER), _private_parent(ctx, root=1)]
+        made += [whole(k.MS_SHARED, True, _POINTER), _private_parent(ctx, root=True)]
     return made
 
 
-def _private_parent(ctx: Context, root: int) -> Step:
+def _private_parent(ctx: Context, root: bool) -> Step:
     """pivot_root(2) refuses a new root below a shared mount, and what is attached there would
     appear on the host."""
     return steps.PrivateParent(path=ctx.options.rootfs, root=root, pointer="/root/path")
@@ -84,7 +81,7 @@ def begin(ctx: Context) -> list[Step]:
     flag, recursive = _BEGINNING[_wanted(ctx)]
     if ctx.early:
         # Of a user namespace: slaves already, and what is cloned was cloned outside.
-        return [whole(flag if flag == k.MS_PRIVATE and recursive else k.MS_SLAVE, 1)]
+        return [whole(flag if flag == k.MS_PRIVATE and recursive else k.MS_SLAVE, True)]
     made = [whole(flag, recursive, _POINTER if _wanted(ctx) else "")]
     if stays_shared(ctx):
         made.append(_private_parent(ctx, root=flag == k.MS_SHARED))
@@ -100,17 +97,17 @@ def cloned(ctx: Context, register: int, pointer: str) -> list[Step]:
     if stays_shared(ctx) or (ctx.early and ctx.makes("mount") and wanted == "rshared"):
         return []  # see `apart`
     private = wanted == "rprivate" or (wanted == "private" and ctx.joins("mount"))
-    return [_set(register, k.MS_PRIVATE if private else k.MS_SLAVE, 1, pointer)]
+    return [_set(register, k.MS_PRIVATE if private else k.MS_SLAVE, True, pointer)]
 
 
 def not_the_hosts(ctx: Context, register: int, pointer: str) -> list[Step]:
     """For what the runtime itself brings from the host: nothing mounted on it may get there."""
-    return [_set(register, k.MS_SLAVE, 1, pointer)] if stays_shared(ctx) else []
+    return [_set(register, k.MS_SLAVE, True, pointer)] if stays_shared(ctx) else []
 
 
 def before_moving(ctx: Context) -> list[Step]:
     """For a root that is moved onto "/": on a shared one it would cover the host's, too."""
-    return [whole(k.MS_SLAVE, 0)] if stays_shared(ctx) else []
+    return [whole(k.MS_SLAVE, False)] if stays_shared(ctx) else []
 
 
 def of_the_root(ctx: Context, kind: str) -> list[Step]:

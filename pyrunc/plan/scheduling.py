@@ -7,10 +7,13 @@ count from 0, I/O classes from 1, flags are bits.
 
 from __future__ import annotations
 
-from _struct import pack
+from struct import pack
 
 from pyrunc.errors import SpecError
 from pyrunc.plan import steps
+from pyrunc.plan.steps import Step
+from pyrunc.spec.model import IOPriority, Process, Scheduler
+from pyrunc.spec.model_linux import Linux, MemoryPolicy
 from pyrunc.spec.names import (
     IOPRIO_CLASSES,
     MEMORY_FLAGS,
@@ -18,12 +21,6 @@ from pyrunc.spec.names import (
     SCHED_FLAGS,
     SCHED_POLICIES,
 )
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.steps import Step
-    from pyrunc.spec.model import IOPriority, Process, Scheduler
-    from pyrunc.spec.model_linux import Linux, MemoryPolicy
 
 # struct sched_attr of sched_setattr(2) in its first version, which every kernel takes.
 _SCHED_ATTR = "=IIQiIQQQ"

@@ -7,25 +7,27 @@ The order of the classes is the numbering of the wire format.
 
 from __future__ import annotations
 
-from pyrunc.plan.step import ALL, Step
+from enum import IntEnum
+
+from pyrunc.plan.step import Bytes, Flag, Number, OptionalString, Register, Step, String, Strings
 from pyrunc.plan.steps_program import (
     CloseDescriptors,
     Environment,
     Execute,
     FindProgram,
     InheritDescriptors,
+    Listener,
+    LoaderCheck,
     RunHook,
+    Seccomp,
     SendDirectory,
     WaitStart,
 )
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.step import Bytes, Number, OptionalString, Register, String, Strings
+from pyrunc.plan.wire import Message
 
 __all__ = [
     "ALL", "CloseDescriptors", "Environment", "Execute", "FindProgram", "InheritDescriptors",
-    "RunHook", "SendDirectory", "Step", "WaitStart",
+    "Listener", "LoaderCheck", "RunHook", "Seccomp", "SendDirectory", "Step", "WaitStart",
 ]  # fmt: skip
 
 
@@ -39,13 +41,13 @@ class ParentDeath(Step):
 class Dumpable(Step):
     """Whether other processes may trace this one and open its /proc files (CVE-2016-9962)."""
 
-    value: Number
+    value: Flag
 
 
 class Sync(Step):
     """Tell the parent that this point is reached, and wait until it answers."""
 
-    message: Number
+    message: Message
 
 
 class JoinCgroups(Step):
@@ -78,9 +80,9 @@ class Fork(Step):
 
 
 class BecomeRoot(Step):
-    """Take ids 0 of the user namespace just entered, and (setgroups 1) drop all groups."""
+    """Take ids 0 of the user namespace just entered, and (`setgroups`) drop all groups."""
 
-    setgroups: Number
+    setgroups: Flag
 
 
 class NewSession(Step):
@@ -109,17 +111,17 @@ class Propagation(Step):
     """Set the propagation of the mount behind a register, or of "/" of this namespace."""
 
     mount: Register
-    whole: Number
+    whole: Flag
     flag: Number
-    recursive: Number
+    recursive: Flag
 
 
 class OpenTree(Step):
-    """Clone the mount (recursive=1: tree of mounts) at a host path, detached."""
+    """Clone the mount (`recursive`: tree of mounts) at a host path, detached."""
 
     result: Register
     path: String
-    recursive: Number
+    recursive: Flag
 
 
 class OpenInside(Step):
@@ -127,7 +129,7 @@ class OpenInside(Step):
 
     result: Register
     path: String
-    recursive: Number
+    recursive: Flag
 
 
 class AttachRoot(Step):
@@ -138,14 +140,14 @@ class AttachRoot(Step):
     """
 
     path: String
-    elsewhere: Number
+    elsewhere: Flag
 
 
 class PrivateParent(Step):
     """Make the mount that a host path lies on private; "/" only if `root` says so."""
 
     path: String
-    root: Number
+    root: Flag
 
 
 class OpenProcfs(Step):
@@ -186,19 +188,24 @@ class MountAttributes(Step):
     set: Number
     clear: Number
     fallback: Number
-    recursive: Number
+    recursive: Flag
+
+
+class TargetRule(IntEnum):
+    """How strictly a mount point is looked up."""
+
+    ANYWHERE = 0  # but on procfs and the root
+    PLAIN_DIRECTORY = 1  # no symbolic link leads there (proc, sysfs: CVE-2019-19921)
+    LISTED_BELOW_PROC = 2  # from the allow-list
+    PROCFS_ROOT = 3  # as PLAIN_DIRECTORY, and what is mounted is a procfs's root
 
 
 class Attach(Step):
-    """Attach a detached mount at a path inside the root filesystem.
-
-    rule: 0 anywhere but on procfs and the root; 1 a plain directory, no symbolic link (proc,
-    sysfs: CVE-2019-19921); 2 below /proc from the allow-list; 3 as 1, from a procfs's root.
-    """
+    """Attach a detached mount at a path inside the root filesystem."""
 
     mount: Register
     target: String
-    rule: Number
+    rule: TargetRule
 
 
 class MakeDirectory(Step):
@@ -231,7 +238,7 @@ class Symlink(Step):
 
     path: String
     target: String
-    replace: Number  # 1 removes a non-directory in its place
+    replace: Flag  # remove a non-directory in its place
 
 
 class Pivot(Step):
@@ -245,10 +252,10 @@ class OpenRoot(Step):
 
 
 class ChangeRoot(Step):
-    """chroot(2) into the root filesystem. move=1: first move its mount onto "/"."""
+    """chroot(2) into the root filesystem. `move`: first move its mount onto "/"."""
 
     path: String
-    move: Number
+    move: Flag
 
 
 class NullStdio(Step):
@@ -262,7 +269,7 @@ class Console(Step):
     rows: Number
     columns: Number
     uid: Number
-    mount: Number  # as /dev/console
+    mount: Flag  # as /dev/console
 
 
 class ReadOnlyPath(Step):
@@ -277,7 +284,7 @@ class CopyUp(Step):
 
     mount: Register  # gets that directory's owner too
     path: String
-    mode: Number  # 1: and its mode
+    mode: Flag  # and its mode
 
 
 class Remount(Step):
@@ -319,12 +326,6 @@ class NoNewPrivileges(Step):
     """prctl(PR_SET_NO_NEW_PRIVS)."""
 
 
-class Seccomp(Step):
-    program: Bytes
-    flags: Number
-    listener: Number  # 0 none; 1 tell the parent its descriptor's number; 2 send it
-
-
 class DropBounding(Step):
     """Drop every capability that `keep` does not hold from the bounding set."""
 
@@ -338,10 +339,10 @@ class ChownStdio(Step):
 
 
 class ChangeDirectory(Step):
-    """chdir. final=0: a refusal is tried again later; final=1: must succeed, and lie inside."""
+    """chdir. `final`: must succeed, and lie inside; else a refusal is tried again later."""
 
     path: String
-    final: Number
+    final: Flag
 
 
 class SetIds(Step):
@@ -350,7 +351,7 @@ class SetIds(Step):
     uid: Number
     gid: Number
     groups: Bytes
-    setgroups: Number
+    setgroups: Flag
 
 
 class SetCapabilities(Step):
@@ -390,3 +391,7 @@ class Label(Step):
     file: String
     older: OptionalString
     value: String
+
+
+# Index + 1 is the number in the wire format.
+ALL = tuple(Step.__subclasses__())

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps at the end of every plan: hooks, the program, the wait for `start`."""
+"""The steps at the end of every plan: hooks, the filter, the program, the wait for `start`."""
 
 from __future__ import annotations
 
-from pyrunc.plan.step import Step
+from enum import IntEnum
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.step import Number, Register, String, Strings
+from pyrunc.plan.step import Bytes, Flag, Number, Register, Step, String, Strings
 
 
 class Environment(Step):
@@ -15,18 +13,23 @@ class Environment(Step):
 
     variables: Strings
     home_of: Number
-    find_home: Number
+    find_home: Flag
+
+
+class LoaderCheck(IntEnum):
+    """What is done about a program whose loader or interpreter is missing."""
+
+    NONE = 0  # nobody looks
+    REFUSE = 1
+    REMEMBER = 2  # its name, for execve's ENOENT
 
 
 class FindProgram(Step):
-    """Look args[0] up in the container's PATH, as execvp does; remember the file.
-
-    loader: 1 refuses a program whose loader or interpreter is missing, 2 remembers its name.
-    """
+    """Look args[0] up in the container's PATH, as execvp does; remember the file."""
 
     args: Strings
     path: String
-    loader: Number
+    loader: LoaderCheck
 
 
 class RunHook(Step):
@@ -35,12 +38,26 @@ class RunHook(Step):
     path: String
     args: Strings
     env: Strings
-    inherit: Number
+    inherit: Flag
     timeout: Number
     state_before: String
     state_after: String
     name: String
     index: Number
+
+
+class Listener(IntEnum):
+    """What becomes of a filter's listener."""
+
+    NONE = 0  # the filter has none
+    NAMED = 1  # the parent is sent its number, and takes the descriptor
+    SENT = 2  # the parent is sent the descriptor
+
+
+class Seccomp(Step):
+    program: Bytes
+    flags: Number
+    listener: Listener
 
 
 class SendDirectory(Step):

@@ -12,14 +12,22 @@ This module only describes; `encode.py` writes bytes, `csrc/init/plan.c` checks 
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 MAGIC = 0x4E525950  # "PYRN" in memory order on a little-endian machine
 VERSION = 1
 MAX_BYTES = 8 << 20
 MAX_STEPS = 1 << 16
 MAX_REGISTERS = 1 << 14
-HEADER_BYTES = 40
 RECORD_BYTES = 8
 SLOT_BYTES = 8
+
+# struct pr_header, by the letters of the struct module.
+HEADER = (
+    ("magic", "I"), ("version", "I"), ("total", "Q"), ("steps", "I"), ("registers", "I"),
+    ("first_fd", "I"), ("passed_fds", "I"), ("strings", "I"), ("reserved", "I"),
+)  # fmt: skip
+HEADER_BYTES = 40
 
 # Kinds of argument. Letters, because the generated C table is a string a step.
 NUMBER = "u"  # 64 bits; a negative one is two's complement
@@ -33,20 +41,29 @@ BYTES = "b"  # raw bytes, 8-byte aligned
 PLAN, SYNC, FIFO, ROOT, OLD_ROOT, PROCFS, HOOK_OUTPUT, CONSOLE = range(8)
 FIRST_FREE = 8
 
-# What pyrunc-init tells its parent (struct pr_message, `kind`).
-MESSAGES = (
-    "failure",
-    "maps",
-    "forked",
-    "hooks",
-    "limits",
-    "parked",
-    "cgroup",
-    "clocks",
-    "network",
-    "listener",
-    "directory",
-)
+
+class Message(IntEnum):
+    """What pyrunc-init reports to its parent (`kind` of struct pr_message)."""
+
+    FAILURE = 0
+    MAPS = 1
+    FORKED = 2
+    HOOKS = 3
+    LIMITS = 4
+    PARKED = 5
+    CGROUP = 6
+    CLOCKS = 7
+    NETWORK = 8
+    LISTENER = 9
+    DIRECTORY = 10
+
+
+MESSAGES = tuple(message.name.lower() for message in Message)
+# struct pr_message: little, fixed, and without text: the parent treats it as hostile. The value is
+# an exit status, an option's index or a pid, as the kind and the reason say.
+MESSAGE = (
+    ("kind", "I"), ("step", "I"), ("call", "I"), ("err", "i"), ("why", "I"), ("value", "i"),
+)  # fmt: skip
 # What the parent answers, one byte.
 GO = b"G"
 

@@ -8,20 +8,17 @@ check_resources.py, check_seccomp.py; the last two are imported only when the do
 such a part.
 """
 
-# Imports inside functions (PLC0415): a `create` pays only for what its document has.
-
 from __future__ import annotations
 
 import os.path
 
 from pyrunc.errors import SpecError
+from pyrunc.spec.check_linux import check_linux, check_mappings
 from pyrunc.spec.check_process import check_process
+from pyrunc.spec.model import Hook, Hooks, Mount, Spec
 from pyrunc.spec.names import HOOKS, PROPAGATIONS
+from pyrunc.spec.spelling import check_bind_options
 from pyrunc.spec.wrong import escape
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.spec.model import Hook, Hooks, Mount, Spec
 
 # More is no configuration, and each costs the runtime memory and time.
 MAX_MOUNTS = 10_000
@@ -65,8 +62,6 @@ def check(spec: Spec) -> None:
             )
     if spec.linux:
         # Here, not above: a document for the host's own namespaces has no `linux`.
-        from pyrunc.spec.check_linux import check_linux
-
         check_linux(spec.linux, "/linux", spec.warnings)
 
 
@@ -119,18 +114,13 @@ def _check_mounts(mounts: tuple[Mount, ...], warnings: list[str]) -> None:
                 f'{where}/destination: "{destination}" is relative, which is deprecated;'
                 " it is taken relative to /"
             )
-        bind = "bind" in mount.options or "rbind" in mount.options
-        if bind and not _BIND.issuperset(mount.options):
-            from pyrunc.spec.spelling import check_bind_options
-
+        if mount.is_bind and not _BIND.issuperset(mount.options):
             check_bind_options(mount.options, f"{where}/options", warnings)
         if bool(mount.uidMappings) != bool(mount.gidMappings):
             raise SpecError(
                 "uidMappings and gidMappings must be given both, or neither", pointer=where
             )
         if mount.uidMappings:
-            from pyrunc.spec.check_linux import check_mappings
-
             check_mappings(mount.uidMappings, f"{where}/uidMappings")
             check_mappings(mount.gidMappings, f"{where}/gidMappings")
 

@@ -5,13 +5,23 @@ Resources and seccomp have files of their own. Whether a namespace file exists, 
 host's own, needs a kernel and is not asked here.
 """
 
-# Imports inside functions (PLC0415): a `create` pays only for what its document has.
-
 from __future__ import annotations
 
 from itertools import pairwise
 
 from pyrunc.errors import SpecError
+from pyrunc.spec.check_resources import check_resources
+from pyrunc.spec.check_seccomp import check_seccomp
+from pyrunc.spec.model_linux import (
+    Device,
+    IDMapping,
+    IntelRdt,
+    Linux,
+    MemoryPolicy,
+    Namespace,
+    NetDevice,
+    Personality,
+)
 from pyrunc.spec.names import (
     IPC_SYSCTLS,
     MEMORY_FLAGS,
@@ -21,19 +31,6 @@ from pyrunc.spec.names import (
     PROPAGATIONS,
 )
 from pyrunc.spec.wrong import escape
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.spec.model_linux import (
-        Device,
-        IDMapping,
-        IntelRdt,
-        Linux,
-        MemoryPolicy,
-        Namespace,
-        NetDevice,
-        Personality,
-    )
 
 # What a kernel since 4.15 takes in one uid_map.
 MAX_MAPPINGS = 340
@@ -72,12 +69,8 @@ def check_linux(linux: Linux, base: str, warnings: list[str]) -> None:
             hint=f"one of {', '.join(PROPAGATIONS)}",
         )
     if linux.resources:
-        from pyrunc.spec.check_resources import check_resources
-
         check_resources(linux.resources, f"{base}/resources", warnings)
     if linux.seccomp:
-        from pyrunc.spec.check_seccomp import check_seccomp
-
         check_seccomp(linux.seccomp, f"{base}/seccomp", warnings)
     if linux.personality:
         _check_personality(linux.personality, f"{base}/personality", warnings)

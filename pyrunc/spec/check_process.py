@@ -7,6 +7,7 @@ It must not ask who runs pyrunc: what a caller may not do, the kernel refuses.
 from __future__ import annotations
 
 from pyrunc.errors import SpecError
+from pyrunc.spec.model import Capabilities, IOPriority, Process, Rlimit, Scheduler, User
 from pyrunc.spec.names import (
     CAPABILITIES,
     IOPRIO_CLASSES,
@@ -14,10 +15,6 @@ from pyrunc.spec.names import (
     SCHED_FLAGS,
     SCHED_POLICIES,
 )
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.spec.model import Capabilities, IOPriority, Process, Rlimit, Scheduler, User
 
 # execve(2): the kernel takes at most three quarters of 8 MiB, whatever RLIMIT_STACK says.
 MAX_ARGUMENT_BYTES = 6 << 20

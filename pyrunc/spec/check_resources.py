@@ -7,11 +7,8 @@ What depends on the cgroup version or on a value that is set already is for cgro
 from __future__ import annotations
 
 from pyrunc.errors import SpecError
+from pyrunc.spec.model_resources import BlockIO, DeviceRule, HugepageLimit, Memory, Resources
 from pyrunc.spec.wrong import escape
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.spec.model_resources import BlockIO, DeviceRule, HugepageLimit, Memory, Resources
 
 # As for mounts: more is no configuration.
 MAX_RULES = 4096

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How one JSON value becomes one attribute: the field kinds and the one generic decoder.
 
-A class of the model carries a table, JSON name to `Field`; everything about types, ranges and
-required members is in these tables and nowhere else. This module must not know any property
-of OCI by name, and must stay cheap to import: every `create` does.
+A member of a class of the model names its `Field`; everything about types, ranges and required
+members is said there and nowhere else. This module must not know any property of OCI by name.
 
 A pointer ("/mounts/3/type") is only needed when something is wrong. So a kind raises `Wrong`
 without one, and each level on the way up adds the key it was reading.
@@ -11,24 +10,23 @@ without one, and each level on the way up adds the key it was reading.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from pyrunc.jsontext import Repeated
 from pyrunc.spec.wrong import SHOWN, Wrong, describe, number, wrong_type
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, ClassVar, TypeVar
-
-    T = TypeVar("T", bound="Model")
+T = TypeVar("T", bound="Model")
 
 # A list inside a config.json of 16 MiB could otherwise hold millions.
 MAX_ITEMS = 200_000
 
 
+@dataclass(slots=True)
 class Field:
-    """One row of a field table.
+    """How a member is read.
 
     Args:
         decode: makes the attribute from the JSON value, or raises Wrong.
@@ -36,81 +34,71 @@ class Field:
         absent: the attribute's value when the member is absent or null.
         make: called for that value where it must not be shared.
         required: whether the member has to be there.
+        attribute: the attribute's name.
         item: what a list, map or object consists of: a class of the model, or a kind.
         free: an object with free member names.
     """
 
-    __slots__ = ("absent", "decode", "expected", "free", "item", "make", "required")
-
-    def __init__(  # one parameter a column
-        self,
-        decode: Callable[[Any], Any],
-        expected: str,
-        absent: Any = None,
-        *,
-        make: Callable[[], Any] | None = None,
-        required: bool = False,
-        item: type[Model] | Field | None = None,
-        free: bool = False,
-    ) -> None:
-        self.decode = decode
-        self.expected = expected
-        self.absent = absent
-        self.make = make
-        self.required = required
-        self.item = item
-        self.free = free
+    decode: Callable[[Any], Any]
+    expected: str
+    absent: Any = None
+    make: Callable[[], Any] | None = None
+    required: bool = False
+    attribute: str = ""
+    item: type[Model] | Field | None = None
+    free: bool = False
 
 
 class Model:
-    """Base of the model's classes: members by keyword, equality and repr from the table.
+    """Base of the classes that `json_object` decorates.
 
     Immutable by convention: a plan is compiled from it, later changes would not be seen.
     """
 
+    __slots__ = ()
     FIELDS: ClassVar[dict[str, Field]] = {}
-    # From the table, once a class: how to decode each member, what an object without members
-    # holds, which of it each object has of its own, and what has to be there.
-    DECODERS: ClassVar[dict[str, Callable[[Any], Any]]]
-    ABSENT: ClassVar[dict[str, Any]]
-    MADE: ClassVar[list[tuple[str, Callable[[], Any]]]]
+    # From the table, once a class: attribute and decoder of each member, and what has to be there.
+    DECODERS: ClassVar[dict[str, tuple[str, Callable[[Any], Any]]]]
     REQUIRED: ClassVar[list[tuple[str, Field]]]
-
-    def __init_subclass__(cls) -> None:
-        rows = cls.FIELDS.items()
-        cls.DECODERS = {name: field.decode for name, field in rows}
-        cls.ABSENT = {name: field.absent for name, field in rows}
-        cls.MADE = [(name, field.make) for name, field in rows if field.make]
-        cls.REQUIRED = [(name, field) for name, field in rows if field.required]
-
-    def __init__(self, **members: Any) -> None:
-        given = {name: value for name, value in members.items() if value is not None}
-        self.__dict__ = {**self.ABSENT, **given}
-        if len(self.__dict__) > len(self.ABSENT):
-            unknown = next(name for name in members if name not in self.ABSENT)
-            raise TypeError(f"{type(self).__name__} has no member {unknown!r}")
-        for name, make in self.MADE:
-            if name not in given:
-                self.__dict__[name] = make()
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Model) or type(self) is not type(other):
-            return NotImplemented
-        return self._members() == other._members()
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         # Only what differs from an absent member: a Linux() has seventeen.
+        members = {f.attribute: getattr(self, f.attribute) for f in self.FIELDS.values()}
         shown = [
             f"{name}={value!r}"
-            for name, value in self._members().items()
+            for name, value in members.items()
             if value not in (None, (), {}) and value is not False
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    def _members(self) -> dict[str, Any]:
-        return {name: self.__dict__[name] for name in self.FIELDS}
+
+@dataclass_transform(kw_only_default=True)
+def json_object(cls: type[T]) -> type[T]:
+    """Make a class a dataclass, and a table of its members for the decoder."""
+    made = dataclass(slots=True, kw_only=True, repr=False)(cls)
+    made.FIELDS = {}
+    for member in fields(made):  # type: ignore[arg-type]
+        if "name" in member.metadata:
+            name = member.metadata["name"] or member.name
+            made.FIELDS[name] = replace(member.metadata["field"], attribute=member.name)
+    rows = made.FIELDS.items()
+    made.DECODERS = {name: (kind.attribute, kind.decode) for name, kind in rows}
+    made.REQUIRED = [(name, kind) for name, kind in rows if kind.required]
+    return made
+
+
+def required(kind: Field, name: str = "") -> Any:
+    """A member that has to be there; with its JSON name where that is a Python keyword."""
+    return field(metadata={"name": name, "field": replace(kind, required=True)})
+
+
+def optional(kind: Field, absent: Any = None) -> Any:
+    """A member that may be absent or null; with its value then, where it is not the kind's."""
+    kind = kind if absent is None else replace(kind, absent=absent)
+    metadata = {"name": "", "field": kind}
+    if kind.make is not None:
+        return field(default_factory=kind.make, metadata=metadata)
+    return field(default=kind.absent, metadata=metadata)
 
 
 # How often something was decoded that is odd but not wrong. Who decodes a document compares it
@@ -137,25 +125,21 @@ def decode_object(cls: type[T], raw: object) -> T:
     if not raw.keys() <= cls.FIELDS.keys():
         ODD[0] += 1
         raw = folded(cls, raw)
-    for name, field in cls.REQUIRED:
+    for name, kind in cls.REQUIRED:
         if raw.get(name) is None:
-            raise Wrong(f"is required and must be {field.expected}", key=name)
-    made = cls.__new__(cls)
-    # A table has many rows and an object few members: the others' values come all at once.
-    members = made.__dict__ = cls.ABSENT.copy()
+            raise Wrong(f"is required and must be {kind.expected}", key=name)
+    found: dict[str, Any] = {}
     decoders = cls.DECODERS
     name = ""
     try:
         for name, value in raw.items():
             if value is not None and name in decoders:
-                members[name] = decoders[name](value)
+                attribute, decode = decoders[name]
+                found[attribute] = decode(value)
     except Wrong as wrong:
         wrong.keys.append(name)
         raise
-    for name, make in cls.MADE:
-        if members[name] is None:
-            members[name] = make()
-    return made
+    return cls(**found)
 
 
 def _no_object(raw: object) -> Wrong:
@@ -252,16 +236,6 @@ def _integer_hint(value: object) -> str:
     return ""
 
 
-def required(kind: Field) -> Field:
-    """The same kind for a member that has to be there."""
-    return Field(kind.decode, kind.expected, required=True, item=kind.item)
-
-
-def default(kind: Field, absent: Any) -> Field:
-    """The same kind with another value for an absent member."""
-    return Field(kind.decode, kind.expected, absent, item=kind.item)
-
-
 def one(cls: type[Model]) -> Field:
     """An object of that class; None when absent."""
     return Field(partial(decode_object, cls), "an object", item=cls)
@@ -303,7 +277,7 @@ def secret(kind: Field) -> Field:
                 wrong.message, wrong.hint = wrong.plain, ""
             raise
 
-    return Field(decode, kind.expected, kind.absent, make=kind.make, item=kind.item, free=kind.free)
+    return replace(kind, decode=decode)
 
 
 def mapping(item: type[Model] | Field, null: str | None = None) -> Field:

@@ -6,9 +6,7 @@ As in every Go runtime a zero is "not set" for memory, shares, quota and period.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from typing import Any
 
 _NO_LIMIT = -1
 # Where zero says nothing.

@@ -7,11 +7,13 @@ member is None, () for a list, {} for a map and False for a boolean. This module
 only: it must not judge values (check.py does) nor read files.
 """
 
-# The names are the specification's (N815); the tables are constants, and a ClassVar on each
-# would hide them (RUF012).
-# ruff: noqa: N815, RUF012
+# The names are the specification's.
+# ruff: noqa: N815
 
 from __future__ import annotations
+
+from dataclasses import field
+from typing import Any
 
 from pyrunc.spec.fields import (
     BOOL,
@@ -25,260 +27,171 @@ from pyrunc.spec.fields import (
     UINT32,
     UINT64,
     Model,
-    default,
+    json_object,
     many,
     one,
     one_or_empty,
+    optional,
     required,
 )
 from pyrunc.spec.model_linux import IDMapping, Linux
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
-
+@json_object
 class Root(Model):
     """The container's root filesystem."""
 
-    path: str
-    readonly: bool
-
-    FIELDS = {"path": required(STRING), "readonly": BOOL}
+    path: str = required(STRING)
+    readonly: bool = optional(BOOL)
 
 
+@json_object
 class User(Model):
     """Whom the process runs as, in the container's numbers."""
 
-    uid: int
-    gid: int
-    umask: int | None
-    additionalGids: tuple[int, ...]
-
-    FIELDS = {
-        # Required by the text, zero when missing in every runtime.
-        "uid": default(UINT32, 0),
-        "gid": default(UINT32, 0),
-        "umask": UINT32,
-        "additionalGids": many(UINT32),
-    }
+    # Required by the text, zero when missing in every runtime.
+    uid: int = optional(UINT32, 0)
+    gid: int = optional(UINT32, 0)
+    umask: int | None = optional(UINT32)
+    additionalGids: tuple[int, ...] = optional(many(UINT32))
 
 
+@json_object
 class ConsoleSize(Model):
     """The terminal's size in characters."""
 
-    height: int
-    width: int
-
-    FIELDS = {"height": required(UINT64), "width": required(UINT64)}
+    height: int = required(UINT64)
+    width: int = required(UINT64)
 
 
+@json_object
 class Capabilities(Model):
     """The five capability sets, by name."""
 
-    bounding: tuple[str, ...]
-    effective: tuple[str, ...]
-    inheritable: tuple[str, ...]
-    permitted: tuple[str, ...]
-    ambient: tuple[str, ...]
-
-    FIELDS = {
-        "bounding": STRINGS,
-        "effective": STRINGS,
-        "inheritable": STRINGS,
-        "permitted": STRINGS,
-        "ambient": STRINGS,
-    }
+    bounding: tuple[str, ...] = optional(STRINGS)
+    effective: tuple[str, ...] = optional(STRINGS)
+    inheritable: tuple[str, ...] = optional(STRINGS)
+    permitted: tuple[str, ...] = optional(STRINGS)
+    ambient: tuple[str, ...] = optional(STRINGS)
 
 
+@json_object
 class Rlimit(Model):
     """One resource limit of the process; 2**64 - 1 is no limit."""
 
-    type: str
-    hard: int
-    soft: int
-
-    FIELDS = {"type": required(STRING), "hard": required(UINT64), "soft": required(UINT64)}
+    type: str = required(STRING)
+    hard: int = required(UINT64)
+    soft: int = required(UINT64)
 
 
+@json_object
 class Scheduler(Model):
     """The scheduling policy and its parameters."""
 
-    policy: str
-    nice: int | None
-    priority: int | None
-    flags: tuple[str, ...]
-    runtime: int | None
-    deadline: int | None
-    period: int | None
-
-    FIELDS = {
-        "policy": required(STRING),
-        "nice": INT32,
-        "priority": INT32,
-        "flags": STRINGS,
-        "runtime": UINT64,
-        "deadline": UINT64,
-        "period": UINT64,
-    }
+    policy: str = required(STRING)
+    nice: int | None = optional(INT32)
+    priority: int | None = optional(INT32)
+    flags: tuple[str, ...] = optional(STRINGS)
+    runtime: int | None = optional(UINT64)
+    deadline: int | None = optional(UINT64)
+    period: int | None = optional(UINT64)
 
 
+@json_object
 class IOPriority(Model):
-    """The I/O priority."""
+    """The I/O priority. `class` is a Python keyword, so that attribute is `class_`."""
 
-    priority: int | None
-
-    FIELDS = {
-        "class": required(STRING),
-        "priority": INT64,
-    }
-
-    @property
-    def class_(self) -> str:
-        """Its member "class", which is a keyword of Python."""
-        found: str = self.__dict__["class"]
-        return found
+    class_: str = required(STRING, name="class")
+    priority: int | None = optional(INT64)
 
 
+@json_object
 class ExecCPUAffinity(Model):
     """CPU lists for processes that join the container later."""
 
-    initial: str | None
-    final: str | None
-
-    FIELDS = {"initial": STRING, "final": STRING}
+    initial: str | None = optional(STRING)
+    final: str | None = optional(STRING)
 
 
+@json_object
 class Process(Model):
     """The container's program and everything that is set on it."""
 
-    terminal: bool
-    consoleSize: ConsoleSize | None
-    user: User
-    args: tuple[str, ...]
-    env: tuple[str, ...]
-    cwd: str | None
-    capabilities: Capabilities | None
-    rlimits: tuple[Rlimit, ...]
-    noNewPrivileges: bool
-    apparmorProfile: str | None
-    oomScoreAdj: int | None
-    selinuxLabel: str | None
-    scheduler: Scheduler | None
-    ioPriority: IOPriority | None
-    execCPUAffinity: ExecCPUAffinity | None
-
-    FIELDS = {
-        "terminal": BOOL,
-        "consoleSize": one(ConsoleSize),
-        "user": one_or_empty(User),
-        "args": STRINGS,
-        "env": SECRETS,
-        # Required, but callers match check.py's text for its absence.
-        "cwd": STRING,
-        "capabilities": one(Capabilities),
-        "rlimits": many(Rlimit),
-        "noNewPrivileges": BOOL,
-        "apparmorProfile": STRING,
-        "oomScoreAdj": INT64,
-        "selinuxLabel": STRING,
-        "scheduler": one(Scheduler),
-        "ioPriority": one(IOPriority),
-        "execCPUAffinity": one(ExecCPUAffinity),
-    }
+    terminal: bool = optional(BOOL)
+    consoleSize: ConsoleSize | None = optional(one(ConsoleSize))
+    user: User = optional(one_or_empty(User))
+    args: tuple[str, ...] = optional(STRINGS)
+    env: tuple[str, ...] = optional(SECRETS)
+    # Required, but callers match check.py's text for its absence.
+    cwd: str | None = optional(STRING)
+    capabilities: Capabilities | None = optional(one(Capabilities))
+    rlimits: tuple[Rlimit, ...] = optional(many(Rlimit))
+    noNewPrivileges: bool = optional(BOOL)
+    apparmorProfile: str | None = optional(STRING)
+    oomScoreAdj: int | None = optional(INT64)
+    selinuxLabel: str | None = optional(STRING)
+    scheduler: Scheduler | None = optional(one(Scheduler))
+    ioPriority: IOPriority | None = optional(one(IOPriority))
+    execCPUAffinity: ExecCPUAffinity | None = optional(one(ExecCPUAffinity))
 
 
+@json_object
 class Mount(Model):
     """One filesystem to mount."""
 
-    destination: str
-    type: str | None
-    source: str | None
-    options: tuple[str, ...]
-    uidMappings: tuple[IDMapping, ...]
-    gidMappings: tuple[IDMapping, ...]
+    destination: str = required(STRING)
+    type: str | None = optional(STRING)
+    source: str | None = optional(STRING)
+    options: tuple[str, ...] = optional(STRINGS)
+    uidMappings: tuple[IDMapping, ...] = optional(many(IDMapping))
+    gidMappings: tuple[IDMapping, ...] = optional(many(IDMapping))
 
-    FIELDS = {
-        "destination": required(STRING),
-        "type": STRING,
-        "source": STRING,
-        "options": STRINGS,
-        "uidMappings": many(IDMapping),
-        "gidMappings": many(IDMapping),
-    }
+    @property
+    def is_bind(self) -> bool:
+        """Whether something that is there already is mounted a second time."""
+        return "bind" in self.options or "rbind" in self.options
 
 
+@json_object
 class Hook(Model):
     """One program to run at a point of the container's life."""
 
-    path: str
-    args: tuple[str, ...]
-    env: tuple[str, ...] | None
-    timeout: int | None
-
-    FIELDS = {
-        "path": required(STRING),
-        "args": STRINGS,
-        # None and () differ: a hook without env inherits.
-        "env": SECRETS_OR_NONE,
-        "timeout": INT64,
-    }
+    path: str = required(STRING)
+    args: tuple[str, ...] = optional(STRINGS)
+    # None and () differ: a hook without env inherits.
+    env: tuple[str, ...] | None = optional(SECRETS_OR_NONE)
+    timeout: int | None = optional(INT64)
 
 
+@json_object
 class Hooks(Model):
     """The hook lists, in the order of the container's life."""
 
-    prestart: tuple[Hook, ...]
-    createRuntime: tuple[Hook, ...]
-    createContainer: tuple[Hook, ...]
-    startContainer: tuple[Hook, ...]
-    poststart: tuple[Hook, ...]
-    poststop: tuple[Hook, ...]
-
-    FIELDS = {
-        "prestart": many(Hook),
-        "createRuntime": many(Hook),
-        "createContainer": many(Hook),
-        "startContainer": many(Hook),
-        "poststart": many(Hook),
-        "poststop": many(Hook),
-    }
+    prestart: tuple[Hook, ...] = optional(many(Hook))
+    createRuntime: tuple[Hook, ...] = optional(many(Hook))
+    createContainer: tuple[Hook, ...] = optional(many(Hook))
+    startContainer: tuple[Hook, ...] = optional(many(Hook))
+    poststart: tuple[Hook, ...] = optional(many(Hook))
+    poststop: tuple[Hook, ...] = optional(many(Hook))
 
 
+@json_object
 class Spec(Model):
     """One config.json.
 
-    Beside the document's members: `raw`, the JSON object it was decoded from, `source`, its
+    Besides the document's members: `raw`, the JSON object it was decoded from, `source`, its
     bytes if it was read from a file, and `warnings`, what check.py found odd but not wrong.
     """
 
-    ociVersion: str
-    process: Process | None
-    root: Root | None
-    hostname: str | None
-    domainname: str | None
-    mounts: tuple[Mount, ...]
-    hooks: Hooks | None
-    annotations: dict[str, str]
-    linux: Linux | None
-    raw: dict[str, Any]
-    source: bytes
-    warnings: list[str]
-
-    FIELDS = {
-        "ociVersion": required(STRING),
-        "process": one(Process),
-        "root": one(Root),
-        "hostname": STRING,
-        "domainname": STRING,
-        "mounts": many(Mount),
-        "hooks": one(Hooks),
-        "annotations": SECRET_MAP,
-        "linux": one(Linux),
-    }
-
-    def __init__(self, **members: Any) -> None:
-        super().__init__(**members)
-        self.raw = {}
-        self.source = b""
-        self.warnings = []
+    ociVersion: str = required(STRING)
+    process: Process | None = optional(one(Process))
+    root: Root | None = optional(one(Root))
+    hostname: str | None = optional(STRING)
+    domainname: str | None = optional(STRING)
+    mounts: tuple[Mount, ...] = optional(many(Mount))
+    hooks: Hooks | None = optional(one(Hooks))
+    annotations: dict[str, str] = optional(SECRET_MAP)
+    linux: Linux | None = optional(one(Linux))
+    raw: dict[str, Any] = field(default_factory=dict, compare=False)
+    source: bytes = field(default=b"", compare=False)
+    warnings: list[str] = field(default_factory=list, compare=False)

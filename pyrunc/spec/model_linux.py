@@ -4,9 +4,8 @@
 Same conventions and the same limits as model.py.
 """
 
-# The names are the specification's (N815); the tables are constants, and a ClassVar on each
-# would hide them (RUF012).
-# ruff: noqa: N815, RUF012
+# The names are the specification's.
+# ruff: noqa: N815
 
 from __future__ import annotations
 
@@ -20,150 +19,106 @@ from pyrunc.spec.fields import (
     UINT32,
     UINT64,
     Model,
-    default,
+    json_object,
     many,
     mapping,
     one,
+    optional,
     required,
 )
 from pyrunc.spec.model_resources import Resources
 
 
+@json_object
 class Namespace(Model):
     """One namespace: new, or the one at `path`."""
 
-    type: str
-    path: str | None
-
-    FIELDS = {"type": required(STRING), "path": STRING}
+    type: str = required(STRING)
+    path: str | None = optional(STRING)
 
 
+@json_object
 class IDMapping(Model):
     """One range of user or group ids."""
 
-    containerID: int
-    hostID: int
-    size: int
-
-    FIELDS = {
-        "containerID": required(UINT32),
-        "hostID": required(UINT32),
-        "size": required(UINT32),
-    }
+    containerID: int = required(UINT32)
+    hostID: int = required(UINT32)
+    size: int = required(UINT32)
 
 
+@json_object
 class TimeOffset(Model):
     """How far one clock of the time namespace is ahead."""
 
-    secs: int
-    nanosecs: int
-
-    FIELDS = {"secs": default(INT64, 0), "nanosecs": default(UINT32, 0)}
+    secs: int = optional(INT64, 0)
+    nanosecs: int = optional(UINT32, 0)
 
 
+@json_object
 class Device(Model):
     """One device node to make."""
 
-    type: str
-    path: str
-    major: int | None
-    minor: int | None
-    fileMode: int | None
-    uid: int | None
-    gid: int | None
-
-    FIELDS = {
-        "type": required(STRING),
-        "path": required(STRING),
-        "major": INT64,
-        "minor": INT64,
-        "fileMode": UINT32,
-        "uid": UINT32,
-        "gid": UINT32,
-    }
+    type: str = required(STRING)
+    path: str = required(STRING)
+    major: int | None = optional(INT64)
+    minor: int | None = optional(INT64)
+    fileMode: int | None = optional(UINT32)
+    uid: int | None = optional(UINT32)
+    gid: int | None = optional(UINT32)
 
 
+@json_object
 class NetDevice(Model):
     """A network device to move in, and its new name."""
 
-    name: str | None
-
-    FIELDS = {"name": STRING}
+    name: str | None = optional(STRING)
 
 
+@json_object
 class IntelRdt(Model):
     """Cache and memory bandwidth allocation through resctrl."""
 
-    closID: str | None
-    l3CacheSchema: str | None
-    memBwSchema: str | None
-    schemata: tuple[str, ...]
-    enableMonitoring: bool
-
-    FIELDS = {
-        "closID": STRING,
-        "l3CacheSchema": STRING,
-        "memBwSchema": STRING,
-        "schemata": STRINGS,
-        "enableMonitoring": BOOL,
-    }
+    closID: str | None = optional(STRING)
+    l3CacheSchema: str | None = optional(STRING)
+    memBwSchema: str | None = optional(STRING)
+    schemata: tuple[str, ...] = optional(STRINGS)
+    enableMonitoring: bool = optional(BOOL)
 
 
+@json_object
 class SyscallArg(Model):
     """A comparison of one argument of a system call."""
 
-    index: int
-    value: int
-    valueTwo: int
-    op: str
-
-    FIELDS = {
-        "index": required(UINT32),
-        "value": required(UINT64),
-        # The specification's default, so that nobody has to repeat it.
-        "valueTwo": default(UINT64, 0),
-        "op": required(STRING),
-    }
+    index: int = required(UINT32)
+    value: int = required(UINT64)
+    # The specification's default, so that nobody has to repeat it.
+    valueTwo: int = optional(UINT64, 0)
+    op: str = required(STRING)
 
 
+@json_object
 class Syscall(Model):
     """One seccomp rule."""
 
-    names: tuple[str, ...]
-    action: str
-    errnoRet: int | None
-    args: tuple[SyscallArg, ...]
-
-    FIELDS = {
-        "names": required(STRINGS),
-        "action": required(STRING),
-        "errnoRet": UINT32,
-        "args": many(SyscallArg),
-    }
+    names: tuple[str, ...] = required(STRINGS)
+    action: str = required(STRING)
+    errnoRet: int | None = optional(UINT32)
+    args: tuple[SyscallArg, ...] = optional(many(SyscallArg))
 
 
+@json_object
 class Seccomp(Model):
     """A system call filter. `defaultAction` is never None after load.decode."""
 
-    defaultAction: str
-    defaultErrnoRet: int | None
-    architectures: tuple[str, ...]
-    flags: tuple[str, ...] | None
-    listenerPath: str | None
-    listenerMetadata: str | None
-    syscalls: tuple[Syscall, ...]
-
-    FIELDS = {
-        # Not `required`: runc takes a seccomp object without action and rules for none at all.
-        "defaultAction": default(STRING, ""),
-        "defaultErrnoRet": UINT32,
-        "architectures": STRINGS,
-        # None and () differ: None takes the default flags.
-        "flags": STRINGS_OR_NONE,
-        "listenerPath": STRING,
-        "listenerMetadata": STRING,
-        "syscalls": many(Syscall),
-    }
+    # Not `required`: runc takes a seccomp object without action and rules for none at all.
+    defaultAction: str = optional(STRING, "")
+    defaultErrnoRet: int | None = optional(UINT32)
+    architectures: tuple[str, ...] = optional(STRINGS)
+    # None and () differ: None takes the default flags.
+    flags: tuple[str, ...] | None = optional(STRINGS_OR_NONE)
+    listenerPath: str | None = optional(STRING)
+    listenerMetadata: str | None = optional(STRING)
+    syscalls: tuple[Syscall, ...] = optional(many(Syscall))
 
     @property
     def notifies(self) -> bool:
@@ -171,62 +126,41 @@ class Seccomp(Model):
         return any(syscall.action == "SCMP_ACT_NOTIFY" for syscall in self.syscalls)
 
 
+@json_object
 class Personality(Model):
     """The execution domain, see personality(2)."""
 
-    domain: str
-    flags: tuple[str, ...]
-
-    FIELDS = {"domain": required(STRING), "flags": STRINGS}
+    domain: str = required(STRING)
+    flags: tuple[str, ...] = optional(STRINGS)
 
 
+@json_object
 class MemoryPolicy(Model):
     """The NUMA policy, see set_mempolicy(2)."""
 
-    mode: str
-    nodes: str | None
-    flags: tuple[str, ...]
-
-    FIELDS = {"mode": required(STRING), "nodes": STRING, "flags": STRINGS}
+    mode: str = required(STRING)
+    nodes: str | None = optional(STRING)
+    flags: tuple[str, ...] = optional(STRINGS)
 
 
+@json_object
 class Linux(Model):
     """Everything that only Linux has."""
 
-    uidMappings: tuple[IDMapping, ...]
-    gidMappings: tuple[IDMapping, ...]
-    timeOffsets: dict[str, TimeOffset]
-    sysctl: dict[str, str]
-    resources: Resources | None
-    cgroupsPath: str | None
-    namespaces: tuple[Namespace, ...]
-    devices: tuple[Device, ...]
-    netDevices: dict[str, NetDevice]
-    seccomp: Seccomp | None
-    rootfsPropagation: str | None
-    maskedPaths: tuple[str, ...]
-    readonlyPaths: tuple[str, ...]
-    mountLabel: str | None
-    intelRdt: IntelRdt | None
-    memoryPolicy: MemoryPolicy | None
-    personality: Personality | None
-
-    FIELDS = {
-        "uidMappings": many(IDMapping),
-        "gidMappings": many(IDMapping),
-        "timeOffsets": mapping(TimeOffset),
-        "sysctl": STRING_MAP,
-        "resources": one(Resources),
-        "cgroupsPath": STRING,
-        "namespaces": many(Namespace),
-        "devices": many(Device),
-        "netDevices": mapping(NetDevice),
-        "seccomp": one(Seccomp),
-        "rootfsPropagation": STRING,
-        "maskedPaths": STRINGS,
-        "readonlyPaths": STRINGS,
-        "mountLabel": STRING,
-        "intelRdt": one(IntelRdt),
-        "memoryPolicy": one(MemoryPolicy),
-        "personality": one(Personality),
-    }
+    uidMappings: tuple[IDMapping, ...] = optional(many(IDMapping))
+    gidMappings: tuple[IDMapping, ...] = optional(many(IDMapping))
+    timeOffsets: dict[str, TimeOffset] = optional(mapping(TimeOffset))
+    sysctl: dict[str, str] = optional(STRING_MAP)
+    resources: Resources | None = optional(one(Resources))
+    cgroupsPath: str | None = optional(STRING)
+    namespaces: tuple[Namespace, ...] = optional(many(Namespace))
+    devices: tuple[Device, ...] = optional(many(Device))
+    netDevices: dict[str, NetDevice] = optional(mapping(NetDevice))
+    seccomp: Seccomp | None = optional(one(Seccomp))
+    rootfsPropagation: str | None = optional(STRING)
+    maskedPaths: tuple[str, ...] = optional(STRINGS)
+    readonlyPaths: tuple[str, ...] = optional(STRINGS)
+    mountLabel: str | None = optional(STRING)
+    intelRdt: IntelRdt | None = optional(one(IntelRdt))
+    memoryPolicy: MemoryPolicy | None = optional(one(MemoryPolicy))
+    personality: Personality | None = optional(one(Personality))

@@ -5,9 +5,8 @@ Same conventions and the same limits as model.py. Numbers of memory and cpu stay
 absent: zero means something there, and `update` leaves what is None alone.
 """
 
-# The names are the specification's (N815); the tables are constants, and a ClassVar on each
-# would hide them (RUF012).
-# ruff: noqa: N815, RUF012
+# The names are the specification's.
+# ruff: noqa: N815
 
 from __future__ import annotations
 
@@ -21,196 +20,138 @@ from pyrunc.spec.fields import (
     UINT32,
     UINT64,
     Model,
+    json_object,
     many,
     mapping,
     one,
+    optional,
     required,
 )
 
 
+@json_object
 class DeviceRule(Model):
     """One rule of the device allow list."""
 
-    allow: bool | None
-    type: str | None
-    major: int | None
-    minor: int | None
-    access: str | None
-
-    FIELDS = {
-        "allow": BOOL_OR_NONE,
-        "type": STRING,
-        "major": INT64,
-        "minor": INT64,
-        "access": STRING,
-    }
+    allow: bool | None = optional(BOOL_OR_NONE)
+    type: str | None = optional(STRING)
+    major: int | None = optional(INT64)
+    minor: int | None = optional(INT64)
+    access: str | None = optional(STRING)
 
 
+@json_object
 class Memory(Model):
     """Memory limits in bytes; -1 is no limit."""
 
-    limit: int | None
-    reservation: int | None
-    swap: int | None
-    kernel: int | None
-    kernelTCP: int | None
-    swappiness: int | None
-    disableOOMKiller: bool
-    useHierarchy: bool
-    checkBeforeUpdate: bool
-
-    FIELDS = {
-        "limit": INT64,
-        "reservation": INT64,
-        "swap": INT64,
-        "kernel": INT64,
-        "kernelTCP": INT64,
-        "swappiness": UINT64,
-        "disableOOMKiller": BOOL,
-        "useHierarchy": BOOL,
-        "checkBeforeUpdate": BOOL,
-    }
+    limit: int | None = optional(INT64)
+    reservation: int | None = optional(INT64)
+    swap: int | None = optional(INT64)
+    kernel: int | None = optional(INT64)
+    kernelTCP: int | None = optional(INT64)
+    swappiness: int | None = optional(UINT64)
+    disableOOMKiller: bool = optional(BOOL)
+    useHierarchy: bool = optional(BOOL)
+    checkBeforeUpdate: bool = optional(BOOL)
 
 
+@json_object
 class CPU(Model):
     """Processor time and placement."""
 
-    shares: int | None
-    quota: int | None
-    burst: int | None
-    period: int | None
-    realtimeRuntime: int | None
-    realtimePeriod: int | None
-    cpus: str | None
-    mems: str | None
-    idle: int | None
-
-    FIELDS = {
-        "shares": UINT64,
-        "quota": INT64,
-        "burst": UINT64,
-        "period": UINT64,
-        "realtimeRuntime": INT64,
-        "realtimePeriod": UINT64,
-        "cpus": STRING,
-        "mems": STRING,
-        "idle": INT64,
-    }
+    shares: int | None = optional(UINT64)
+    quota: int | None = optional(INT64)
+    burst: int | None = optional(UINT64)
+    period: int | None = optional(UINT64)
+    realtimeRuntime: int | None = optional(INT64)
+    realtimePeriod: int | None = optional(UINT64)
+    cpus: str | None = optional(STRING)
+    mems: str | None = optional(STRING)
+    idle: int | None = optional(INT64)
 
 
+@json_object
 class Pids(Model):
     """How many tasks; -1 is no limit."""
 
-    limit: int | None
+    # OPTIONAL since 1.3.0
+    limit: int | None = optional(INT64)
 
-    FIELDS = {"limit": INT64}  # OPTIONAL since 1.3.0
 
-
+@json_object
 class WeightDevice(Model):
     """The I/O weight of one block device."""
 
-    major: int
-    minor: int
-    weight: int | None
-    leafWeight: int | None
-
-    FIELDS = {
-        "major": required(INT64),
-        "minor": required(INT64),
-        "weight": UINT16,
-        "leafWeight": UINT16,
-    }
+    major: int = required(INT64)
+    minor: int = required(INT64)
+    weight: int | None = optional(UINT16)
+    leafWeight: int | None = optional(UINT16)
 
 
+@json_object
 class ThrottleDevice(Model):
     """The I/O rate of one block device."""
 
-    major: int
-    minor: int
-    rate: int
-
-    FIELDS = {"major": required(INT64), "minor": required(INT64), "rate": required(UINT64)}
+    major: int = required(INT64)
+    minor: int = required(INT64)
+    rate: int = required(UINT64)
 
 
+@json_object
 class BlockIO(Model):
     """Weights and rates of block I/O."""
 
-    weight: int | None
-    leafWeight: int | None
-    weightDevice: tuple[WeightDevice, ...]
-    throttleReadBpsDevice: tuple[ThrottleDevice, ...]
-    throttleWriteBpsDevice: tuple[ThrottleDevice, ...]
-    throttleReadIOPSDevice: tuple[ThrottleDevice, ...]
-    throttleWriteIOPSDevice: tuple[ThrottleDevice, ...]
-
-    FIELDS = {
-        "weight": UINT16,
-        "leafWeight": UINT16,
-        "weightDevice": many(WeightDevice),
-        "throttleReadBpsDevice": many(ThrottleDevice),
-        "throttleWriteBpsDevice": many(ThrottleDevice),
-        "throttleReadIOPSDevice": many(ThrottleDevice),
-        "throttleWriteIOPSDevice": many(ThrottleDevice),
-    }
+    weight: int | None = optional(UINT16)
+    leafWeight: int | None = optional(UINT16)
+    weightDevice: tuple[WeightDevice, ...] = optional(many(WeightDevice))
+    throttleReadBpsDevice: tuple[ThrottleDevice, ...] = optional(many(ThrottleDevice))
+    throttleWriteBpsDevice: tuple[ThrottleDevice, ...] = optional(many(ThrottleDevice))
+    throttleReadIOPSDevice: tuple[ThrottleDevice, ...] = optional(many(ThrottleDevice))
+    throttleWriteIOPSDevice: tuple[ThrottleDevice, ...] = optional(many(ThrottleDevice))
 
 
+@json_object
 class HugepageLimit(Model):
     """How many bytes of one size of huge pages."""
 
-    pageSize: str
-    limit: int
-
-    FIELDS = {"pageSize": required(STRING), "limit": required(UINT64)}
+    pageSize: str = required(STRING)
+    limit: int = required(UINT64)
 
 
+@json_object
 class InterfacePriority(Model):
     """The priority of one network interface."""
 
-    name: str
-    priority: int
-
-    FIELDS = {"name": required(STRING), "priority": required(UINT32)}
+    name: str = required(STRING)
+    priority: int = required(UINT32)
 
 
+@json_object
 class Network(Model):
     """Network classes and priorities (cgroup v1)."""
 
-    classID: int | None
-    priorities: tuple[InterfacePriority, ...]
-
-    FIELDS = {"classID": UINT32, "priorities": many(InterfacePriority)}
+    classID: int | None = optional(UINT32)
+    priorities: tuple[InterfacePriority, ...] = optional(many(InterfacePriority))
 
 
+@json_object
 class Rdma(Model):
     """Limits on one RDMA device."""
 
-    hcaHandles: int | None
-    hcaObjects: int | None
-
-    FIELDS = {"hcaHandles": UINT32, "hcaObjects": UINT32}
+    hcaHandles: int | None = optional(UINT32)
+    hcaObjects: int | None = optional(UINT32)
 
 
+@json_object
 class Resources(Model):
     """What the container's cgroup limits."""
 
-    devices: tuple[DeviceRule, ...]
-    memory: Memory | None
-    cpu: CPU | None
-    pids: Pids | None
-    blockIO: BlockIO | None
-    hugepageLimits: tuple[HugepageLimit, ...]
-    network: Network | None
-    rdma: dict[str, Rdma]
-    unified: dict[str, str]
-
-    FIELDS = {
-        "devices": many(DeviceRule),
-        "memory": one(Memory),
-        "cpu": one(CPU),
-        "pids": one(Pids),
-        "blockIO": one(BlockIO),
-        "hugepageLimits": many(HugepageLimit),
-        "network": one(Network),
-        "rdma": mapping(Rdma),
-        "unified": STRING_MAP_OR_NULL,
-    }
+    devices: tuple[DeviceRule, ...] = optional(many(DeviceRule))
+    memory: Memory | None = optional(one(Memory))
+    cpu: CPU | None = optional(one(CPU))
+    pids: Pids | None = optional(one(Pids))
+    blockIO: BlockIO | None = optional(one(BlockIO))
+    hugepageLimits: tuple[HugepageLimit, ...] = optional(many(HugepageLimit))
+    network: Network | None = optional(one(Network))
+    rdma: dict[str, Rdma] = optional(mapping(Rdma))
+    unified: dict[str, str] = optional(STRING_MAP_OR_NULL)

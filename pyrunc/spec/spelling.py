@@ -8,8 +8,11 @@ decide what a document means.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
 from pyrunc.errors import SpecError
-from pyrunc.spec.fields import Field, folded
+from pyrunc.spec.fields import Field, Model, folded
 from pyrunc.spec.names import (
     MOUNT_EXTENSION_OPTIONS,
     MOUNT_FLAG_OPTIONS,
@@ -17,13 +20,6 @@ from pyrunc.spec.names import (
     PROPAGATIONS,
 )
 from pyrunc.spec.wrong import escape
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from typing import Any
-
-    from pyrunc.spec.fields import Model
 
 # Shorter words have too many others within one edit.
 _SHORTEST = 4

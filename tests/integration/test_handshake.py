@@ -62,7 +62,7 @@ def serve(child: handshake.Child) -> None:
     child.until_parked({}, lambda: "it died", lambda fd: os.close(fd))
 
 
-PARKED = steps.Sync(message=wire.MESSAGES.index("parked"))
+PARKED = steps.Sync(message=wire.Message.PARKED)
 
 
 @pytest.mark.parametrize("kind", [k for k in wire.MESSAGES if k not in ("failure", "parked")])

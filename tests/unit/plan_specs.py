@@ -73,7 +73,7 @@ class Case(NamedTuple):
             started_state=('{"status":"created","pid":', "}"),
             console=bool(self.config["process"].get("terminal")),
             environment=tuple(["LISTEN_FDS=1"] * self.preserved),
-            inside=self.joining,
+            for_exec=self.joining,
         )
 
     def plan(self) -> Plan:

@@ -107,7 +107,13 @@ def type_checked_only(path: Path) -> set[str]:
 ROOMS = {
     # room: what of pyrunc it may use at run time
     "spec": ("pyrunc.spec", "pyrunc.errors", "pyrunc.jsontext"),
-    "plan": ("pyrunc.plan", "pyrunc.spec", "pyrunc.errors", "pyrunc.kernel.constants"),
+    "plan": (
+        "pyrunc.plan",
+        "pyrunc.spec",
+        "pyrunc.host.facts",
+        "pyrunc.errors",
+        "pyrunc.kernel.constants",
+    ),
     "kernel": ("pyrunc.kernel", "pyrunc.errors"),
     "host": ("pyrunc.host", "pyrunc.errors", "pyrunc.kernel"),
 }

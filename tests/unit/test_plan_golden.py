@@ -10,6 +10,7 @@ which a container comes to be. After a wanted change:
 from __future__ import annotations
 
 import os
+from dataclasses import astuple
 from pathlib import Path
 
 import plan_specs
@@ -28,8 +29,17 @@ def described(case: plan_specs.Case) -> str:
         f"# clone3 flags {plan.spawn_flags:#x}, {plan.registers} registers,"
         f" {plan.passed} of them passed\n"
     )
-    joined = [f"# joined: {entry!r}\n" for entry in plan.joined]
-    return head + "".join(joined) + "".join(f"{step!r}\n" for step in plan.steps)
+    joined = [f"# joined: {entry!r}\n" for entry in map(astuple, plan.joined)]
+    return head + "".join(joined) + "".join(f"{as_text(step)}\n" for step in plan.steps)
+
+
+def as_text(step: steps.Step) -> str:
+    """A step as pyrunc-init gets it: truth values are numbers."""
+    values = {name: getattr(step, name) for name, _ in step.FIELDS}
+    shown = [f"{n}={int(v) if isinstance(v, int) else v!r}" for n, v in values.items()]
+    if step.pointer:
+        shown.append(f"pointer={step.pointer!r}")
+    return f"{type(step).__name__}({', '.join(shown)})"
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -268,7 +268,7 @@ def registers_are_filled_before_they_are_used(plan: Plan, case: Case) -> None:
     filled |= set(range(wire.FIRST_FREE, plan.passed))
     if case.joining and places(plan, s.Label):
         filled.add(wire.PROCFS)  # the host's, from outside
-    assert {register for register, *_ in plan.joined} <= filled
+    assert {one.register for one in plan.joined} <= filled
     allowed = set(range(plan.registers))
     assert plan.passed <= plan.registers <= wire.MAX_REGISTERS
     for step in plan.steps:

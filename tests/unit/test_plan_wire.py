@@ -67,17 +67,15 @@ text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
     max_size=20
 ).map(lambda data: data.replace(b"\0", b"").decode("utf-8", "surrogateescape"))
 VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "Number": st.integers(-(2**63), 2**64 - 1) | st.booleans(),
-    "Register": st.integers(0, REGISTERS - 1),
-    "String": text,
-    "OptionalString": st.none() | text,
-    "Strings": st.lists(text, max_size=6).map(tuple),
-    "Bytes": st.binary(max_size=40),
+    wire.NUMBER: st.integers(-(2**63), 2**64 - 1) | st.booleans(),
+    wire.REGISTER: st.integers(0, REGISTERS - 1),
+    wire.STRING: text,
+    wire.OPTIONAL: st.none() | text,
+    wire.STRINGS: st.lists(text, max_size=6).map(tuple),
+    wire.BYTES: st.binary(max_size=40),
 }
 any_step = st.sampled_from(s.ALL).flatmap(
-    lambda step: st.builds(
-        step, **{name: VALUES[kind] for name, kind in step.__annotations__.items()}
-    )
+    lambda step: st.builds(step, **{name: VALUES[kind] for name, kind in step.FIELDS})
 )
 quick = settings(
     max_examples=60,
@@ -107,9 +105,9 @@ def test_the_plan_of_any_document_is_read_as_it_was_written(
 
 def filler(step: type[Step], **given: Any) -> Step:
     """A step with every argument but the given ones at its smallest."""
-    empty = {"Number": 0, "Register": 0, "String": "", "OptionalString": None, "Strings": ()}
-    empty |= {"Bytes": b""}
-    return step(**({name: empty[kind] for name, kind in step.__annotations__.items()} | given))
+    empty = {wire.NUMBER: 0, wire.REGISTER: 0, wire.STRING: "", wire.OPTIONAL: None}
+    empty |= {wire.STRINGS: (), wire.BYTES: b""}
+    return step(**({name: empty[kind] for name, kind in step.FIELDS} | given))
 
 
 def test_every_step_with_every_argument_empty(decoder: Path, scratch: Path) -> None:
@@ -120,9 +118,11 @@ def test_every_step_with_every_argument_empty(decoder: Path, scratch: Path) -> N
 def test_strings_and_blobs_of_boundary_sizes(decoder: Path, scratch: Path, size: int) -> None:
     steps: list[Step] = []
     for step in s.ALL:
-        for name, kind in step.__annotations__.items():
-            value: Any = {"Strings": ("x" * size, "", "y" * size), "Bytes": b"\0" * size}.get(kind)
-            if kind in ("String", "OptionalString"):
+        for name, kind in step.FIELDS:
+            value: Any = {wire.STRINGS: ("x" * size, "", "y" * size), wire.BYTES: b"\0" * size}.get(
+                kind
+            )
+            if kind in (wire.STRING, wire.OPTIONAL):
                 value = "z" * size
             if value is not None:
                 steps.append(filler(step, **{name: value}))

@@ -24,11 +24,11 @@ import _image
 # What a container's life needs, in the order in which it does: what is read together lies together.
 # Each brings what it imports itself; a command loads the others when it comes to them.
 FIRST = (
-    "pyrunc.cli.main", "pyrunc.cli.state", "pyrunc.lifecycle.start",
+    "pyrunc.cli.main", "pyrunc.cli.state", "pyrunc.cgroups.fs_v2", "pyrunc.lifecycle.start",
     "pyrunc.cli.start", "pyrunc.lifecycle.locking", "pyrunc.lifecycle.kill", "pyrunc.cli.kill",
     "pyrunc.observe.listing", "pyrunc.cli.list", "pyrunc.lifecycle.pause", "pyrunc.cli.pause",
     "pyrunc.cli.resume", "pyrunc.observe.processes", "pyrunc.cli.ps", "pyrunc.lifecycle.delete",
-    "pyrunc.cli.delete", "pyrunc.cgroups", "pyrunc.spec.load", "pyrunc.lifecycle.bundle", "pyrunc.cli.create",
+    "pyrunc.cli.delete", "pyrunc.spec.load", "pyrunc.lifecycle.bundle", "pyrunc.cli.create",
     "pyrunc.lifecycle.launch", "pyrunc.lifecycle.outside", "pyrunc.plan.compile",
     "pyrunc.lifecycle.create", "pyrunc.spec.check", "pyrunc.spec.check_linux",
     "pyrunc.cgroups.devices", "pyrunc.cgroups.device_bpf", "pyrunc.kernel.bpf",
