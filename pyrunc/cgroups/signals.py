@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
+from signal import SIGKILL
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import signal as _signal
-    from collections.abc import Callable
-else:
-    # The `signal` module wraps this one in enums, which cost 3.7 ms to import.
-    import _signal
+from pyrunc.kernel import pidfd
 
 # Descriptors held at once.
 _BATCH = 200
@@ -23,7 +19,7 @@ _BATCH = 200
 
 def kill_members(members: Callable[[], list[int]]) -> None:
     """Send SIGKILL to every member; as `send`."""
-    send(members, _signal.SIGKILL)
+    send(members, SIGKILL)
 
 
 def send(members: Callable[[], list[int]], number: int) -> None:
@@ -48,7 +44,7 @@ def send(members: Callable[[], list[int]], number: int) -> None:
             still = set(members()) - {os.getpid()}
             for pid, fd in opened.items():
                 if pid in still:
-                    _send(fd, number)
+                    pidfd.send_signal(fd, number)
         finally:
             for fd in opened.values():
                 os.close(fd)
@@ -69,10 +65,3 @@ def _open(pids: list[int]) -> dict[int, int]:
             os.close(fd)
         raise
     return opened
-
-
-def _send(fd: int, number: int) -> None:
-    try:
-        _signal.pidfd_send_signal(fd, number)
-    except ProcessLookupError:
-        return

@@ -9,7 +9,7 @@ expects. Values are in GVariant's text form, as busctl and runc take them.
 
 from __future__ import annotations
 
-from pyrunc.errors import SpecError
+from pyrunc.errors import SpecError, json_pointer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def properties(annotations: dict[str, str]) -> list[Property]:
 
 
 def _property(key: str, name: str, text: str) -> Property:
-    pointer = "/annotations/" + key.replace("~", "~0").replace("/", "~1")
+    pointer = json_pointer("annotations", key)
     seconds = name.endswith("Sec") and not name.endswith("USec")
     if seconds:
         # As runc: people write seconds, systemd's bus knows microseconds.

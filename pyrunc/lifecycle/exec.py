@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+from signal import SIGKILL, SIGSYS
 
 from pyrunc import cgroups
 from pyrunc.errors import (
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from pyrunc.spec.model_linux import Namespace
     from pyrunc.spec.model_resources import Resources
 
-_SIGKILL, _SIGSYS = 9, 31
 _LOOKS, _PAUSE = 50, 0.01
 # Engines give up after 30 to 240.
 _READY_SECONDS = 120.0
@@ -341,11 +341,11 @@ class _Joining:
 
     def _why_dead(self, child: Child) -> str:
         signal = child.killed_by()
-        if signal == _SIGSYS:
+        if signal == SIGSYS:
             from pyrunc.lifecycle import filters
 
             return filters.killed(self.spec)
-        self.killed = signal == _SIGKILL
+        self.killed = signal == SIGKILL
         return f"the process died before it was ready{f' (signal {signal})' if signal else ''}"
 
 

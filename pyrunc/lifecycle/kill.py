@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
-from _signal import pidfd_send_signal
+from signal import SIGKILL, pidfd_send_signal
 
 from pyrunc.errors import ContainerNotRunning, KernelError
 from pyrunc.lifecycle.state import State
@@ -14,8 +14,6 @@ from pyrunc.lifecycle.status import open_pidfd
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cgroups.driver import Driver
-
-_SIGKILL = 9
 
 
 def kill(state: State, signal: int, *, everything: bool = False) -> None:
@@ -34,7 +32,7 @@ def kill(state: State, signal: int, *, everything: bool = False) -> None:
         ContainerNotRunning: it has no live init.
         KernelError: the signal was refused.
     """
-    if everything or (signal == _SIGKILL and not state.privatePid):
+    if everything or (signal == SIGKILL and not state.privatePid):
         from pyrunc import cgroups
 
         cgroup = cgroups.from_dict(state.cgroup)
@@ -48,7 +46,7 @@ def kill(state: State, signal: int, *, everything: bool = False) -> None:
         raise ContainerNotRunning
     try:
         pidfd_send_signal(pidfd, signal)
-        if signal == _SIGKILL:
+        if signal == SIGKILL:
             _thaw(state)
     except ProcessLookupError:
         raise ContainerNotRunning from None
@@ -76,7 +74,7 @@ def _signal_all(cgroup: Driver, state: State, signal: int) -> None:
 
 
 def _signal_cgroup(cgroup: Driver, signal: int) -> None:
-    if signal == _SIGKILL:
+    if signal == SIGKILL:
         cgroup.kill()
     else:
         from pyrunc.cgroups import change

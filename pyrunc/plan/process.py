@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from struct import pack
 
-from pyrunc.errors import SpecError
+from pyrunc.errors import SpecError, json_pointer
 from pyrunc.kernel import constants as k
 from pyrunc.plan import namespaces, steps, wire
 from pyrunc.plan.context import Context
@@ -13,6 +13,7 @@ from pyrunc.plan.scheduling import compile_scheduling
 from pyrunc.plan.steps import Listener, LoaderCheck, Step
 from pyrunc.spec.model import Capabilities, Hook, Process
 from pyrunc.spec.names import CAPABILITIES
+from pyrunc.spec.sysctl import sysctl_path
 
 _BITS = {name: 1 << number for number, name in enumerate(CAPABILITIES)}
 _EVERYTHING = (1 << 64) - 1
@@ -110,23 +111,15 @@ def names(ctx: Context) -> list[Step]:
 
 
 def sysctls(ctx: Context) -> list[Step]:
-    """Each key as a path below sys/; the first separator decides which one is meant."""
-    if not ctx.spec.linux:
-        return []
-    swap = str.maketrans("./", "/.")
-    made: list[Step] = []
-    for key, value in ctx.spec.linux.sysctl.items():
-        dot, slash = key.find("."), key.find("/")
-        slashed = slash >= 0 and (dot < 0 or slash < dot)
-        path = key if slashed else key.translate(swap)
-        made.append(
-            steps.Sysctl(
-                path=f"sys/{path}",
-                value=value,
-                pointer=f"/linux/sysctl/{key.replace('~', '~0').replace('/', '~1')}",
-            )
+    linux = ctx.spec.linux
+    return [
+        steps.Sysctl(
+            path=f"sys/{sysctl_path(key)}",
+            value=value,
+            pointer=json_pointer("linux", "sysctl", key),
         )
-    return made
+        for key, value in (linux.sysctl if linux else {}).items()
+    ]
 
 
 def hooks(ctx: Context, name: str, wanted: tuple[Hook, ...]) -> list[Step]:

@@ -18,7 +18,6 @@ from pyrunc.spec.check_process import check_process
 from pyrunc.spec.model import Hook, Hooks, Mount, Spec
 from pyrunc.spec.names import HOOKS, PROPAGATIONS
 from pyrunc.spec.spelling import check_bind_options
-from pyrunc.spec.wrong import escape
 
 # More is no configuration, and each costs the runtime memory and time.
 MAX_MOUNTS = 10_000
@@ -134,7 +133,7 @@ def _check_hooks(hooks: Hooks) -> None:
     for name in HOOKS:
         listed: tuple[Hook, ...] = getattr(hooks, name)
         for index, hook in enumerate(listed):
-            where = f"/hooks/{escape(name)}/{index}"
+            where = f"/hooks/{name}/{index}"
             if hook.path[:1] != "/":
                 raise SpecError(
                     f'the path of a hook must be absolute, not "{hook.path}"',

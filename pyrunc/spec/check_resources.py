@@ -6,9 +6,8 @@ What depends on the cgroup version or on a value that is set already is for cgro
 
 from __future__ import annotations
 
-from pyrunc.errors import SpecError
+from pyrunc.errors import SpecError, json_pointer
 from pyrunc.spec.model_resources import BlockIO, DeviceRule, HugepageLimit, Memory, Resources
-from pyrunc.spec.wrong import escape
 
 # As for mounts: more is no configuration.
 MAX_RULES = 4096
@@ -45,13 +44,12 @@ def check_resources(resources: Resources, base: str, warnings: list[str] | None 
         for index, entry in enumerate(resources.network.priorities):
             _check_word(entry.name, "interface", f"{base}/network/priorities/{index}/name")
     for device, rdma in resources.rdma.items():
+        where = base + json_pointer("rdma", device)
         if rdma.hcaHandles is None and rdma.hcaObjects is None:
-            raise SpecError(
-                "needs hcaHandles, hcaObjects or both", pointer=f"{base}/rdma/{escape(device)}"
-            )
-        _check_word(device, "RDMA device", f"{base}/rdma/{escape(device)}")
+            raise SpecError("needs hcaHandles, hcaObjects or both", pointer=where)
+        _check_word(device, "RDMA device", where)
     for name in resources.unified:
-        _check_unified(name, f"{base}/unified/{escape(name)}")
+        _check_unified(name, base + json_pointer("unified", name))
 
 
 def _no_limit(value: int, pointer: str) -> SpecError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from pyrunc.errors import SpecError
+from pyrunc.errors import SpecError, json_pointer
 from pyrunc.spec.fields import Field, Model, folded
 from pyrunc.spec.names import (
     MOUNT_EXTENSION_OPTIONS,
@@ -19,7 +19,6 @@ from pyrunc.spec.names import (
     MOUNT_RECURSIVE_OPTIONS,
     PROPAGATIONS,
 )
-from pyrunc.spec.wrong import escape
 
 # Shorter words have too many others within one edit.
 _SHORTEST = 4
@@ -47,12 +46,12 @@ def tidy(cls: type[Model], raw: dict[str, Any], warnings: list[str], base: str =
             _tell(name, cls, base, warnings)
     for name, field in cls.FIELDS.items():
         if found.get(name) is not None:
-            found[name] = _tidy_value(field, found[name], warnings, f"{base}/{escape(name)}")
+            found[name] = _tidy_value(field, found[name], warnings, base + json_pointer(name))
     return found
 
 
 def _tell(name: str, cls: type[Model], base: str, warnings: list[str]) -> None:
-    where = f"{base}/{escape(name)}"
+    where = base + json_pointer(name)
     for known in cls.FIELDS:
         if known.lower() == name.lower():
             warnings.append(f'{where}: taken for "{known}"; the specification\'s names have case')
@@ -75,7 +74,7 @@ def _tidy_value(field: Field, value: Any, warnings: list[str], base: str) -> Any
         return tidy(item, value, warnings, base)
     found = {}
     for key, member in value.items():
-        where = f"{base}/{escape(key)}"
+        where = base + json_pointer(key)
         if member is None:
             warnings.append(f'{where}: null is taken for ""')
             found[key] = ""

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from test_spec_check import refusal, warnings
 
 from pyrunc.errors import SpecError
-from pyrunc.spec.check_linux import check_mappings, sysctl_path
+from pyrunc.spec.check_linux import check_mappings
 from pyrunc.spec.model_linux import IDMapping
+from pyrunc.spec.sysctl import sysctl_path
 
 
 def idmap(container: int, host: int, size: int) -> dict[str, int]:
