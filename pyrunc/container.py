@@ -350,7 +350,7 @@ class Container(Running):
     def _oom_killed(self) -> bool:
         """Asked of the cgroup, which is there until `delete`."""
         try:
-            return cgroups.from_dict(self._read().cgroup).oom_kills() > 0
+            return cgroups.open_cgroup(self._read().cgroup).oom_kills() > 0
         except ContainerNotFound:
             return False
 

@@ -264,7 +264,7 @@ def _milliseconds(value: float) -> int:
 def _set(name: str, value: str | Iterable[int] | None) -> str | None:
     if value is None:
         return None
-    from pyrunc.cgroups.limits import expand
+    from pyrunc.cgroups.write import expand
 
     text = value if isinstance(value, str) else ",".join(map(str, value))
     if not expand(text):

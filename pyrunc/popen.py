@@ -219,8 +219,8 @@ class _Start:
             return self._let_go(child, pidfd_socket, pid_file)
         except BaseException as error:
             child.kill()
-            if child.leaf:
-                child.leaf.end()
+            if child.sub_cgroup:
+                child.sub_cgroup.end()
             if joining.is_unanswered(error):
                 joining.refuse_if_ending(self.state)
             raise
@@ -237,7 +237,7 @@ class _Start:
         if pidfd_socket is not None:
             handover.send_pidfd(pidfd_socket, child.pidfd, b"setns")
         # Before the pid file, which a failure here would leave behind.
-        oom_kills = child.leaf.driver.oom_kills if child.leaf else None
+        oom_kills = child.sub_cgroup.cgroup.oom_kills if child.sub_cgroup else None
         before = oom_kills() if oom_kills else 0
         if pid_file is not None:
             # Last: who waits for it may signal the process at once.

@@ -50,7 +50,7 @@ class Process:
         self.left_behind = ""
         self.warnings: list[str] = []
         self._pidfd, child.pidfd = child.pidfd, -1
-        self._leaf, child.leaf = child.leaf, None
+        self._sub_cgroup, child.sub_cgroup = child.sub_cgroup, None
         self._exit: Exit | None = None
         self._oom_kills: Callable[[], int] | None = None
         self._killed = self._killed_before = 0
@@ -116,11 +116,11 @@ class Process:
 
     def _end_rest(self) -> None:
         """What it has left in a cgroup of its own goes with it."""
-        if self._leaf is not None:
-            leaf, self._leaf = self._leaf, None
+        if self._sub_cgroup is not None:
+            sub_cgroup, self._sub_cgroup = self._sub_cgroup, None
             try:
                 self._count_oom_kills()
-                leaf.end()
+                sub_cgroup.end()
             except PyruncError as error:
                 self.left_behind = str(error)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
-    from pyrunc.cgroups.driver import Driver
+    from pyrunc.cgroups import Cgroup
     from pyrunc.cgroups.stats import Stats
     from pyrunc.limits import Limits
     from pyrunc.observe.events import Events
@@ -138,16 +138,16 @@ class Running:
             PyruncError: it has no cgroup to find them by.
             CgroupError: the kernel refuses to list them.
         """
-        return cgroups.from_dict(self._read().cgroup).pids()
+        return cgroups.open_cgroup(self._read().cgroup).pids()
 
-    def _ask(self, question: Callable[[Driver], T]) -> T:
+    def _ask(self, question: Callable[[Cgroup], T]) -> T:
         """Ask the cgroup of a container that has not stopped, nor stops meanwhile."""
         state = self._read()
         stopped = ContainerNotRunning(f"container with id {self.id} is not running")
         if not is_alive(state):
             raise stopped
         try:
-            return question(cgroups.from_dict(state.cgroup))
+            return question(cgroups.open_cgroup(state.cgroup))
         except PyruncError:
             if is_alive(state):
                 raise

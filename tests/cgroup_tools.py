@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from pyrunc import cgroups
-from pyrunc.cgroups.driver import Driver
+from pyrunc.cgroups import Cgroup
+from pyrunc.cgroups.join import Joining
 
 INNER = "PYRUNC_TEST_V2_VIEW" in os.environ
 NEEDS_ROOT = [
@@ -73,10 +74,15 @@ class Child:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-def value(driver: Driver, controller: str, file: str) -> str:
-    with open(f"{driver.paths['' if V2 else controller]}/{file}") as stream:
+def move(cgroup: Cgroup, pid: int) -> None:
+    """Move a process into every hierarchy of a cgroup."""
+    Joining(cgroup).move(pid)
+
+
+def value(cgroup: Cgroup, controller: str, file: str) -> str:
+    with open(f"{cgroup.by_controller['' if V2 else controller]}/{file}") as stream:
         return stream.read().strip()
 
 
-def exists(driver: Driver) -> list[str]:
-    return [d for d in driver.directories if os.path.exists(d)]
+def exists(cgroup: Cgroup) -> list[str]:
+    return [d for d in cgroup.directories if os.path.exists(d)]

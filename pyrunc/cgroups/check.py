@@ -6,13 +6,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
+from pyrunc.cgroups import cpu, hugetlb, io, memory, network, unified
 from pyrunc.errors import PyruncError, SpecError
+from pyrunc.spec.model_resources import Resources
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Container
 
-    from pyrunc.spec.model_resources import Resources
+def asks_limits(resources: Resources) -> bool:
+    """Whether anything but device rules is asked for."""
+    r = resources
+    one = r.memory or r.cpu or r.pids or r.blockIO or r.network
+    return bool(one or r.hugepageLimits or r.rdma or r.unified)
 
 
 def values(resources: Resources, v2: bool, base: str) -> list[str]:
@@ -31,31 +36,19 @@ def values(resources: Resources, v2: bool, base: str) -> list[str]:
     """
     warnings: list[str] = []
     if resources.memory:
-        from pyrunc.cgroups import memory  # paid for by who asks for it
-
         warnings += memory.check(resources.memory, base, v2)
     if resources.cpu:
-        from pyrunc.cgroups import cpu
-
         cpu.check(resources.cpu, base, v2)
     if resources.pids and resources.pids.limit == 0:
         # config-linux.md 1.3.0 and runc 1.4 say so; podman's API means "unlimited" by it.
         warnings.append(f"{base}/pids/limit: 0 lets nothing fork, -1 is unlimited")
     if resources.blockIO:
-        from pyrunc.cgroups import io
-
         io.check(resources.blockIO, base, v2)
     if resources.hugepageLimits:
-        from pyrunc.cgroups import hugetlb
-
         hugetlb.check(resources.hugepageLimits, hugetlb.sizes(), base)
     if resources.network and v2:
-        from pyrunc.cgroups import network
-
         network.check_v2(resources.network, base)
     if resources.unified:
-        from pyrunc.cgroups import unified
-
         if not v2:
             raise SpecError("needs cgroup v2, and this host has v1", pointer=f"{base}/unified")
         unified.limits(resources.unified, base)
@@ -78,11 +71,8 @@ def wanted(resources: Resources, v2: bool, base: str) -> dict[str, str]:
         found["cpuset"] = f"{base}/cpu/cpus" if cpu.cpus else f"{base}/cpu/mems"
     if pids and pids.limit is not None:
         found["pids"] = f"{base}/pids"
-    if resources.blockIO:
-        from pyrunc.cgroups import io
-
-        if io.asks(resources.blockIO):
-            found["io" if v2 else "blkio"] = f"{base}/blockIO"
+    if resources.blockIO and io.asks(resources.blockIO):
+        found["io" if v2 else "blkio"] = f"{base}/blockIO"
     if resources.hugepageLimits:
         found["hugetlb"] = f"{base}/hugepageLimits"
     if resources.network and resources.network.classID:
@@ -92,8 +82,6 @@ def wanted(resources: Resources, v2: bool, base: str) -> dict[str, str]:
     if resources.rdma:
         found["rdma"] = f"{base}/rdma"
     if resources.unified:
-        from pyrunc.cgroups import unified
-
         found |= unified.controllers(resources.unified, base)
     return found
 

@@ -7,12 +7,11 @@ what Go's runtimes write for an absent value.
 
 from __future__ import annotations
 
-from pyrunc.cgroups.limits import SHARES, Limit
-from pyrunc.errors import SpecError
+from math import ceil, log2
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.spec.model_resources import CPU
+from pyrunc.cgroups.write import SHARES, Limit
+from pyrunc.errors import SpecError
+from pyrunc.spec.model_resources import CPU
 
 PERIOD = 100_000
 LEAST_PERIOD, MOST_PERIOD = 1_000, 1_000_000  # the kernel's own
@@ -38,8 +37,6 @@ def weight(shares: int) -> int:
         return 1
     if shares >= MAX_SHARES:
         return MAX_WEIGHT
-    from math import ceil, log2  # only who asks for shares pays for it
-
     level = log2(shares)
     # One fraction over 612, not the sum of two: 1024 shares are 1224/612 then, exactly 2.
     # Divided separately the sum is a hair above 2, and the ceiling makes 101 of it.

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-from pyrunc.cgroups.limits import LIST, Limit
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.spec.model_resources import CPU
+from pyrunc.cgroups.write import LIST, Limit
+from pyrunc.spec.model_resources import CPU
 
 
 def limits(cpu: CPU) -> list[Limit]:

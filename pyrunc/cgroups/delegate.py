@@ -12,10 +12,7 @@ from __future__ import annotations
 import os
 
 from pyrunc.cgroups import tree
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.spec.model import Spec
+from pyrunc.spec.model import Spec
 
 MOUNT = "/sys/fs/cgroup"
 LIST = "/sys/kernel/cgroup/delegate"

@@ -10,12 +10,9 @@ from __future__ import annotations
 import functools
 import struct
 
-from pyrunc.cgroups.device_rules import ALL, ANY
+from pyrunc.cgroups.device_rules import ALL, ANY, Key, Policy
 from pyrunc.errors import CgroupError, PyruncError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cgroups.device_rules import Key, Policy
+from pyrunc.kernel import bpf
 
 POINTER = "/linux/resources/devices"
 
@@ -118,8 +115,6 @@ def enforce(directory: int, path: str, policy: Policy, fresh: bool) -> None:
     if policy.allows_all and fresh:
         # No program allows everything too. Ancestors' programs hold either way.
         return
-    from pyrunc.kernel import bpf  # the only need for the C core here
-
     try:
         old = () if fresh else bpf.attached(directory)
         new = 0

@@ -8,13 +8,11 @@ remove in their order. Pure; must not know how a policy is enforced.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
 from pyrunc.errors import SpecError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pyrunc.spec.model_resources import DeviceRule
+from pyrunc.spec.model_resources import DeviceRule
 
 MKNOD, READ, WRITE = 1, 2, 4
 ALL = MKNOD | READ | WRITE
@@ -24,10 +22,10 @@ _LAST_NUMBER = (1 << 32) - 1
 _BASE = "/linux/resources/devices"
 
 # Type "b" or "c", major, minor; ANY is every number.
-if TYPE_CHECKING:
-    Key = tuple[str, int, int]
+Key = tuple[str, int, int]
 
 
+@dataclass(slots=True)
 class Policy:
     """A default and the exceptions from it.
 
@@ -36,25 +34,13 @@ class Policy:
         exceptions: (type, major, minor) to the bits of access that are the other way round.
     """
 
-    __slots__ = ("default_allow", "exceptions")
-
-    def __init__(
-        self, default_allow: bool = False, exceptions: dict[Key, int] | None = None
-    ) -> None:
-        self.default_allow = default_allow
-        self.exceptions = exceptions if exceptions is not None else {}
+    default_allow: bool = False
+    exceptions: dict[Key, int] = field(default_factory=dict)
 
     @property
     def allows_all(self) -> bool:
         """Whether nothing is denied."""
         return self.default_allow and not self.exceptions
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Policy):
-            return NotImplemented
-        return (self.default_allow, self.exceptions) == (other.default_allow, other.exceptions)
-
-    __hash__ = None  # type: ignore[assignment]  # it changes
 
     def reset(self, allow: bool) -> None:
         """Rule type "a": a new default, without exceptions."""

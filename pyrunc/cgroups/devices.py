@@ -8,17 +8,12 @@ and the like. The v2 enforcement is in device_bpf.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from pyrunc.cgroups import device_rules, tree
-from pyrunc.cgroups.device_rules import ALL, ANY, MKNOD, Policy
+from pyrunc.cgroups.device_rules import ALL, ANY, MKNOD, Key, Policy
 from pyrunc.errors import PyruncError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pyrunc.cgroups.device_rules import Key
-    from pyrunc.spec.model_resources import DeviceRule
+from pyrunc.spec.model_resources import DeviceRule
 
 POINTER = "/linux/resources/devices"
 

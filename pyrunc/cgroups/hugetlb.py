@@ -8,15 +8,11 @@ it is a number and a unit (GHSA-5g49-rx9x-qfc6), and only a size that the host h
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
-from pyrunc.cgroups.limits import BYTES, Limit, size
+from pyrunc.cgroups.write import BYTES, Limit, size
 from pyrunc.errors import SpecError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pyrunc.spec.model_resources import HugepageLimit
+from pyrunc.spec.model_resources import HugepageLimit
 
 POOLS = "/sys/kernel/mm/hugepages"
 _UNITS = (("GB", 20), ("MB", 10), ("KB", 0))

@@ -7,17 +7,14 @@ limit", as in the v1 kernel.
 
 from __future__ import annotations
 
-from pyrunc.cgroups.limits import FLAG, KEYED, Limit
+from collections.abc import Callable
+
+from pyrunc.cgroups.write import FLAG, KEYED, Limit
 from pyrunc.errors import SpecError
+from pyrunc.spec.model_resources import BlockIO, ThrottleDevice
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pyrunc.spec.model_resources import BlockIO, ThrottleDevice
-
-    # Whether the cgroup has a file.
-    Has = Callable[[str], bool]
+# Whether the cgroup has a file.
+Has = Callable[[str], bool]
 
 MIN_WEIGHT, MAX_WEIGHT = 10, 1000
 _V2_WEIGHTS = 9999  # io.weight goes from 1 to 10000

@@ -9,12 +9,10 @@ host whose mounts change does not make them act on other directories. This modul
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from typing import Any
 
 from pyrunc.errors import PyruncError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 ROOT = "/sys/fs/cgroup"
 # The v1 controllers that a container joins, in runc's order. A hierarchy
@@ -40,6 +38,7 @@ UNIFIED = ""
 _CHUNK = 1 << 14
 
 
+@dataclass(slots=True)
 class Hierarchy:
     """One mounted hierarchy.
 
@@ -49,14 +48,12 @@ class Hierarchy:
         own: the cgroup of this process in it, below the mount: "/" or "/a/b".
     """
 
-    __slots__ = ("mount", "names", "own")
-
-    def __init__(self, names: tuple[str, ...], mount: str, own: str) -> None:
-        self.names = names
-        self.mount = mount
-        self.own = own
+    names: tuple[str, ...]
+    mount: str
+    own: str
 
 
+@dataclass(slots=True)
 class Layout:
     """The cgroup hierarchies of a host.
 
@@ -65,11 +62,8 @@ class Layout:
         hierarchies: the v1 ones in runc's order, then the unified one.
     """
 
-    __slots__ = ("hierarchies", "kind")
-
-    def __init__(self, kind: str, hierarchies: tuple[Hierarchy, ...]) -> None:
-        self.kind = kind
-        self.hierarchies = hierarchies
+    kind: str
+    hierarchies: tuple[Hierarchy, ...]
 
     @property
     def unified(self) -> Hierarchy | None:

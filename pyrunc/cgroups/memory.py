@@ -7,12 +7,9 @@ In the configuration `swap` is memory and swap together,
 
 from __future__ import annotations
 
-from pyrunc.cgroups.limits import BYTES, FLAG, Limit
+from pyrunc.cgroups.write import BYTES, FLAG, Limit
 from pyrunc.errors import SpecError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.spec.model_resources import Memory
+from pyrunc.spec.model_resources import Memory
 
 MAX_SWAPPINESS = 100
 # What cgroup v2 has no file for. useHierarchy is not among them: v2 is always hierarchical,

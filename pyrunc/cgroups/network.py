@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-from pyrunc.cgroups.limits import KEYED, Limit
+from pyrunc.cgroups.write import KEYED, Limit
 from pyrunc.errors import SpecError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.spec.model_resources import Network
+from pyrunc.spec.model_resources import Network
 
 
 def check_v2(network: Network, base: str) -> None:

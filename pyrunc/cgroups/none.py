@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No cgroup at all: an ordinary user whose host grants none, and who asks for no limits.
+"""No cgroup at all: an unprivileged user whose host grants none, and who asks for no limits.
 
 The same for `--cgroup-manager disabled`. The container's processes stay in the caller's cgroup.
 Whatever a limit would need is refused, never left out.
@@ -8,24 +8,23 @@ Whatever a limit would need is refused, never left out.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from pyrunc.cgroups.driver import Driver
+from pyrunc.cgroups import check
+from pyrunc.cgroups.cgroup import Cgroup, Rows
+from pyrunc.cgroups.device_rules import Policy
+from pyrunc.cgroups.layout import Layout
+from pyrunc.cgroups.manager import Manager, nothing
+from pyrunc.cgroups.oom import OomEvents
+from pyrunc.cgroups.stats import Stats
+from pyrunc.cgroups.write import RESOURCES
 from pyrunc.errors import PyruncError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from pyrunc.cgroups.layout import Layout
-    from pyrunc.cgroups.limits import Limit
-    from pyrunc.cgroups.oom import OomEvents
-    from pyrunc.cgroups.stats import Stats
-    from pyrunc.spec.model_resources import DeviceRule, Resources
+from pyrunc.spec.model_resources import Resources
 
 
-class NoDriver(Driver):
-    """The driver that makes nothing, so that nothing has to be removed.
+class NoCgroup(Cgroup):
+    """The cgroup of a container that has none.
 
     Args:
         layout: the host's hierarchies.
@@ -35,58 +34,24 @@ class NoDriver(Driver):
     exists = False
 
     def __init__(self, layout: Layout, chosen: bool = False) -> None:
-        super().__init__(type(layout)(layout.kind, ()), [])
+        super().__init__(Layout(layout.kind, ()), [])
+        self.chosen = chosen
         self._host = layout
-        self._chosen = chosen
 
     @property
-    def paths(self) -> dict[str, str]:
+    def by_controller(self) -> dict[str, str]:
         """The caller's own cgroups: what a cgroup mount of the container shows."""
         rows = self._host.hierarchies
         return {name: h.mount + h.own.rstrip("/") for h in rows for name in h.names}
 
-    def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "manager": "none", "chosen": self._chosen}
-
-    def check(self, resources: Resources | None, user_namespace: bool) -> None:
-        if resources is None:
-            return
-        from pyrunc.cgroups import driver
-
-        if not driver.asks_limits(resources):
-            return
-        if self._chosen:
-            raise PyruncError(
-                "limits need a cgroup, and --cgroup-manager is disabled", pointer=self.base
-            )
-        raise PyruncError(
-            "rootless needs no limits + no cgrouppath when no permission is granted for cgroups",
-            pointer=self.base,
-            hint="have systemd delegate a cgroup to you, and use --systemd-cgroup",
-        )
-
-    def create(self) -> None:
-        why = "no cgroup is wanted" if self._chosen else "no permission to make a cgroup"
-        self.warnings.append(f"{why}: the container is in the caller's, without a device filter")
-
-    def apply(self, resources: Resources | None) -> None:
-        pass
-
-    def planned(self, resources: Resources) -> list[tuple[int, list[Limit]]]:
-        return []  # `check` has seen that there is nothing to limit
-
-    def filter_devices(
-        self,
-        rules: Sequence[DeviceRule],
-        *,
-        required: bool = True,
-        own_devices: Sequence[str] = (),
-    ) -> None:
-        # An ordinary user's container cannot make device nodes; its user namespace sees to that.
-        pass
+    def pids(self) -> list[int]:
+        raise _missing("find its processes by")
 
     def populated(self) -> bool:
         return False
+
+    def kill(self) -> None:
+        """There is nobody to be found."""
 
     def frozen(self) -> bool:
         return False
@@ -98,27 +63,58 @@ class NoDriver(Driver):
         raise _missing("be frozen in")
 
     def thaw(self) -> None:
-        pass
+        """Nothing was frozen."""
 
-    def kill(self) -> None:
-        pass
+    def check_limits(self, resources: Resources, base: str = RESOURCES) -> list[str]:
+        if not check.asks_limits(resources):
+            return []
+        if self.chosen:
+            raise PyruncError(
+                "limits need a cgroup, and --cgroup-manager is disabled", pointer=base
+            )
+        raise PyruncError(
+            "rootless needs no limits + no cgrouppath when no permission is granted for cgroups",
+            pointer=base,
+            hint="have systemd delegate a cgroup to you, and use --systemd-cgroup",
+        )
 
-    def oom_kills(self) -> int:
-        return 0
+    def plan_limits(self, resources: Resources, base: str = RESOURCES) -> Rows:
+        return []  # `check_limits` has seen that there is nothing to limit
+
+    def filter_devices(self, policy: Policy) -> None:
+        """An unprivileged user cannot make device nodes; the user namespace sees to that."""
 
     def stats(self) -> Stats:
         raise _missing("count what it uses")
 
+    def oom_kills(self) -> int:
+        return 0
+
     def oom_events(self) -> OomEvents:
-        raise _missing("tell what happens in it")
+        raise _missing("report what happens in it")
 
-    def pids(self) -> list[int]:
-        raise _missing("find its processes by")
 
-    def spawn_fd(self) -> int:
-        return -1
+class NoManager(Manager):
+    """Makes nothing, so that nothing has to be removed."""
 
-    def join_fds(self) -> list[int]:
+    cgroup: NoCgroup
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "manager": "none", "chosen": self.cgroup.chosen}
+
+    def check(self, resources: Resources | None, user_namespace: bool) -> list[str]:
+        return self.cgroup.check_limits(resources) if resources else []
+
+    def create(self, pid: int = 0, look: Callable[[], None] = nothing) -> None:
+        """The container stays in the caller's cgroup."""
+
+    def apply(
+        self,
+        resources: Resources | None,
+        *,
+        filter_required: bool = True,
+        own_devices: Sequence[str] = (),
+    ) -> list[str]:
         return []
 
 
@@ -130,16 +126,16 @@ def _missing(what: str) -> PyruncError:
     )
 
 
-def wanted(driver: Driver, cgroups_path: str | None) -> bool:
+def wanted(cgroup: Cgroup, cgroups_path: str | None) -> bool:
     """Whether a caller without privileges has to do without a cgroup.
 
     Args:
-        driver: the one that would make it.
+        cgroup: the one that would be made.
         cgroups_path: linux.cgroupsPath; who names a cgroup wants that one, or an error.
     """
     if cgroups_path:
         return False
-    for directory in driver.directories:
+    for directory in cgroup.directories:
         above = os.path.dirname(directory)
         while not os.path.isdir(above):
             above = os.path.dirname(above)

@@ -12,13 +12,12 @@ import errno
 import os
 import select
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pyrunc.cgroups import tree
-from pyrunc.cgroups.stats import Record, pairs
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from pyrunc.cgroups.stats import pairs
+from pyrunc.kernel import watch
 
 _KEYS = ("oom", "oom_kill", "oom_group_kill")
 # v1 signals before it kills.
@@ -27,7 +26,8 @@ _KILL_PAUSE = 0.002
 _LENGTH = 4096
 
 
-class OomCounts(Record):
+@dataclass(slots=True, kw_only=True)
+class OomCounts:
     """What has happened since the last look.
 
     Attributes:
@@ -36,12 +36,9 @@ class OomCounts(Record):
         oom_group_kill: how often the whole cgroup was (memory.oom.group, Linux 5.17).
     """
 
-    oom: int
-    oom_kill: int
-    oom_group_kill: int
-
-    DEFAULTS = dict.fromkeys(_KEYS, 0)
-    __slots__ = tuple(DEFAULTS)
+    oom: int = 0
+    oom_kill: int = 0
+    oom_group_kill: int = 0
 
     def __bool__(self) -> bool:
         """Whether anything has: what runc prints an event for."""
@@ -126,8 +123,6 @@ class UnifiedEvents(OomEvents):
     """
 
     def __init__(self, directory: int, path: str) -> None:
-        from pyrunc.kernel import watch
-
         super().__init__()
         try:
             # The kernel tells changes of cgroup.events 10 ms apart at least, and drops the last

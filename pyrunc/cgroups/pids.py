@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-from pyrunc.cgroups.limits import Limit
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.spec.model_resources import Pids
+from pyrunc.cgroups.write import Limit
+from pyrunc.spec.model_resources import Pids
 
 
 def limits(pids: Pids) -> list[Limit]:

@@ -8,11 +8,8 @@ one at this process's own cgroup, and no path at all means the container's id.
 
 from __future__ import annotations
 
+from pyrunc.cgroups.layout import Hierarchy, Layout
 from pyrunc.errors import SpecError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cgroups.layout import Hierarchy, Layout
 
 POINTER = "/linux/cgroupsPath"
 

@@ -4,13 +4,10 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 
 from pyrunc.cgroups.stats import Pressure, PressureLine
 from pyrunc.errors import CgroupError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def pressure(read: Callable[[str], str], kind: str) -> Pressure | None:
@@ -44,4 +41,5 @@ def parse(text: str) -> Pressure:
             avg300=float(values.get("avg300", 0)),
             total=int(values.get("total", 0)),
         )
-    return Pressure(some=lines.get("some"), full=lines.get("full"))
+    nothing = PressureLine()
+    return Pressure(some=lines.get("some", nothing), full=lines.get("full", nothing))

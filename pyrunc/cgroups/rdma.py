@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-from pyrunc.cgroups.limits import KEYED, Limit
+from pyrunc.cgroups.write import KEYED, Limit
 from pyrunc.errors import json_pointer
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.spec.model_resources import Rdma
+from pyrunc.spec.model_resources import Rdma
 
 _KEYS = (("hca_handle", "hcaHandles"), ("hca_object", "hcaObjects"))
 

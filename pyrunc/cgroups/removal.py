@@ -2,7 +2,7 @@
 """Removal of cgroups that rmdir(2) does not remove at once.
 
 They have processes that are still dying, or cgroups below them. This module must not decide
-whether anything may be killed: the driver says so by what it passes.
+whether anything may be killed: the caller says so by what it passes.
 """
 
 from __future__ import annotations
@@ -10,15 +10,10 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Callable
 
 from pyrunc.cgroups import tree
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pyrunc.cgroups.driver import Driver
-    from pyrunc.errors import CgroupError
+from pyrunc.errors import CgroupError
 
 # Removal is tried for at least 5 s before it is an error.
 OWNED_SECONDS = 5.0
@@ -62,26 +57,6 @@ def remove(directories: list[str], kill: Callable[[], None] | None) -> None:
         pause = min(pause * 2, _LAST_PAUSE)
     if kill is not None or last.errno != errno.EBUSY:
         raise last
-
-
-def sweep(driver: Driver, there: list[str]) -> None:
-    """Remove what a creation that was killed has made.
-
-    Args:
-        driver: of that creation.
-        there: directories that were there before, which stay.
-
-    Raises:
-        CgroupError: as `Driver.destroy`.
-    """
-    if driver.needs_process or not there:
-        driver.destroy()
-        return
-    driver._new = [path not in there for path in driver.directories]
-    if driver.owned:
-        driver.undo()
-    else:
-        remove([path for path in driver.directories[::-1] if path not in there], None)
 
 
 def unmake(made: list[str]) -> list[str]:

@@ -26,8 +26,7 @@ def send(members: Callable[[], list[int]], number: int) -> None:
     """Send a signal to every member, each through a pidfd.
 
     A pid read from cgroup.procs may be another process by the time of the signal. So all are
-    opened first, the list is read again, and only who is still on it is
-    signalled.
+    opened first, the list is read again, and only processes still on it are signalled.
 
     Args:
         members: reads the current members of the cgroup.

@@ -1,72 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cgroup has used, as objects: `Driver.stats` fills them, `stats_v1` and `stats_v2` read.
+"""What a cgroup has used, as objects: `Cgroup.stats` fills them, `stats_v1` and `stats_v2` read.
 
 Sizes are bytes and times nanoseconds unless an attribute says otherwise; NO_LIMIT stands for
 "max". What a host does not count is 0, empty or None. This module must not read anything.
 """
 
-# The tables are constants, and a ClassVar on each would hide them.
-# ruff: noqa: RUF012
-
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, ClassVar
+from dataclasses import dataclass, field
 
 NO_LIMIT = (1 << 64) - 1
 
 
-class Record:
-    """Base of the classes below: members by keyword, the rest as in DEFAULTS."""
-
-    __slots__ = ()
-    DEFAULTS: ClassVar[dict[str, Any]] = {}
-
-    def __init__(self, **members: Any) -> None:
-        for name, default in self.DEFAULTS.items():
-            value = members.pop(name, None)
-            if value is None:
-                value = default() if isinstance(default, type) else default
-            setattr(self, name, value)
-        if members:
-            raise TypeError(f"{type(self).__name__} has no member {next(iter(members))!r}")
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Record) or type(self) is not type(other):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.DEFAULTS)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        shown = (f"{name}={getattr(self, name)!r}" for name in self.DEFAULTS)
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-
-class PressureLine(Record):
+@dataclass(slots=True, kw_only=True)
+class PressureLine:
     """How long tasks waited: percent of the last 10, 60 and 300 s, and microseconds in all."""
 
-    avg10: float
-    avg60: float
-    avg300: float
-    total: int
-
-    DEFAULTS = {"avg10": 0.0, "avg60": 0.0, "avg300": 0.0, "total": 0}
-    __slots__ = tuple(DEFAULTS)
+    avg10: float = 0.0
+    avg60: float = 0.0
+    avg300: float = 0.0
+    total: int = 0
 
 
-class Pressure(Record):
+@dataclass(slots=True, kw_only=True)
+class Pressure:
     """Pressure stall information: some tasks waited, or all of them at once."""
 
-    some: PressureLine
-    full: PressureLine
-
-    DEFAULTS = {"some": PressureLine, "full": PressureLine}
-    __slots__ = tuple(DEFAULTS)
+    some: PressureLine = field(default_factory=PressureLine)
+    full: PressureLine = field(default_factory=PressureLine)
 
 
-class Cpu(Record):
+@dataclass(slots=True, kw_only=True)
+class Cpu:
     """Processor time. The lists have an entry for each processor and are v1's.
 
     Attributes:
@@ -77,40 +42,31 @@ class Cpu(Record):
         burst: how long they did.
     """
 
-    total: int
-    user: int
-    kernel: int
-    percpu: list[int]
-    percpu_user: list[int]
-    percpu_kernel: list[int]
-    periods: int
-    throttled_periods: int
-    throttled: int
-    bursts: int
-    burst: int
-    pressure: Pressure | None
-
-    DEFAULTS = {
-        **dict.fromkeys(("total", "user", "kernel"), 0),
-        **dict.fromkeys(("percpu", "percpu_user", "percpu_kernel"), list),
-        **dict.fromkeys(("periods", "throttled_periods", "throttled", "bursts", "burst"), 0),
-        "pressure": None,
-    }
-    __slots__ = tuple(DEFAULTS)
+    total: int = 0
+    user: int = 0
+    kernel: int = 0
+    percpu: list[int] = field(default_factory=list)
+    percpu_user: list[int] = field(default_factory=list)
+    percpu_kernel: list[int] = field(default_factory=list)
+    periods: int = 0
+    throttled_periods: int = 0
+    throttled: int = 0
+    bursts: int = 0
+    burst: int = 0
+    pressure: Pressure | None = None
 
 
-class Cpuset(Record):
+@dataclass(slots=True, kw_only=True)
+class Cpuset:
     """Where tasks may run (v1, where the switches are numbers)."""
 
-    cpus: list[int]
-    mems: list[int]
-    switches: dict[str, int]
-
-    DEFAULTS = {"cpus": list, "mems": list, "switches": dict}
-    __slots__ = tuple(DEFAULTS)
+    cpus: list[int] = field(default_factory=list)
+    mems: list[int] = field(default_factory=list)
+    switches: dict[str, int] = field(default_factory=dict)
 
 
-class Usage(Record):
+@dataclass(slots=True, kw_only=True)
+class Usage:
     """A kind of memory.
 
     Attributes:
@@ -120,17 +76,15 @@ class Usage(Record):
         failcnt: how often the limit was hit (v1).
     """
 
-    usage: int
-    max: int
-    limit: int
-    failcnt: int
-
-    DEFAULTS = {"usage": 0, "max": 0, "limit": 0, "failcnt": 0}
-    __slots__ = tuple(DEFAULTS)
+    usage: int = 0
+    max: int = 0
+    limit: int = 0
+    failcnt: int = 0
 
 
-class Memory(Record):
-    """Memory.
+@dataclass(slots=True, kw_only=True)
+class Memory:
+    """All kinds of memory.
 
     Attributes:
         cache: of files.
@@ -142,81 +96,61 @@ class Memory(Record):
         events: memory.events: how often low, high, max, oom, oom_kill; on v1 only oom_kill.
     """
 
-    cache: int
-    usage: Usage
-    with_swap: Usage
-    kernel: Usage
-    kernel_tcp: Usage
-    raw: dict[str, int]
-    events: dict[str, int]
-    pressure: Pressure | None
-
-    DEFAULTS = {
-        "cache": 0,
-        **dict.fromkeys(("usage", "with_swap", "kernel", "kernel_tcp"), Usage),
-        "raw": dict,
-        "events": dict,
-        "pressure": None,
-    }
-    __slots__ = tuple(DEFAULTS)
+    cache: int = 0
+    usage: Usage = field(default_factory=Usage)
+    with_swap: Usage = field(default_factory=Usage)
+    kernel: Usage = field(default_factory=Usage)
+    kernel_tcp: Usage = field(default_factory=Usage)
+    raw: dict[str, int] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
+    pressure: Pressure | None = None
 
 
-class Pids(Record):
+@dataclass(slots=True, kw_only=True)
+class Pids:
     """How many tasks there are, and may be; a limit of 0 is none."""
 
-    current: int
-    limit: int
-
-    DEFAULTS = {"current": 0, "limit": 0}
-    __slots__ = tuple(DEFAULTS)
+    current: int = 0
+    limit: int = 0
 
 
-class IoEntry(Record):
+@dataclass(slots=True, kw_only=True)
+class IoEntry:
     """One number of a block device; `op` is "Read", "Write", ... or ""."""
 
-    major: int
-    minor: int
-    op: str
-    value: int
-
-    DEFAULTS = {"major": 0, "minor": 0, "op": "", "value": 0}
-    __slots__ = tuple(DEFAULTS)
+    major: int = 0
+    minor: int = 0
+    op: str = ""
+    value: int = 0
 
 
-class Io(Record):
+@dataclass(slots=True, kw_only=True)
+class Io:
     """Block I/O, with all cgroups below. Only the first two exist on v2."""
 
-    service_bytes: list[IoEntry]
-    serviced: list[IoEntry]
-    queued: list[IoEntry]
-    service_time: list[IoEntry]
-    wait_time: list[IoEntry]
-    merged: list[IoEntry]
-    time: list[IoEntry]
-    sectors: list[IoEntry]
-    pressure: Pressure | None
-
-    DEFAULTS = {
-        **dict.fromkeys(("service_bytes", "serviced", "queued", "service_time"), list),
-        **dict.fromkeys(("wait_time", "merged", "time", "sectors"), list),
-        "pressure": None,
-    }
-    __slots__ = tuple(DEFAULTS)
+    service_bytes: list[IoEntry] = field(default_factory=list)
+    serviced: list[IoEntry] = field(default_factory=list)
+    queued: list[IoEntry] = field(default_factory=list)
+    service_time: list[IoEntry] = field(default_factory=list)
+    wait_time: list[IoEntry] = field(default_factory=list)
+    merged: list[IoEntry] = field(default_factory=list)
+    time: list[IoEntry] = field(default_factory=list)
+    sectors: list[IoEntry] = field(default_factory=list)
+    pressure: Pressure | None = None
 
 
-class Rdma(Record):
+@dataclass(slots=True, kw_only=True)
+class Rdma:
     """Use of one RDMA device, and its limits."""
 
-    handles: int
-    objects: int
-    handles_limit: int
-    objects_limit: int
-
-    DEFAULTS = {"handles": 0, "objects": 0, "handles_limit": 0, "objects_limit": 0}
-    __slots__ = tuple(DEFAULTS)
+    handles: int = 0
+    objects: int = 0
+    handles_limit: int = 0
+    objects_limit: int = 0
 
 
-class Stats(Record):
+@dataclass(slots=True, kw_only=True)
+class Stats:
     """All of a cgroup.
 
     Attributes:
@@ -225,26 +159,14 @@ class Stats(Record):
         misc: the misc controller's resources to (current, how often the limit was hit).
     """
 
-    cpu: Cpu
-    cpuset: Cpuset
-    memory: Memory
-    pids: Pids
-    io: Io
-    hugetlb: dict[str, Usage]
-    rdma: dict[str, Rdma]
-    misc: dict[str, tuple[int, int]]
-
-    DEFAULTS = {
-        "cpu": Cpu,
-        "cpuset": Cpuset,
-        "memory": Memory,
-        "pids": Pids,
-        "io": Io,
-        "hugetlb": dict,
-        "rdma": dict,
-        "misc": dict,
-    }
-    __slots__ = tuple(DEFAULTS)
+    cpu: Cpu = field(default_factory=Cpu)
+    cpuset: Cpuset = field(default_factory=Cpuset)
+    memory: Memory = field(default_factory=Memory)
+    pids: Pids = field(default_factory=Pids)
+    io: Io = field(default_factory=Io)
+    hugetlb: dict[str, Usage] = field(default_factory=dict)
+    rdma: dict[str, Rdma] = field(default_factory=dict)
+    misc: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 # What the readers of both versions need.

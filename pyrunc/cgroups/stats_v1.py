@@ -6,16 +6,14 @@ A controller whose hierarchy is not mounted has no files, and its part stays emp
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from pyrunc.cgroups import stats
-from pyrunc.cgroups.limits import expand
 from pyrunc.cgroups.stats import NO_LIMIT, Usage, number, pairs
+from pyrunc.cgroups.write import expand
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    # The text of a controller's file of the cgroup, "" when there is none.
-    Read = Callable[[str, str], str]
+# The text of a controller's file of the cgroup, "" when there is none.
+Read = Callable[[str, str], str]
 
 # cpuacct.stat counts in USER_HZ, which is 100 on every architecture that matters here.
 TICK = 10_000_000
@@ -136,7 +134,7 @@ def io(read: Read) -> stats.Io:
     for files in BLKIO:
         found = {name: _entries(read("blkio", f"blkio.{file}")) for name, file in files.items()}
         if found["serviced"]:
-            return stats.Io(**found)
+            return stats.Io(**found, pressure=None)
     return stats.Io()
 
 

@@ -6,15 +6,13 @@ A controller that is not enabled has no files, and its part stays empty.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from pyrunc.cgroups import psi, stats
 from pyrunc.cgroups.stats import NO_LIMIT, number, pairs
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    # The text of a file of the cgroup, "" when there is none.
-    Read = Callable[[str], str]
+# The text of a file of the cgroup, "" when there is none.
+Read = Callable[[str], str]
 
 _MICRO = 1000  # nanoseconds
 _ENDLESS = 1 << 62

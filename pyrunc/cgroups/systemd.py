@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driver that lets systemd make the cgroup: a scope, or a slice, on cgroup v2.
+"""A cgroup that systemd makes: a scope, or a slice, on cgroup v2.
 
-systemd owns the tree there, so it is asked for a unit with `Delegate`, told every limit that
-it has a property for, and the files are written as the fs driver writes them. Reading,
-freezing and killing go to the files alone: they must work while no bus answers.
+systemd owns the tree there, so it is asked for a unit with `Delegate`, every limit that it has a
+property for is reported to it, and the files are written as without it. Reading, freezing and
+killing go to the files alone: they must work while no bus answers.
 
 A scope is made around a process that exists, so `create` gets one: pyrunc-init, which waits
 for it before it does anything else.
@@ -11,128 +11,118 @@ for it before it does anything else.
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable, Collection
+from typing import Any
 
-from pyrunc.cgroups import unit_name
-from pyrunc.cgroups.fs_v2 import UnifiedDriver
+from pyrunc.cgroups import devices, unit_annotations, unit_name, unit_properties
+from pyrunc.cgroups.cgroup import Rows
+from pyrunc.cgroups.cgroup_v2 import UnifiedCgroup
+from pyrunc.cgroups.fs_v2 import UnifiedManager
+from pyrunc.cgroups.join import Joining
+from pyrunc.cgroups.layout import Layout
+from pyrunc.cgroups.manager import nothing
+from pyrunc.cgroups.unit import Unit, refuse_elsewhere
+from pyrunc.cgroups.unit_properties import Property
+from pyrunc.cgroups.write import RESOURCES
 from pyrunc.errors import BusError, PyruncError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from pyrunc.cgroups.layout import Layout
-    from pyrunc.cgroups.limits import Limit
-    from pyrunc.cgroups.unit_properties import Property
-    from pyrunc.kernel.bus import Bus
-    from pyrunc.spec.model_resources import Resources
-
-_RUNNING = "/run/systemd/system"
-_JOB_SECONDS = 30.0
-_EXISTS = "org.freedesktop.systemd1.UnitExists"
-_NO_UNIT = "org.freedesktop.systemd1.NoSuchUnit"
+from pyrunc.spec.model_resources import Resources
 
 
-class SystemdDriver(UnifiedDriver):
-    """A container's cgroup as a unit of systemd.
+class UnitCgroup(UnifiedCgroup):
+    """A container's cgroup that is a unit's.
 
     Args:
         layout: the host's hierarchies.
         inner: the unit's path, below the mount.
-        unit: the unit's name.
-        user: it belongs to the manager of a user's session.
-        owned: as in `Driver`.
+        unit: the unit.
     """
 
-    needs_process = True
-
-    def __init__(
-        self, layout: Layout, inner: list[str], unit: str, user: bool, owned: bool = False
-    ) -> None:
-        super().__init__(layout, inner, owned)
+    def __init__(self, layout: Layout, inner: list[str], unit: Unit) -> None:
+        super().__init__(layout, inner)
         self.unit = unit
-        self.user = user
-        self._slice = ""
-        self._id = ""
-        self._properties: list[Property] = []
-        self._bus: Bus | None = None
-        self._version = 0
-        self._asked = False  # for the unit, by this process
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "manager": "systemd", "unit": self.unit, "user": self.user}
 
     def close(self) -> None:
         super().close()
-        bus, self._bus = getattr(self, "_bus", None), None
-        if bus is not None:
-            bus.close()
+        self.unit.close()
 
-    def describe(self, unit: unit_name.Unit, container_id: str, more: list[Property]) -> None:
-        """What only `create` has to know.
+    def check_limits(self, resources: Resources, base: str = RESOURCES) -> list[str]:
+        warnings = super().check_limits(resources, base)
+        refuse_elsewhere()
+        return warnings
 
-        Args:
-            unit: as asked for.
-            container_id: for people who list units.
-            more: properties that annotations ask for.
-        """
-        self._slice = unit.slice
-        self._id = container_id
-        self._properties = more
+    def plan_limits(self, resources: Resources, base: str = RESOURCES) -> Rows:
+        rows = super().plan_limits(resources, base)
+        cpu = resources.cpu
+        if cpu and cpu.quota and cpu.quota > 0:
+            # systemd keeps whole percents: the file must agree, or a reload would change it.
+            rounded = str(unit_properties.rounded_quota(cpu.quota, cpu.period or 0))
+            for limit in rows[0][1]:
+                if limit.file == "cpu.max" and limit.pointer.endswith("/cpu/quota"):
+                    limit.value = f"{rounded} {limit.value.split()[1]}"
+        return rows
 
-    def check(self, resources: Resources | None, user_namespace: bool) -> None:
-        super().check(resources, user_namespace)
-        _refuse_elsewhere()
-        properties = self._base()
+    def report(self, resources: Resources) -> Callable[[], None]:
+        found = unit_properties.of_resources(resources, self.unit.version)
+        old = self.unit.current(found)
+        self.unit.set(found)
+        return lambda: self.unit.set(old)
+
+
+class SystemdManager(UnifiedManager):
+    """Has systemd make the cgroup, as a unit.
+
+    Args:
+        cgroup: of the unit.
+        owned: as in `Manager`.
+        base: the properties of the unit itself, for `create`.
+        annotated: those that annotations ask for.
+    """
+
+    cgroup: UnitCgroup
+    needs_process = True
+
+    def __init__(
+        self,
+        cgroup: UnitCgroup,
+        owned: bool = False,
+        *,
+        base: Collection[Property] = (),
+        annotated: Collection[Property] = (),
+    ) -> None:
+        super().__init__(cgroup, owned)
+        self._properties = [*base, *annotated]
+        self._base, self._annotated = base, annotated
+        self._asked = False  # for the unit, by this process
+
+    def to_dict(self) -> dict[str, Any]:
+        unit = self.cgroup.unit
+        return {**super().to_dict(), "manager": "systemd", "unit": unit.name, "user": unit.user}
+
+    def check(self, resources: Resources | None, user_namespace: bool) -> list[str]:
+        warnings = super().check(resources, user_namespace)
+        refuse_elsewhere()
+        found = [*self._base]
         if resources is not None:
-            from pyrunc.cgroups import unit_properties
-
-            properties += unit_properties.of_resources(resources, self._systemd_version)
+            found += unit_properties.of_resources(resources, self.cgroup.unit.version)
         if resources is not None and not user_namespace:
-            from pyrunc.cgroups import devices, unit_properties
-
-            properties += unit_properties.of_devices(devices.policy(resources.devices))
+            found += unit_properties.of_devices(devices.policy(resources.devices))
         # An annotation may say otherwise, as with runc; the files still get the limits.
-        self._properties = properties + self._properties
+        self._properties = [*found, *self._annotated]
+        return warnings
 
-    def _base(self) -> list[Property]:
-        found: list[Property] = [("Description", "s", f"pyrunc container {self._id}")]
-        if self.unit.endswith(".slice"):
-            found.append(("Wants", "as", [self._slice]))
-        else:
-            # Without Delegate systemd would move and limit what is below as it likes.
-            found += [("Slice", "s", self._slice), ("Delegate", "b", True)]
-        # Accounting brings the controllers; the default dependencies would stop the container
-        # too early at shutdown, as engines order that themselves.
-        kinds = ("Memory", "CPU", "IO", "Tasks")
-        found += [(f"{kind}Accounting", "b", True) for kind in kinds]
-        return [*found, ("DefaultDependencies", "b", False)]
-
-    def create_around(self, pid: int, look: Callable[[], None]) -> None:
-        """Have the unit made, with a process in it.
-
-        Args:
-            pid: the process, which waits meanwhile.
-            look: called now and then meanwhile; what it raises ends the wait.
-
-        Raises:
-            BusError: systemd refuses or does not answer.
-            PyruncError: the cgroup is in use.
-            CgroupError: the kernel refuses.
-        """
+    def create(self, pid: int = 0, look: Callable[[], None] = nothing) -> None:
         self._refuse_occupied()
-        properties = {name: (kind, value) for name, kind, value in self._properties}
-        if not self.unit.endswith(".slice"):
-            properties["PIDs"] = ("au", [pid])
+        unit = self.cgroup.unit
+        processes: list[Property] = [] if unit.is_slice else [("PIDs", "au", [pid])]
         try:
-            self._start(list(properties.items()), look)
+            self._asked = True
+            unit.start([*self._properties, *processes], look)
             # From here on the unit is ours, and so is what runs in its cgroup.
             self.owned = True
-            if self.unit.endswith(".slice"):
-                self.attach(pid)
+            if unit.is_slice:
+                Joining(self.cgroup).move(pid)
             # systemd may have put a device program there: not a fresh cgroup.
-            self._open(0)
+            self.cgroup.dirs.open(0)
             self.use_threaded()
             self._hand_down()
         except BaseException as error:
@@ -140,174 +130,78 @@ class SystemdDriver(UnifiedDriver):
             raise
 
     def _refuse_occupied(self) -> None:
-        if self._find(0) < 0:
-            return
-        # It was there before the unit is: as the fs driver refuses it.
-        self._refuse_used(0)
-        self._refuse_frozen()
-        super().close()
-
-    def _start(
-        self, properties: list[tuple[str, tuple[str, Any]]], look: Callable[[], None]
-    ) -> None:
-        none: list[Any] = []  # systemd has yet to find a use for it
-        arguments = (self.unit, "replace", properties, none)
-        self._asked = True
-        try:
-            result = self._job("StartTransientUnit", "ssa(sv)a(sa(sv))", *arguments, look=look)
-        except BusError as error:
-            if error.name != _EXISTS:
-                raise
-            # The unit of an earlier container that failed; it is only a name by now.
-            self._reset_failed()
-            result = self._job("StartTransientUnit", "ssa(sv)a(sa(sv))", *arguments, look=look)
-        if result != "done":
-            self._reset_failed()
-            raise BusError(f"systemd: start {self.unit}", f"its job ended as {result}")
+        dirs = self.cgroup.dirs
+        if dirs.find(0) >= 0:
+            # It was there before the unit is: refused as without systemd.
+            self._refuse_used(0)
+            self._refuse_frozen()
+            dirs.close()
 
     def _give_back(self, error: BaseException) -> None:
         if not self.owned:
-            self.close()
+            self.cgroup.close()
             return
         try:
             self.destroy()
         except PyruncError as why:
-            error.add_note(f"left behind: {self.unit}: {why}")
-
-    def _limits(self, resources: Resources) -> list[Limit]:
-        found = super()._limits(resources)
-        cpu = resources.cpu
-        if cpu and cpu.quota and cpu.quota > 0:
-            from pyrunc.cgroups.unit_properties import rounded_quota
-
-            # systemd keeps whole percents: the file must agree, or a reload would change it.
-            rounded = str(rounded_quota(cpu.quota, cpu.period or 0))
-            for limit in found:
-                if limit.file == "cpu.max" and limit.pointer.endswith("/cpu/quota"):
-                    limit.value = f"{rounded} {limit.value.split()[1]}"
-        return found
-
-    def announce(self, resources: Resources) -> Callable[[], None]:
-        from pyrunc.cgroups import unit_properties
-
-        found = unit_properties.of_resources(resources, self._systemd_version)
-        bus = self._connect()
-        # Asked of systemd: what was never set has a value of its own (TasksMax).
-        old = [(name, kind, bus.unit_property(self.unit, name, kind)) for name, kind, _ in found]
-        self._set(found)
-        return lambda: self._set(old)
-
-    def _set(self, properties: list[Property]) -> None:
-        """Properties of the unit as it runs, which systemd keeps in /run over a reload."""
-        if properties:
-            pairs = [(name, (kind, value)) for name, kind, value in properties]
-            self._connect().manager("SetUnitProperties", "sba(sv)", self.unit, True, pairs)
-
-    def spawn_fd(self) -> int:
-        # While the unit is only described there is no cgroup yet.
-        return -1 if self._properties else super().spawn_fd()
-
-    def join_fds(self) -> list[int]:
-        # systemd moves the first process.
-        return [] if self._properties else super().join_fds()
+            error.add_note(f"left behind: {self.cgroup.unit.name}: {why}")
 
     def undo(self) -> None:
-        # Before systemd is asked, what is there of that name is somebody else's.
+        # Before systemd is asked, what is there of that name is another owner's.
         if self._asked:
             self.destroy()
 
-    def destroy(self) -> None:
+    def destroy(self, there: Collection[str] = ()) -> None:
+        unit = self.cgroup.unit
         # A creation that died between its request and the answer owns nothing, but its unit is
         # there, and stays: what systemd waits for is that processes leave, and none was in it.
-        if self.owned or not (self.unit.endswith(".slice") or self.populated()):
+        if self.owned or not (unit.is_slice or self.cgroup.populated()):
             try:
-                self._stop()
-            except BusError as error:
-                # No systemd, no unit: the directory is all that is left of it.
-                self.warnings.append(str(error))
+                unit.stop()
+            except BusError:
+                pass  # no systemd, no unit: the directory is all that is left of it
         super().destroy()
 
-    def _stop(self) -> None:
-        try:
-            # Also where its last process is gone: the name must be free when this returns.
-            self._job("StopUnit", "ss", self.unit, "replace")
-        except BusError as error:
-            if error.name != _NO_UNIT:
-                raise
-            return
-        self._reset_failed()
 
-    def _reset_failed(self) -> None:
-        """Have a failed unit forgotten; most are gone already."""
-        try:
-            self._connect().manager("ResetFailedUnit", "s", self.unit)
-        except BusError as error:
-            if error.name != _NO_UNIT:
-                raise
-
-    def _job(
-        self, member: str, signature: str, *values: Any, look: Callable[[], None] = lambda: None
-    ) -> str:
-        job = self._connect().job
-        return job(member, signature, *values, seconds=_JOB_SECONDS, look=look)
-
-    def _connect(self) -> Bus:
-        if self._bus is None:
-            from pyrunc.kernel.bus import Bus
-
-            self._bus = Bus(self.user)
-        return self._bus
-
-    def _systemd_version(self) -> int:
-        """The number in "257.9-1~deb13u1"; 0 where it makes no sense."""
-        if not self._version:
-            digits = ""
-            for letter in self._connect().property("Version").removeprefix("v"):
-                if not letter.isdigit():
-                    break
-                digits += letter
-            self._version = int(digits or "0")
-        return self._version
-
-
-def new(
-    layout: Layout, cgroups_path: str | None, container_id: str, annotations: dict[str, str]
-) -> SystemdDriver:
-    """The driver for a container that is to be made. Touches nothing but to ask for a path.
+def new_manager(
+    layout: Layout,
+    cgroups_path: str | None,
+    container_id: str,
+    annotations: dict[str, str],
+    *,
+    user: bool,
+) -> SystemdManager:
+    """What makes the cgroup of a container. Touches nothing but to ask for a path.
 
     Raises:
         SpecError: the path or an annotation is wrong.
         BusError: a user's manager cannot be asked where its cgroup is.
         PyruncError: the host has no systemd, or not only cgroup v2.
     """
-    from pyrunc.cgroups import is_ordinary_user, unit_annotations
-
-    user = is_ordinary_user()
-    unit = unit_name.parse(cgroups_path, container_id, user=user)
-    more = unit_annotations.properties(annotations)
-    _refuse_elsewhere()
+    asked = unit_name.parse(cgroups_path, container_id, user=user)
+    annotated = unit_annotations.properties(annotations)
+    refuse_elsewhere()
     if layout.kind != "v2":
         raise PyruncError(
             "the systemd driver needs a host with cgroup v2 only",
             hint="without --systemd-cgroup pyrunc makes the cgroups itself",
         )
-    prefix = ""
-    bus = None
-    if user:
-        from pyrunc.kernel.bus import Bus
-
-        # A user's units are below user@UID.service, wherever that is.
-        bus = Bus(user)
-        prefix = bus.property("ControlGroup").rstrip("/")
-    driver = SystemdDriver(layout, [prefix + unit.path], unit.name, user)
-    driver._bus = bus
-    driver.describe(unit, container_id, more)
-    return driver
+    unit = Unit(asked.name, user)
+    # A user's units are below user@UID.service, wherever that is.
+    prefix = unit.manager_cgroup() if user else ""
+    cgroup = UnitCgroup(layout, [prefix + asked.path], unit)
+    return SystemdManager(cgroup, base=_base(asked, container_id), annotated=annotated)
 
 
-def _refuse_elsewhere() -> None:
-    if not os.path.isdir(_RUNNING):
-        raise PyruncError(
-            "systemd not running on this host, cannot use systemd cgroups manager",
-            hint="without --systemd-cgroup pyrunc makes the cgroups itself",
-        )
+def _base(unit: unit_name.UnitName, container_id: str) -> list[Property]:
+    found: list[Property] = [("Description", "s", f"pyrunc container {container_id}")]
+    if unit.is_slice:
+        found.append(("Wants", "as", [unit.slice]))
+    else:
+        # Without Delegate systemd would move and limit what is below as it likes.
+        found += [("Slice", "s", unit.slice), ("Delegate", "b", True)]
+    # Accounting brings the controllers; the default dependencies would stop the container
+    # too early at shutdown, as engines order that themselves.
+    kinds = ("Memory", "CPU", "IO", "Tasks")
+    found += [(f"{kind}Accounting", "b", True) for kind in kinds]
+    return [*found, ("DefaultDependencies", "b", False)]

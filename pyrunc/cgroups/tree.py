@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 
 from pyrunc.errors import CgroupError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # The mount point of a v1 hierarchy is a symbolic link where controllers are mounted together.
@@ -146,8 +143,8 @@ def open_below(mount: str, inner: str, made: list[str] | None = None) -> tuple[i
     return here, new
 
 
-def make_leaf(mount: str, inner: str, made: list[str]) -> tuple[int, bool]:
-    """As `open_below`, but only the last directory is made: the one above may be going."""
+def make_last(mount: str, inner: str, made: list[str]) -> tuple[int, bool]:
+    """As `open_below`, but only the last directory is made: its parent may be about to go."""
     above, _, name = inner.rpartition("/")
     here, _ = open_below(mount, above)
     try:
@@ -173,75 +170,19 @@ def _step(here: int, name: str, path: str, made: list[str] | None) -> tuple[int,
         raise failure("open cgroup", "open", error, path) from error
 
 
-class Directories:
-    """One cgroup in several hierarchies: its directories, opened when first used.
+def words(mount: str, inner: str, name: str) -> list[str]:
+    """The words of a file of any cgroup below a mount.
 
-    Args:
-        mounts: where the hierarchies are mounted.
-        inner: the cgroup's path in each of them, below the mount.
+    Raises:
+        CgroupError: the kernel refuses.
     """
-
-    def __init__(self, mounts: list[str], inner: list[str]) -> None:
-        self._fds: dict[int, int] = {}  # first: __del__ runs even if the rest fails
-        self._mounts = mounts
-        self.inner = inner
-        self.directories = [m + i for m, i in zip(mounts, inner, strict=True)]
-
-    def close(self) -> None:
-        """Close the directories that `create` and others keep open. Using it again reopens."""
-        while self._fds:
-            os.close(self._fds.popitem()[1])
-
-    def __del__(self) -> None:
-        try:
-            self.close()
-        except (OSError, AttributeError):
-            pass  # nobody is here to be told
-
-    def _open(self, index: int) -> int:
-        """The descriptor of one directory, which stays the driver's."""
-        fd = self._fds.get(index, -1)
-        if fd < 0:
-            fd, _ = open_below(self._mounts[index], self.inner[index])
-            self._fds[index] = fd
-        return fd
-
-    def _find(self, index: int) -> int:
-        """As `_open`, with -1 for a cgroup that is not there."""
-        try:
-            return self._open(index)
-        except CgroupError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                return -1
-            raise
-
-    def _read(self, index: int, name: str) -> str:
-        """The text of one file, "" when the file or the cgroup is not there."""
-        fd = self._find(index)
-        if fd < 0:
-            return ""
-        try:
-            return read(fd, name)
-        except OSError as error:
-            # ENODEV: the cgroup was removed while this descriptor was open.
-            if error.errno in (errno.ENOENT, errno.ENODEV):
-                return ""
-            path = f"{self.directories[index]}/{name}"
-            raise failure("read", "read", error, path) from error
-
-    def _write(self, index: int, name: str, value: str) -> bool:
-        """Write one file; False when the file or the cgroup is not there."""
-        fd = self._find(index)
-        if fd < 0:
-            return False
-        try:
-            write(fd, name, value)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENODEV):
-                return False
-            path = f"{self.directories[index]}/{name}"
-            raise failure(f"write {value} to", "write", error, path) from error
-        return True
+    fd, _ = open_below(mount, inner)
+    try:
+        return read(fd, name).split()
+    except OSError as error:
+        raise failure("read", "read", error, f"{mount}{inner}/{name}") from error
+    finally:
+        os.close(fd)
 
 
 def children(directory: int) -> list[str]:

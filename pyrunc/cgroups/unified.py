@@ -7,8 +7,8 @@ The names come from config.json and become file names: only what can be a limit 
 
 from __future__ import annotations
 
-from pyrunc.cgroups.limits import BYTES, FLAG, KEYED, LIST, PAIR, TEXT, WRITTEN, Limit
-from pyrunc.cgroups.limits import size as bytes_of
+from pyrunc.cgroups.write import BYTES, FLAG, KEYED, LIST, PAIR, TEXT, WRITTEN, Limit
+from pyrunc.cgroups.write import size as bytes_of
 from pyrunc.errors import SpecError, json_pointer
 
 # The capitals are those of huge page sizes: hugetlb.2MB.max.
@@ -39,9 +39,8 @@ def limits(unified: dict[str, str], base: str) -> list[Limit]:
         # An empty text would not reach the kernel; a line break empties what can be empty.
         written = value.strip("\n") or "\n"
         compare, unit = comparison(name, written)
-        found.append(
-            Limit(name, written, json_pointer("unified", name), compare=compare, unit=unit)
-        )
+        pointer = json_pointer("unified", name)
+        found.append(Limit(name, written, pointer, compare=compare, unit=unit))
     return found
 
 

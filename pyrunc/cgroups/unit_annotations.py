@@ -9,13 +9,10 @@ expects. Values are in GVariant's text form, as busctl and runc take them.
 
 from __future__ import annotations
 
+from typing import Any
+
+from pyrunc.cgroups.unit_properties import Property
 from pyrunc.errors import SpecError, json_pointer
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pyrunc.cgroups.unit_properties import Property
 
 PREFIX = "org.systemd.property."
 # Name to D-Bus type. Not here: all that runs, reads or writes something (Exec*, *Path,

@@ -6,6 +6,8 @@ The rules are those of runc: engines compute the same paths themselves.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pyrunc.errors import SpecError
 
 POINTER = "/linux/cgroupsPath"
@@ -14,8 +16,9 @@ _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 _LONGEST = 255  # systemd's UNIT_NAME_MAX
 
 
-class Unit:
-    """A unit that holds a container.
+@dataclass(slots=True)
+class UnitName:
+    """The unit that is to hold a container.
 
     Args:
         name: "runc-web.scope", or a slice's own name.
@@ -23,12 +26,9 @@ class Unit:
         path: its cgroup below the manager's own, "/machine.slice/machine-web.slice/...".
     """
 
-    __slots__ = ("name", "path", "slice")
-
-    def __init__(self, name: str, slice_name: str, path: str) -> None:
-        self.name = name
-        self.slice = slice_name
-        self.path = path
+    name: str
+    slice: str
+    path: str
 
     @property
     def is_slice(self) -> bool:
@@ -36,7 +36,7 @@ class Unit:
         return self.name.endswith(".slice")
 
 
-def parse(cgroups_path: str | None, container_id: str, *, user: bool) -> Unit:
+def parse(cgroups_path: str | None, container_id: str, *, user: bool) -> UnitName:
     """The unit that a cgroupsPath asks for.
 
     Args:
@@ -65,7 +65,7 @@ def parse(cgroups_path: str | None, container_id: str, *, user: bool) -> Unit:
         expand(name)  # its name has to be that of a slice
     if len(unit) > _LONGEST or not _LETTERS.issuperset(unit):
         raise SpecError(f'"{unit}" is not a valid unit name', pointer=POINTER)
-    return Unit(unit, parent, f"{expand(parent)}/{unit}")
+    return UnitName(unit, parent, f"{expand(parent)}/{unit}")
 
 
 def expand(name: str) -> str:

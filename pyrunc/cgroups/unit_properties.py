@@ -7,18 +7,17 @@ what it is not told it would reset. What it has no property for is left to the f
 
 from __future__ import annotations
 
-from pyrunc.cgroups.device_rules import ANY, letters
+from collections.abc import Callable
+from typing import Any
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+from pyrunc.cgroups.cpu import weight
+from pyrunc.cgroups.device_rules import ANY, Policy, letters
+from pyrunc.cgroups.memory import swap_v2
+from pyrunc.cgroups.write import expand
+from pyrunc.spec.model_resources import CPU, Memory, Resources
 
-    from pyrunc.cgroups.device_rules import Policy
-    from pyrunc.spec.model_resources import CPU, Memory, Resources
-
-    # Name, D-Bus signature, value.
-    Property = tuple[str, str, Any]
+# Name, D-Bus signature, value.
+Property = tuple[str, str, Any]
 
 INFINITY = (1 << 64) - 1
 _PERIOD = 100_000  # microseconds; the kernel's default
@@ -103,8 +102,6 @@ def rounded_quota(quota: int, period: int) -> int:
 
 
 def _memory(memory: Memory) -> list[Property]:
-    from pyrunc.cgroups.memory import swap_v2
-
     found: list[Property] = []
     if memory.limit:
         found.append(("MemoryMax", "t", _size(memory.limit)))
@@ -117,8 +114,6 @@ def _memory(memory: Memory) -> list[Property]:
 
 
 def _cpu(cpu: CPU, version: Callable[[], int]) -> list[Property]:
-    from pyrunc.cgroups.cpu import weight
-
     found: list[Property] = []
     if cpu.idle == 1:
         if version() >= _IDLE:
@@ -141,8 +136,6 @@ def _cpu(cpu: CPU, version: Callable[[], int]) -> list[Property]:
 
 
 def _numbers(name: str, text: str) -> list[Property]:
-    from pyrunc.cgroups.limits import expand
-
     numbers = expand(text)
     if not numbers:
         return []  # the file's write says what is wrong with it

@@ -6,15 +6,14 @@ One place for the order, one file per controller for the values. Must not write.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
 
-    from pyrunc.cgroups.limits import Limit
-    from pyrunc.spec.model_resources import Memory, Resources
+from pyrunc.cgroups import cpu, cpuset, hugetlb, io, memory, network, pids, rdma
+from pyrunc.cgroups.write import Limit
+from pyrunc.spec.model_resources import Memory, Resources
 
-    # The text of a controller's file in the container's cgroup, "" when there is none.
-    Read = Callable[[str, str], str]
+# The text of a controller's file in the container's cgroup, "" when there is none.
+Read = Callable[[str, str], str]
 
 
 def limits(resources: Resources, read: Read, is_new: bool) -> list[tuple[str, list[Limit]]]:
@@ -27,40 +26,26 @@ def limits(resources: Resources, read: Read, is_new: bool) -> list[tuple[str, li
     """
     found: list[tuple[str, list[Limit]]] = []
     if resources.pids:
-        from pyrunc.cgroups import pids
-
         found.append(("pids", pids.limits(resources.pids)))
     if resources.memory:
         found.append(("memory", _memory(resources.memory, read, is_new)))
     if resources.cpu:
-        from pyrunc.cgroups import cpu, cpuset
-
         found.append(("cpu", cpu.limits_v1(resources.cpu)))
         found.append(("cpuset", cpuset.limits(resources.cpu)))
     if resources.blockIO:
-        from pyrunc.cgroups import io
-
         has = lambda name: bool(read("blkio", name))  # noqa: E731
         found.append(("blkio", io.limits_v1(resources.blockIO, has)))
     if resources.hugepageLimits:
-        from pyrunc.cgroups import hugetlb
-
         found.append(("hugetlb", hugetlb.limits(resources.hugepageLimits, v2=False)))
     if resources.network:
-        from pyrunc.cgroups import network
-
         found.append(("net_cls", network.classes(resources.network)))
         found.append(("net_prio", network.priorities(resources.network)))
     if resources.rdma:
-        from pyrunc.cgroups import rdma
-
         found.append(("rdma", rdma.limits(resources.rdma)))
     return [pair for pair in found if pair[1]]
 
 
 def _memory(asked: Memory, read: Read, is_new: bool) -> list[Limit]:
-    from pyrunc.cgroups import memory
-
     current, has_swap = None, False
     # Each file is a system call or three: what the limit is, or whether there is swap
     # accounting, matters in these cases only.

@@ -6,12 +6,11 @@ One place for the order, one file per controller for the values. Must not write.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
 
-    from pyrunc.cgroups.limits import Limit
-    from pyrunc.spec.model_resources import Resources
+from pyrunc.cgroups import cpu, cpuset, hugetlb, io, memory, pids, rdma, unified
+from pyrunc.cgroups.write import Limit
+from pyrunc.spec.model_resources import Resources
 
 
 def limits(resources: Resources, read: Callable[[str], str], base: str) -> list[Limit]:
@@ -27,37 +26,23 @@ def limits(resources: Resources, read: Callable[[str], str], base: str) -> list[
     """
     found: list[Limit] = []
     if resources.pids:
-        from pyrunc.cgroups import pids
-
         found += pids.limits(resources.pids)
     if resources.memory:
-        from pyrunc.cgroups import memory
-
         if resources.memory.checkBeforeUpdate:
             usage = read("memory.current")
             if usage.isdigit():
                 memory.refuse_below_usage(resources.memory, int(usage), base)
         found += memory.limits_v2(resources.memory)
     if resources.blockIO:
-        from pyrunc.cgroups import io
-
         found += io.limits_v2(resources.blockIO, lambda name: bool(read(name)))
     if resources.cpu:
-        from pyrunc.cgroups import cpu, cpuset
-
         found += cpu.limits_v2(resources.cpu)
         found += cpuset.limits(resources.cpu)
     if resources.hugepageLimits:
-        from pyrunc.cgroups import hugetlb
-
         found += hugetlb.limits(resources.hugepageLimits, v2=True)
     if resources.rdma:
-        from pyrunc.cgroups import rdma
-
         found += rdma.limits(resources.rdma)
     if resources.unified:
-        from pyrunc.cgroups import unified
-
         # Last: it may override any of the others.
         found += unified.limits(resources.unified, base)
     return found

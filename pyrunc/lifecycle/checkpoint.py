@@ -158,8 +158,8 @@ def _ask(
 
 
 def _of_container(state: State, spec: Spec) -> list[kernel.Field]:
-    fields = kernel.options(pid=state.pid, root=state.rootfs)
-    freezer = cgroups.from_dict(state.cgroup).freezer()
+    fields = kernel.options(pid=int(state.pid), root=str(state.rootfs))
+    freezer = cgroups.open_cgroup(state.cgroup).freezer()
     if freezer:
         fields += kernel.options(freeze_cgroup=freezer)
     for namespace in spec.linux.namespaces if spec.linux else ():

@@ -11,6 +11,8 @@ import os
 import time
 
 from pyrunc import cgroups, jsontext
+from pyrunc.cgroups import delegate
+from pyrunc.cgroups.join import Joining
 from pyrunc.errors import PyruncError
 from pyrunc.host.probe import probe
 from pyrunc.host.user_namespace import in_user_namespace
@@ -25,7 +27,6 @@ from pyrunc.plan.context import Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.cgroups.driver import Driver
     from pyrunc.lifecycle.handshake import Child
     from pyrunc.lifecycle.request import Request
     from pyrunc.lifecycle.resctrl import Group
@@ -59,19 +60,21 @@ class Creation:
         self.fds = launch.Descriptors()
         self.rootfs = root_directory(request.bundle, spec)
         self.layout = cgroups.detect()
-        self.cgroup: Driver = cgroups.new(
+        nested = in_user_namespace()
+        self.manager = cgroups.new_manager(
             self.layout,
             spec.linux.cgroupsPath if spec.linux else None,
             request.container_id,
             request.cgroup_manager,
             spec.annotations,
+            unprivileged=nested or os.geteuid() != 0,
         )
         self.resctrl: Group | None = None
         self.resources = spec.linux.resources if spec.linux else None
         # Below a user namespace no device node can be made, and one that is bound in opens only
         # with the rights that the caller has on the host. There the filter may be missing:
         # bpf(2) is refused outside the first user namespace, where engines put a rootless us.
-        self.no_nodes = in_user_namespace() or any(
+        self.no_nodes = nested or any(
             ns.type == "user" for ns in (spec.linux.namespaces if spec.linux else ())
         )
         if request.notify:
@@ -99,8 +102,7 @@ class Creation:
 
     def check(self) -> None:
         """Refuse limits that cannot be set, before anything is done."""
-        self.cgroup.check(self.resources, self.no_nodes)
-        self.spec.warnings += self.cgroup.warnings
+        self.spec.warnings += self.manager.check(self.resources, self.no_nodes)
         if self.spec.linux and self.spec.linux.intelRdt:
             from pyrunc.lifecycle import resctrl
 
@@ -124,9 +126,9 @@ class Creation:
             container_id=self.request.container_id,
             bundle=self.request.bundle,
             rootfs=self.rootfs,
-            cgroup_paths=self.cgroup.paths,
+            cgroup_paths=self.manager.cgroup.by_controller,
             cgroup_joins=self._joins(),
-            cgroup_waits=self.cgroup.needs_process or self.resctrl is not None,
+            cgroup_waits=self.manager.needs_process or self.resctrl is not None,
             keyring=self.request.keyring,
             no_pivot=self.request.no_pivot,
             seccomp=seccomp,
@@ -145,10 +147,14 @@ class Creation:
             entry.note(resctrl=self.resctrl.to_dict())
             self.resctrl.create()
 
+    def joining(self) -> Joining | None:
+        """None where the cgroup is made around the process."""
+        return None if self.manager.needs_process else Joining(self.manager.cgroup)
+
     def _joins(self) -> int:
-        if self.cgroup.needs_process:
+        if self.manager.needs_process:
             return 0
-        return sum(1 for h in self.cgroup.layout.hierarchies if h.names != ("",))
+        return sum(1 for h in self.manager.cgroup.layout.hierarchies if h.names != ("",))
 
     def _seccomp(self) -> tuple[bytes | None, int]:
         profile = self.spec.linux.seccomp if self.spec.linux else None
@@ -206,23 +212,20 @@ class Creation:
 
     def begin(self, entry: Entry) -> None:
         """The first effects: the entry's files, the cgroup, the resctrl group."""
-        there = [path for path in self.cgroup.directories if os.path.isdir(path)]
-        entry.note(cgroup=self.cgroup.to_dict(), there=there, creator=os.getpid())
+        there = [path for path in self.manager.cgroup.directories if os.path.isdir(path)]
+        entry.note(cgroup=self.manager.to_dict(), there=there, creator=os.getpid())
         entry.write(store.CONFIG, self.spec.source)
-        if not self.cgroup.needs_process:
-            self.cgroup.create()
+        if not self.manager.needs_process:
+            self.manager.create()
             self._limit(entry)
         self._make_resctrl(entry)
 
     def _limit(self, entry: Entry) -> None:
         # Now it is ours, with all that will run in it.
-        entry.note(cgroup=self.cgroup.to_dict())
-        told = len(self.cgroup.warnings)
-        self.cgroup.apply(self.resources)
-        self.spec.warnings += self.cgroup.warnings[told:]
-        self.cgroup.filter_devices(
-            self.resources.devices if self.resources else (),
-            required=not self.no_nodes,
+        entry.note(cgroup=self.manager.to_dict())
+        self.spec.warnings += self.manager.apply(
+            self.resources,
+            filter_required=not self.no_nodes,
             own_devices=[d.path for d in (self.spec.linux.devices if self.spec.linux else ())],
         )
         self._delegate()
@@ -231,17 +234,15 @@ class Creation:
         mounts = (m for m in self.spec.mounts if m.destination.startswith("/sys/fs/cgroup"))
         if all("ro" in mount.options for mount in mounts):
             return
-        from pyrunc.cgroups import delegate  # few containers manage cgroups of their own
-
         uid = delegate.owner(self.spec)
         if uid is not None and uid != os.geteuid():
-            self.cgroup.delegate(uid)
+            self.manager.delegate(uid)
 
     def join(self, entry: Entry, pid: int) -> None:
         """The process waits, with nothing done yet."""
-        if self.cgroup.needs_process:
+        if self.manager.needs_process:
             signals = self.request.signals
-            self.cgroup.create_around(pid, signals.check if signals else lambda: None)
+            self.manager.create(pid, signals.check if signals else lambda: None)
             self._limit(entry)
         if self.resctrl:
             self.resctrl.join(pid)
@@ -250,10 +251,11 @@ class Creation:
         keep = self.fds.keep
         # Open for both, so that it never ends; the reader that remains is pyrunc-init.
         fifo = keep(os.open(store.FIFO, os.O_RDWR | os.O_CLOEXEC, dir_fd=entry.fd))
-        cgroup = self.cgroup.spawn_fd()
+        joining = self.joining()
+        cgroup = joining.spawn_fd() if joining else -1
         if cgroup >= 0:
             keep(cgroup)
-        joins = [keep(fd) for fd in self.cgroup.join_fds()]
+        joins = [keep(fd) for fd in joining.fds()] if joining else []
         reader, writer = self._hook_pipe()
         return launch.launch(
             plan,
@@ -294,7 +296,7 @@ class Creation:
         )
 
     def _why_dead(self, child: Child) -> str:
-        if self.cgroup.oom_kills():
+        if self.manager.cgroup.oom_kills():
             return "container init was OOM-killed (memory limit too low?)"
         if child.killed_by() == 31:  # SIGSYS
             from pyrunc.lifecycle import filters
@@ -328,7 +330,7 @@ class Creation:
         self.state.startTime = found[1]
         self.state.boot = boot_id()
         self.state.created = timestamp(time.time_ns())
-        self.state.cgroup = self.cgroup.to_dict()
+        self.state.cgroup = self.manager.to_dict()
         entry.save(self.state)
         return True
 
@@ -342,7 +344,7 @@ class Creation:
             child.kill()
             child.close()
         try:
-            self.cgroup.undo()
+            self.manager.undo()
             if self.resctrl:
                 self.resctrl.undo()
             entry.remove()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from _socket import socket
     from typing import Any
 
-    from pyrunc.cgroups.driver import Driver
+    from pyrunc.cgroups.join import Joining
     from pyrunc.lifecycle.handshake import Child
     from pyrunc.plan.context import Plan
     from pyrunc.spec.model import Spec
@@ -136,7 +136,7 @@ def _config_file(spec: Spec) -> str:
 def start(
     plan: Plan,
     descriptors: launch.Descriptors,
-    driver: Driver | None,
+    joining: Joining | None,
     inherited: list[int],
     stdio: tuple[int, int, int],
 ) -> tuple[Child, socket]:
@@ -145,7 +145,7 @@ def start(
     Args:
         plan: from `plan.criu.compile_criu`.
         descriptors: closed when it is started.
-        driver: of the cgroup it is to start in, or None.
+        joining: of the cgroup it is to start in, or None.
         inherited: descriptors that it gets beside the socket.
         stdio: its 0, 1 and 2, which a restored process may inherit.
 
@@ -157,10 +157,10 @@ def start(
     ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
     free = [descriptors.keep(theirs.detach()), *inherited]
     try:
-        cgroup = driver.spawn_fd() if driver else -1
+        cgroup = joining.spawn_fd() if joining else -1
         if cgroup >= 0:
             descriptors.keep(cgroup)
-        free += [descriptors.keep(fd) for fd in driver.join_fds()] if driver else []
+        free += [descriptors.keep(fd) for fd in joining.fds()] if joining else []
         child = launch.launch(
             plan, descriptors, stdio=stdio, first_fd=3, cgroup=cgroup, named={}, free=free
         )

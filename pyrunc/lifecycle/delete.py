@@ -7,7 +7,6 @@ import os
 from signal import SIGKILL, pidfd_send_signal
 
 from pyrunc import cgroups
-from pyrunc.cgroups import removal
 from pyrunc.errors import (
     ContainerNotFound,
     ForeignContainer,
@@ -22,9 +21,10 @@ from pyrunc.lifecycle.status import CREATED, STOPPED, open_pidfd, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
-    from pyrunc.cgroups.driver import Driver
+    from pyrunc.cgroups import Cgroup, Manager
     from pyrunc.lifecycle.signals import Signals
     from pyrunc.lifecycle.store import Entry
 
@@ -90,24 +90,24 @@ def delete_locked(
             f"cannot delete container {entry.container_id} that is not stopped: {status}",
             hint="kill it first, or use --force",
         )
-    cgroup = cgroups.from_dict(state.cgroup)
+    manager = cgroups.manager_of(state.cgroup)
     if status != STOPPED:
-        _kill(state, cgroup)
-    warnings = _clear(cgroup, state.resctrl, force)
+        _kill(state, manager.cgroup)
+    warnings = _clear(manager, state.resctrl, force)
     entry.remove()
     return warnings + poststop(state, signals)
 
 
 def _clear(
-    cgroup: Driver | None,
+    manager: Manager | None,
     group: dict[str, Any] | None,
     force: bool,
-    there: list[str] | None = None,
+    there: Sequence[str] = (),
 ) -> list[str]:
     """Remove the groups of a container that is dead.
 
     Args:
-        cgroup: its cgroup, None where none was noted.
+        manager: of its cgroup, None where none was noted.
         group: its resctrl group, as the state keeps it.
         force: whether what cannot be removed may be left behind.
         there: directories that were there before an unfinished creation.
@@ -121,12 +121,10 @@ def _clear(
     """
     warnings = []
     try:
-        if cgroup and there:
-            removal.sweep(cgroup, there)
-        elif cgroup:
-            cgroup.destroy()
+        if manager:
+            manager.destroy(there)
     except PyruncError as error:
-        if not force or not cgroup or cgroup.populated():
+        if not force or not manager or manager.cgroup.populated():
             raise
         warnings.append(f"left behind: {error}")
     try:
@@ -139,7 +137,7 @@ def _clear(
     return warnings
 
 
-def _kill(state: State, cgroup: Driver) -> None:
+def _kill(state: State, cgroup: Cgroup) -> None:
     """End init and wait for it; its zombie, which is the caller's to reap, counts as gone."""
     from pyrunc.lifecycle.children import until_over
 
@@ -161,8 +159,8 @@ def _kill(state: State, cgroup: Driver) -> None:
 def _sweep(entry: Entry, force: bool) -> list[str]:
     """Remove what a creation that never ended has left: its journal says what it may be."""
     effects = entry.journal()
-    cgroup = cgroups.from_dict(effects["cgroup"]) if "cgroup" in effects else None
-    warnings = _clear(cgroup, effects.get("resctrl"), force, effects.get("there"))
+    manager = cgroups.manager_of(effects["cgroup"]) if "cgroup" in effects else None
+    warnings = _clear(manager, effects.get("resctrl"), force, effects.get("there", ()))
     entry.remove()
     return warnings
 

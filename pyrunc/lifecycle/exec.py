@@ -13,6 +13,8 @@ import os
 from signal import SIGKILL, SIGSYS
 
 from pyrunc import cgroups
+from pyrunc.cgroups.join import Joining, cgroup_of
+from pyrunc.cgroups.sub_cgroup import SubCgroup, existing
 from pyrunc.errors import (
     CgroupError,
     ContainerNotRunning,
@@ -34,8 +36,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pyrunc.cgroups.below import Leaf
-    from pyrunc.cgroups.driver import Driver
     from pyrunc.lifecycle.handshake import Child
     from pyrunc.lifecycle.signals import Signals
     from pyrunc.lifecycle.store import Entry
@@ -58,7 +58,7 @@ class Request:
         console_socket: connected socket that gets the terminal's master, or -1.
         preserve_fds: how many descriptors from 3 on the process keeps.
         cgroup: a path below the container's cgroup for each controller; "" is all of them.
-        own_cgroup: put it into a new cgroup below the container's; `Child.leaf` is it.
+        own_cgroup: put it into a new cgroup below the container's; `Child.sub_cgroup` is it.
         limits: of that cgroup.
         ignore_paused: join a paused container too; the process runs when it is resumed.
         deadline: of time.monotonic(), for getting ready; None for a generous one.
@@ -154,28 +154,27 @@ class _Joining:
         self.waits = paused or bool(affinity and affinity.initial)
         self.fds = launch.Descriptors()
         self.deadline = self._deadline()
-        self.driver: Driver = cgroups.from_dict(state.cgroup)
+        self.cgroup = cgroups.open_cgroup(state.cgroup)
         if request.cgroup:
-            from pyrunc.cgroups import below
-
-            self.driver = below.below(self.driver, request.cgroup)
+            self.cgroup = existing(self.cgroup, request.cgroup)
         self.killed = False
         # Its second stage only is put into the cgroup, which has no room for two processes.
         self.late = False
-        self.leaf: Leaf | None = None
-        if request.limits is not None and not self.driver.inner:
+        self.sub_cgroup: SubCgroup | None = None
+        if request.limits is not None and not self.cgroup.exists:
             raise UsageError("limits: the container has no cgroup")
         # Without a cgroup there is none below it either.
-        if request.own_cgroup and self.driver.inner:
-            from pyrunc.cgroups import below
-
+        if request.own_cgroup and self.cgroup.exists:
             try:
-                self.leaf = load.with_document("limits", below.Leaf, self.driver, request.limits)
+                self.sub_cgroup = load.with_document(
+                    "limits", SubCgroup, self.cgroup, request.limits
+                )
             except CgroupError:
                 if not is_alive(state):  # and its cgroup has gone with it
                     raise ContainerNotRunning(STOPPED_TEXT) from None
                 raise
-            self.driver = self.leaf.driver
+            self.cgroup = self.sub_cgroup.cgroup
+        self.joining = Joining(self.cgroup)
 
     @property
     def process(self) -> Process:
@@ -186,10 +185,10 @@ class _Joining:
         try:
             child = self._run()
         except BaseException:
-            if self.leaf:
-                self.leaf.end()
+            if self.sub_cgroup:
+                self.sub_cgroup.end()
             raise
-        child.leaf = self.leaf
+        child.sub_cgroup = self.sub_cgroup
         return child
 
     def _run(self) -> Child:
@@ -247,10 +246,10 @@ class _Joining:
         )
 
     def _own_cgroup(self) -> tuple[int, list[int]]:
-        spawned = self.driver.spawn_fd()
+        spawned = self.joining.spawn_fd()
         if spawned >= 0:
             self.fds.keep(spawned)
-        return spawned, [self.fds.keep(fd) for fd in self.driver.join_fds()]
+        return spawned, [self.fds.keep(fd) for fd in self.joining.fds()]
 
     def _another_cgroup(self, error: KernelError) -> Callable[[], tuple[int, list[int]]] | None:
         if error.errno == errno.EAGAIN and error.syscall == "clone3":
@@ -258,33 +257,31 @@ class _Joining:
             # is moved in: a move is not counted against the limit.
             forks = any(ns.type in ("pid", "time") for ns in self._namespaces())
             self.late = forks and not self.waits
-            self.driver.spawned = False  # that clone3 has put nobody anywhere
+            self.joining = Joining(self.cgroup)  # that clone3 has put nobody anywhere
             return self._own_cgroup if self.late else None
         if isinstance(error, CgroupError):
             # Of a container that has moved its processes and removed its own cgroup.
-            gone = error.errno == errno.ENOENT and self.driver.layout.kind == "v2"
-            chosen = self.leaf or self.request.cgroup
+            gone = error.errno == errno.ENOENT and self.cgroup.layout.kind == "v2"
+            chosen = self.sub_cgroup or self.request.cgroup
             return self._cgroup_of_init if gone and not chosen else None
         if error.syscall != "clone3":
             return None
-        if self.leaf:
+        if self.sub_cgroup:
             # Nowhere else: what is to hold it would not.
             if error.errno != errno.EOPNOTSUPP:
                 return None
             # One with limits, started meanwhile, has made the cgroup above a root of threaded ones.
-            self.leaf.follow()
+            self.sub_cgroup.follow()
             return self._own_cgroup
         # The cgroup has handed its controllers down, and takes no process itself: where the
         # container's own init has gone there is room.
         return self._cgroup_of_init if error.errno == errno.EBUSY else None
 
     def _cgroup_of_init(self) -> tuple[int, list[int]]:
-        from pyrunc.cgroups import below
-
-        spawned = self.fds.keep(below.of_process(self.driver.layout, self.state.pid))
-        if self.driver.layout.kind == "v2":
+        spawned = self.fds.keep(cgroup_of(self.cgroup, self.state.pid))
+        if self.cgroup.layout.kind == "v2":
             return spawned, []
-        return spawned, [self.fds.keep(fd) for fd in self.driver.join_fds()]
+        return spawned, [self.fds.keep(fd) for fd in self.joining.fds()]
 
     def _namespaces(self) -> Sequence[Namespace]:
         return self.spec.linux.namespaces if self.spec.linux else ()
@@ -308,11 +305,11 @@ class _Joining:
             console=self.process.terminal,
             for_exec=True,
         )
-        return joining.compile_joining(self.spec, probe(self.driver.layout), options)
+        return joining.compile_joining(self.spec, probe(self.cgroup.layout), options)
 
     def _serve(self, child: Child) -> None:
         answers = {
-            "cgroup": lambda: self.driver.attach(child.pid),
+            "cgroup": lambda: self.joining.move(child.pid),
             "limits": lambda: outside.set_limits(self.process, child.pid),
         }
         if self.late:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from _socket import socket
     from collections.abc import Callable
 
-    from pyrunc.cgroups.below import Leaf
+    from pyrunc.cgroups.sub_cgroup import SubCgroup
     from pyrunc.lifecycle.signals import Signals
     from pyrunc.plan.context import Plan
 
@@ -74,12 +74,12 @@ class Child:
 
     Attributes:
         directories: those that it has sent; owned by this object.
-        leaf: a cgroup that is its alone, if it was given one.
+        sub_cgroup: a cgroup that is its alone, if it was given one.
     """
 
     __slots__ = (
-        "_expected", "directories", "hook_output", "leaf", "output", "peer", "pid", "pidfd",
-        "plan", "signals", "sync",
+        "_expected", "directories", "hook_output", "output", "peer", "pid", "pidfd", "plan",
+        "signals", "sub_cgroup", "sync",
     )  # fmt: skip
 
     def __init__(
@@ -99,7 +99,7 @@ class Child:
         self.plan = plan
         self.output = b""
         self.directories: list[int] = []
-        self.leaf: Leaf | None = None
+        self.sub_cgroup: SubCgroup | None = None
         self.signals = signals
         self.peer = peer
         self._expected = messages(plan)

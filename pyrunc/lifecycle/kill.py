@@ -7,13 +7,14 @@ import errno
 import os
 from signal import SIGKILL, pidfd_send_signal
 
+from pyrunc import cgroups
 from pyrunc.errors import ContainerNotRunning, KernelError
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import open_pidfd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.cgroups.driver import Driver
+    from pyrunc.cgroups import Cgroup
 
 
 def kill(state: State, signal: int, *, everything: bool = False) -> None:
@@ -33,9 +34,7 @@ def kill(state: State, signal: int, *, everything: bool = False) -> None:
         KernelError: the signal was refused.
     """
     if everything or (signal == SIGKILL and not state.privatePid):
-        from pyrunc import cgroups
-
-        cgroup = cgroups.from_dict(state.cgroup)
+        cgroup = cgroups.open_cgroup(state.cgroup)
         if cgroup.exists:
             return _signal_all(cgroup, state, signal)
         # Nobody can tell the others then; pid 1 of a pid namespace takes them along.
@@ -58,12 +57,12 @@ def kill(state: State, signal: int, *, everything: bool = False) -> None:
     return None
 
 
-def _signal_all(cgroup: Driver, state: State, signal: int) -> None:
+def _signal_all(cgroup: Cgroup, state: State, signal: int) -> None:
     # It may have moved to another cgroup, and must not be passed over in silence.
     pidfd = -1 if state.pid in cgroup.pids() else open_pidfd(state)
     try:
         if cgroup.populated():
-            _signal_cgroup(cgroup, signal)
+            cgroup.signal(signal)
         if pidfd >= 0:
             pidfd_send_signal(pidfd, signal)
     except ProcessLookupError:
@@ -73,17 +72,6 @@ def _signal_all(cgroup: Driver, state: State, signal: int) -> None:
             os.close(pidfd)
 
 
-def _signal_cgroup(cgroup: Driver, signal: int) -> None:
-    if signal == SIGKILL:
-        cgroup.kill()
-    else:
-        from pyrunc.cgroups import change
-
-        change.signal(cgroup, signal)
-
-
 def _thaw(state: State) -> None:
     """A frozen process of a v1 hierarchy does not see even SIGKILL."""
-    from pyrunc import cgroups
-
-    cgroups.from_dict(state.cgroup).thaw()
+    cgroups.open_cgroup(state.cgroup).thaw()

@@ -26,7 +26,7 @@ def pause(entry: Entry) -> None:
     state = entry.state()
     if status_of(entry, state) not in (CREATED, RUNNING):
         raise ContainerNotRunning
-    cgroup = cgroups.from_dict(state.cgroup)
+    cgroup = cgroups.open_cgroup(state.cgroup)
     try:
         cgroup.freeze()
     except PyruncError:
@@ -53,4 +53,4 @@ def resume(entry: Entry) -> None:
     state = entry.state()
     if status_of(entry, state) != PAUSED:
         raise StateError("container not paused")
-    cgroups.from_dict(state.cgroup).thaw()
+    cgroups.open_cgroup(state.cgroup).thaw()

@@ -173,13 +173,13 @@ class _Restoration(Creation):
             path,
             inherited=len(inherited),
             joins=self._joins(),
-            waits=self.cgroup.needs_process or self.resctrl is not None,
+            waits=self.manager.needs_process or self.resctrl is not None,
             rootfs=self.rootfs,
             directories=self.directories,
             mount_points=tuple(mount_points(self.spec.mounts)),
         )
         child, connection = criu.start(
-            plan, self.started, self.cgroup, inherited, self.request.stdio
+            plan, self.started, self.joining(), inherited, self.request.stdio
         )
         try:
             child.until_parked(

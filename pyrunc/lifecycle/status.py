@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 
+from pyrunc import cgroups
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.store import FIFO
 
@@ -86,8 +87,6 @@ def document(state: State, status: str) -> dict[str, Any]:
 
 
 def _is_frozen(state: State) -> bool:
-    from pyrunc import cgroups
-
     return cgroups.frozen(state.cgroup)
 
 

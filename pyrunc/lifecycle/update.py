@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pyrunc import cgroups
-from pyrunc.cgroups.change import update as change_limits
+from pyrunc.cgroups.update import update as change_limits
 from pyrunc.errors import ContainerNotRunning, PyruncError
 from pyrunc.lifecycle.status import STOPPED, is_alive, status_of
 from pyrunc.spec import load
@@ -46,22 +46,19 @@ def update(
         raise ContainerNotRunning
     after, change = merge(state.resources, change)
     resources = load.decode_resources(change, document)
-    driver = cgroups.from_dict(state.cgroup)
-    # What is wrong is told by its place in this document, not in config.json.
-    driver.base = ""
+    cgroup = cgroups.open_cgroup(state.cgroup)
     saved = replace(state, resources=after)
     try:
-        load.with_document(document, driver.check, resources, True)
+        # A value is named by its place in this document, not in config.json.
+        warnings = load.with_document(document, cgroup.check_limits, resources, "")
         if not rdt:
-            change_limits(driver, resources, lambda: entry.save(saved))
-            return driver.warnings
+            return warnings + change_limits(cgroup, resources, lambda: entry.save(saved))
         from pyrunc.lifecycle.resctrl_update import Change
 
         group = Change(entry, saved, rdt)
-        change_limits(driver, resources, lambda: group.apply(driver.pids()))
+        return warnings + change_limits(cgroup, resources, lambda: group.apply(cgroup.pids()))
     except PyruncError:
         # It ended meanwhile, and took its cgroup along: that is the reason then.
         if not is_alive(state):
             raise ContainerNotRunning from None
         raise
-    return driver.warnings

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import os
 import select
+from _thread import allocate_lock, start_new_thread
+from dataclasses import dataclass
 from time import monotonic
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cgroups.driver import Driver
-    from pyrunc.cgroups.oom import OomCounts
-    from pyrunc.cgroups.stats import Stats
+from pyrunc.cgroups.cgroup import Cgroup
+from pyrunc.cgroups.oom import OomCounts
+from pyrunc.cgroups.stats import Stats
 
 STATS, OOM = "stats", "oom"
 
 
+@dataclass(slots=True)
 class Event:
     """One thing that happened.
 
@@ -25,15 +26,9 @@ class Event:
         oom: how often memory ran out since the last look, of "oom".
     """
 
-    __slots__ = ("oom", "stats", "type")
-
-    def __init__(self, kind: str, stats: Stats | None = None, oom: OomCounts | None = None) -> None:
-        self.type = kind
-        self.stats = stats
-        self.oom = oom
-
-    def __repr__(self) -> str:
-        return f"Event({self.type!r})"
+    type: str
+    stats: Stats | None = None
+    oom: OomCounts | None = None
 
 
 class Events:
@@ -50,7 +45,7 @@ class Events:
         ended: there will be no more.
     """
 
-    def __init__(self, cgroup: Driver, interval: float) -> None:
+    def __init__(self, cgroup: Cgroup, interval: float) -> None:
         self._ticks: _Ticks | None = None  # first: __del__ runs even if the rest fails
         self._all: select.epoll | None = None
         self._cgroup = cgroup
@@ -141,8 +136,6 @@ class _Ticks:
     """
 
     def __init__(self, seconds: float) -> None:
-        from _thread import allocate_lock, start_new_thread
-
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._done = allocate_lock()

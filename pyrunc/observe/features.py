@@ -7,6 +7,8 @@ config.json may ask for here and now; nothing that `create` refuses may be liste
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyrunc.spec.names import (
     CAPABILITIES,
     HOOKS,
@@ -22,10 +24,6 @@ from pyrunc.spec.names import (
     SECCOMP_FLAGS,
     SECCOMP_OPERATORS,
 )
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 OCI_VERSION_MIN = "1.0.0"
 OCI_VERSION_MAX = "1.3.0"

@@ -5,15 +5,13 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from pyrunc.errors import ContainerNotFound, PyruncError, UsageError
 from pyrunc.lifecycle import store
 from pyrunc.lifecycle.status import boot_id, document, status_of
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from typing import Any
 
 
 def listing(root: str) -> tuple[list[dict[str, Any]], list[str]]:
@@ -80,8 +78,6 @@ def matching(ids: Iterable[str], pattern: str) -> Iterator[str]:
     if not pattern:
         yield from ids
         return
-    import re  # dearer than a mount: only who has a pattern pays for it
-
     try:
         compiled = re.compile(pattern)
     except re.error as error:

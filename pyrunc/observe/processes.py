@@ -4,12 +4,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from pyrunc.errors import PyruncError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _DEFAULT = ("-ef",)
 _CHUNK = 65536

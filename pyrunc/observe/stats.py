@@ -7,11 +7,9 @@ well; who reads them counts on either.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from typing import Any
 
-    from pyrunc.cgroups.stats import Cpu, Cpuset, Io, IoEntry, Memory, Pressure, Stats, Usage
+from pyrunc.cgroups.stats import Cpu, Cpuset, Io, IoEntry, Memory, Pressure, Stats, Usage
 
 SWITCHES = (
     *("mem_hardwall", "mem_exclusive", "memory_migrate", "memory_spread_page"),

@@ -35,12 +35,12 @@ def container(tmp_path, peer):
     runtime("delete", "--force", name)
 
 
-def driver_of(pid: int) -> cgroups.Driver:
+def cgroup_of(pid: int) -> cgroups.Cgroup:
     layout = cgroups.detect()
     rows = [row.split(":", 2) for row in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
     own = {name: path for _, names, path in rows for name in names.split(",")}
     inner = [own[hierarchy.names[0]] for hierarchy in layout.hierarchies]
-    return cgroups.from_dict(
+    return cgroups.open_cgroup(
         {"manager": "fs", "layout": layout.to_dict(), "inner": inner, "owned": False}
     )
 
@@ -61,7 +61,7 @@ def shape(value):
 def test_the_same_keys_in_the_same_order_and_the_same_limits(container):
     runtime, name = container
     theirs = json.loads(runtime("events", "--stats", name).stdout)
-    ours = shown.event(name, driver_of(runtime.state(name)["pid"]).stats())
+    ours = shown.event(name, cgroup_of(runtime.state(name)["pid"]).stats())
     theirs, ours = without(theirs, NEWER), without(ours, NEWER)
     # How much runs depends on the moment: what is left out when it is zero, too.
     quiet = ("throttling", "blkio")

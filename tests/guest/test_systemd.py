@@ -165,16 +165,15 @@ def test_the_device_filter_survives_a_reload_and_a_change_of_limits(box, tmp_pat
     systemctl("set-property", "--runtime", box.unit, "MemoryMax=50M")
     check()
     state = json.loads((box.runtime.root / box.name / "state.json").read_text())
-    driver = pyrunc_driver(state)
-    driver.apply(resources({"pids": {"limit": 33}}))
+    opened(state).set_limits(resources({"pids": {"limit": 33}}))
     assert box.read("pids.max") == "33"
     check()
 
 
-def pyrunc_driver(state):
+def opened(state):
     from pyrunc import cgroups
 
-    return cgroups.from_dict(state["cgroup"])
+    return cgroups.open_cgroup(state["cgroup"])
 
 
 def resources(raw):

@@ -11,7 +11,7 @@ import pytest
 from cgroup_tools import LAYOUT
 
 from pyrunc import cgroups
-from pyrunc.cgroups.driver import Driver
+from pyrunc.cgroups import Cgroup, Manager
 
 
 @pytest.fixture
@@ -28,9 +28,15 @@ def name(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def cgroup(name: str) -> Iterator[Driver]:
+def manager(name: str) -> Iterator[Manager]:
+    """Of a created cgroup, which is destroyed after the test."""
+    manager = cgroups.new_manager(LAYOUT, name, "id")
+    manager.create()
+    yield manager
+    manager.destroy()
+
+
+@pytest.fixture
+def cgroup(manager: Manager) -> Cgroup:
     """A created cgroup, destroyed after the test."""
-    driver = cgroups.new(LAYOUT, name, "id")
-    driver.create()
-    yield driver
-    driver.destroy()
+    return manager.cgroup

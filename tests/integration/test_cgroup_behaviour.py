@@ -21,6 +21,7 @@ from cgroup_tools import (
     V2,
     Child,
     exists,
+    move,
     needs,
     outside,
     run_in_v2_view,
@@ -65,9 +66,9 @@ def container(bundle, runtime):
     os.close(null)
 
 
-def driver_of(container):
+def cgroup_of(container):
     with store.open_entry(container.root, container.id) as entry:
-        return cgroups.from_dict(entry.state()["cgroup"])
+        return cgroups.open_cgroup(entry.state()["cgroup"])
 
 
 @needs("memory")
@@ -76,15 +77,15 @@ def test_who_takes_too_much_memory_is_killed_and_the_exit_says_so(container):
     box.start()
     end = box.wait(timeout=30 * support.SLOW)
     assert (end.code, end.signal, end.oom_killed) == (137, 9, True)
-    driver = driver_of(box)
-    assert driver.oom_kills() >= 1
-    assert driver.stats().memory.usage.max <= 32 * MIB or V2
+    cgroup = cgroup_of(box)
+    assert cgroup.oom_kills() >= 1
+    assert cgroup.stats().memory.usage.max <= 32 * MIB or V2
     box.delete()
-    assert not exists(driver)
+    assert not exists(cgroup)
 
 
 @needs("memory")
-def test_a_child_that_is_killed_is_told_too(container):
+def test_a_child_that_is_killed_is_reported_too(container):
     limits = {"memory": {"limit": 32 * MIB, "swap": 32 * MIB}}
     box = container(f"{MEMORY_HOG}; exit 0", limits)
     box.start()
@@ -92,7 +93,7 @@ def test_a_child_that_is_killed_is_told_too(container):
     assert (end.code, end.oom_killed) == (0, True)
 
 
-def test_an_ordinary_end_is_none_for_want_of_memory(container):
+def test_an_ordinary_end_is_not_out_of_memory(container):
     box = container("exit 3", {})
     box.start()
     end = box.wait(timeout=30 * support.SLOW)
@@ -103,27 +104,27 @@ def test_an_ordinary_end_is_none_for_want_of_memory(container):
 def test_a_fork_bomb_stays_below_its_limit(container):
     box = container(FORK_BOMB, {"pids": {"limit": 16}})
     box.start()
-    driver = driver_of(box)
+    cgroup = cgroup_of(box)
     most = 0
     deadline = time.monotonic() + 2 * support.SLOW
     while time.monotonic() < deadline:
-        counted = driver.stats().pids.current
+        counted = cgroup.stats().pids.current
         assert counted <= 16
         most = max(most, counted)
     assert most >= 10
     box.delete(force=True)
-    assert not exists(driver)
+    assert not exists(cgroup)
 
 
 @needs("cpu")
 def test_a_quota_holds(container):
     box = container(BUSY, {"cpu": {"quota": 20_000, "period": 100_000}})
     box.start()
-    driver = driver_of(box)
+    cgroup = cgroup_of(box)
     time.sleep(0.3)
-    began, before = time.monotonic(), driver.stats().cpu
-    support.in_time(lambda: driver.stats().cpu.throttled_periods > before.throttled_periods + 20)
-    after, passed = driver.stats().cpu, time.monotonic() - began
+    began, before = time.monotonic(), cgroup.stats().cpu
+    support.in_time(lambda: cgroup.stats().cpu.throttled_periods > before.throttled_periods + 20)
+    after, passed = cgroup.stats().cpu, time.monotonic() - began
     used = (after.total - before.total) / 1e6  # ms
     assert used / passed <= 250
     # A period that ended throttled had the whole of its quota, however busy the machine is.
@@ -131,9 +132,9 @@ def test_a_quota_holds(container):
 
 
 def test_500_processes_in_sub_cgroups_are_killed_and_removed_in_2_seconds(name):
-    driver = cgroups.new(LAYOUT, name, "id")
-    driver.create()
-    below = [cgroups.new(LAYOUT, f"{name}/{n % 4}/{n}", "id") for n in range(10)]
+    manager = cgroups.new_manager(LAYOUT, name, "id")
+    manager.create()
+    below = [cgroups.new_manager(LAYOUT, f"{name}/{n % 4}/{n}", "id") for n in range(10)]
     shell = str(support.shutil.which("busybox"))
     script = "i=0; while [ $i -lt 49 ]; do sleep 1000 & i=$((i+1)); done; wait"
     children = []
@@ -141,33 +142,33 @@ def test_500_processes_in_sub_cgroups_are_killed_and_removed_in_2_seconds(name):
         one.create()
         child = Child(lambda: os.execv(shell, ["sh", "-c", script]))
         children.append(child)
-        one.attach(child.pid)
+        move(one.cgroup, child.pid)
         os.write(child.gate, b"x")
     deadline = time.monotonic() + 30 * support.SLOW
-    while len(driver.pids()) < 500:
+    while len(manager.cgroup.pids()) < 500:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     for one in below:
-        one.close()
+        one.cgroup.close()
     began = time.monotonic()
-    driver.destroy()
+    manager.destroy()
     assert time.monotonic() - began < 2 * support.SLOW
-    assert not exists(driver)
+    assert not exists(manager.cgroup)
     assert {child.finish() for child in children} == {-9}
 
 
 def test_a_frozen_container_is_deleted_by_force(container, runtime):
     box = container("sleep 1000", {})
     box.start()
-    driver = driver_of(box)
-    driver.freeze()
+    cgroup = cgroup_of(box)
+    cgroup.freeze()
     assert box.status == "paused"
     refused = runtime("delete", box.id, check=False)
     assert refused.returncode == 1
     assert "that is not stopped: paused" in refused.stderr
     runtime("delete", "--force", box.id)
     assert box.wait().signal == 9
-    assert not exists(driver)
+    assert not exists(cgroup)
 
 
 def gone(program):
@@ -186,17 +187,17 @@ def test_200_containers_leave_no_cgroup_and_no_bpf_program(container):
     names = []
     for _ in range(200 if support.SLOW == 1 else 40):
         box = container("exit 0", {})
-        driver = driver_of(box)
+        cgroup = cgroup_of(box)
         if V2:
             from pyrunc.kernel import bpf
 
-            directory = os.open(driver.directories[0], os.O_RDONLY)
+            directory = os.open(cgroup.directories[0], os.O_RDONLY)
             programs += bpf.attached(directory)
             os.close(directory)
         box.start()
         assert box.wait().code == 0
         box.delete()
-        assert not exists(driver)
+        assert not exists(cgroup)
         names.append(box.id)
     assert not [path for name in names[:1] for path in support.cgroups_named(name)]
     assert len(programs) == (len(names) if V2 else 0)
@@ -238,16 +239,16 @@ def test_the_root_of_a_user_namespace_manages_its_cgroup(bundle, container, opti
         (bundle.rootfs / name).mkdir()
     delegated(bundle, options)
     box = container(MANAGE, {})
-    driver = driver_of(box)
-    assert os.stat(driver.directories[0]).st_uid == owner
-    assert os.stat(f"{driver.directories[0]}/cgroup.procs").st_uid == owner
+    cgroup = cgroup_of(box)
+    assert os.stat(cgroup.directories[0]).st_uid == owner
+    assert os.stat(f"{cgroup.directories[0]}/cgroup.procs").st_uid == owner
     # What limits the container is not its own to change.
     if "hugetlb" in CONTROLLERS:
-        assert os.stat(f"{driver.directories[0]}/hugetlb.2MB.max").st_uid == 0
+        assert os.stat(f"{cgroup.directories[0]}/hugetlb.2MB.max").st_uid == 0
     box.start()
     assert box.wait(timeout=30 * support.SLOW).code == code
     box.delete()
-    assert not exists(driver)
+    assert not exists(cgroup)
 
 
 @unified
@@ -255,7 +256,7 @@ def test_the_user_of_a_container_without_a_user_namespace(bundle, container):
     delegated(bundle, ["rw"], user_namespace=False)
     bundle.config["process"]["user"] = {"uid": 1234, "gid": 1234}
     box = container(MANAGE, {})
-    assert os.stat(driver_of(box).directories[0]).st_uid == 1234
+    assert os.stat(cgroup_of(box).directories[0]).st_uid == 1234
     box.start()
     assert box.wait(timeout=30 * support.SLOW).code == 0
 
@@ -269,7 +270,7 @@ def test_a_container_below_a_threaded_cgroup(bundle, container, name):
     box = container("sleep 1000", {})
     box.start()
     assert (top / "t/box/cgroup.type").read_text() == "threaded\n"
-    assert driver_of(box).pids() == [box.pid]
+    assert cgroup_of(box).pids() == [box.pid]
     box.delete(force=True)
     assert not (top / "t/box").exists()
 

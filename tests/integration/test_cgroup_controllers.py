@@ -25,6 +25,7 @@ from cgroup_tools import (
     exists,
     guest,
     legacy,
+    move,
     needs,
     outside,
     run_in_v2_view,
@@ -33,7 +34,7 @@ from cgroup_tools import (
 )
 
 from pyrunc import cgroups
-from pyrunc.cgroups.driver import Driver
+from pyrunc.cgroups import Cgroup, Manager
 from pyrunc.cgroups.layout import Hierarchy, Layout
 from pyrunc.errors import PyruncError, SpecError
 from pyrunc.spec.check_resources import check_resources
@@ -53,18 +54,18 @@ def resources(raw: dict[str, Any]) -> Resources:
     return found
 
 
-def made(name: str, raw: dict[str, Any], layout: Layout = LAYOUT) -> Driver:
+def made(name: str, raw: dict[str, Any], layout: Layout = LAYOUT) -> Manager:
     """A cgroup with these limits, as `create` makes it."""
-    driver = cgroups.new(layout, name, "id")
+    manager = cgroups.new_manager(layout, name, "id")
     asked = resources(raw)
-    driver.check(asked, True)
-    driver.create()
+    manager.check(asked, True)
+    manager.create()
     try:
-        driver.apply(asked)
+        manager.apply(asked, filter_required=False)
     except BaseException:
-        driver.destroy()
+        manager.destroy()
         raise
-    return driver
+    return manager
 
 
 def refusal(name: str, raw: dict[str, Any]) -> PyruncError:
@@ -72,7 +73,7 @@ def refusal(name: str, raw: dict[str, Any]) -> PyruncError:
     with pytest.raises(PyruncError) as caught:
         made(name, raw)
     assert "\n" not in str(caught.value)
-    assert not exists(cgroups.new(LAYOUT, name, "id"))
+    assert not exists(cgroups.new_manager(LAYOUT, name, "id").cgroup)
     return caught.value
 
 
@@ -155,17 +156,17 @@ V2_VALUES: list[tuple[dict[str, Any], str, dict[str, str]]] = [
 def test_values(name: str, raw: dict[str, Any], controller: str, files: dict[str, str]) -> None:
     if controller not in CONTROLLERS:
         pytest.skip(f"the {controller} controller is not there")
-    driver = made(name, raw)
-    assert {file: value(driver, controller, file) for file in files} == files
-    driver.destroy()
+    manager = made(name, raw)
+    assert {file: value(manager.cgroup, controller, file) for file in files} == files
+    manager.destroy()
 
 
 @legacy
 @needs("memory")
 def test_the_oom_killer_can_be_turned_off(name: str) -> None:
-    driver = made(name, {"memory": {"disableOOMKiller": True}})
-    assert "oom_kill_disable 1" in value(driver, "memory", "memory.oom_control")
-    driver.destroy()
+    manager = made(name, {"memory": {"disableOOMKiller": True}})
+    assert "oom_kill_disable 1" in value(manager.cgroup, "memory", "memory.oom_control")
+    manager.destroy()
 
 
 @legacy
@@ -173,9 +174,9 @@ def test_the_oom_killer_can_be_turned_off(name: str) -> None:
 def test_real_time_needs_time_of_the_parent(name: str) -> None:
     if not os.path.exists(f"{LAYOUT.hierarchies[0].mount}/../cpu/cpu.rt_runtime_us"):
         pytest.skip("this kernel has no RT_GROUP_SCHED")
-    driver = made(name, {"cpu": {"realtimeRuntime": 1000, "realtimePeriod": 500_000}})
-    assert value(driver, "cpu", "cpu.rt_runtime_us") == "1000"
-    driver.destroy()
+    manager = made(name, {"cpu": {"realtimeRuntime": 1000, "realtimePeriod": 500_000}})
+    assert value(manager.cgroup, "cpu", "cpu.rt_runtime_us") == "1000"
+    manager.destroy()
     error = refusal(name, {"cpu": {"realtimeRuntime": 2_000_000, "realtimePeriod": 1_000_000}})
     assert error.pointer == f"{BASE}/cpu/realtimeRuntime"
 
@@ -187,39 +188,41 @@ def test_throttles(name: str) -> None:
     device = {"major": int(major), "minor": int(minor)}
     kinds = ("ReadBps", "WriteBps", "ReadIOPS", "WriteIOPS")
     asked = {f"throttle{k}Device": [{**device, "rate": MIB + n}] for n, k in enumerate(kinds)}
-    driver = made(name, {"blockIO": asked})
+    manager = made(name, {"blockIO": asked})
     if V2:
         keys = ("rbps", "wbps", "riops", "wiops")
         wanted = " ".join(f"{key}={MIB + n}" for n, key in enumerate(keys))
-        assert value(driver, "io", "io.max") == f"{disk} {wanted}"
+        assert value(manager.cgroup, "io", "io.max") == f"{disk} {wanted}"
     else:
         files = ("read_bps", "write_bps", "read_iops", "write_iops")
         for n, file in enumerate(files):
-            assert value(driver, "blkio", f"blkio.throttle.{file}_device") == f"{disk} {MIB + n}"
+            assert (
+                value(manager.cgroup, "blkio", f"blkio.throttle.{file}_device")
+                == f"{disk} {MIB + n}"
+            )
     # As `update`: two are lifted again.
-    driver.base = ""
     none = {f"throttle{k}Device": [{**device, "rate": 0}] for k in kinds[:2]}
-    driver.apply(resources({"blockIO": none}))
+    manager.cgroup.set_limits(resources({"blockIO": none}), "")
     if V2:
-        assert value(driver, "io", "io.max").startswith(f"{disk} rbps=max wbps=max riops=")
+        assert value(manager.cgroup, "io", "io.max").startswith(f"{disk} rbps=max wbps=max riops=")
     else:
-        assert value(driver, "blkio", "blkio.throttle.read_bps_device") == ""
+        assert value(manager.cgroup, "blkio", "blkio.throttle.read_bps_device") == ""
     with pytest.raises(PyruncError) as caught:
-        driver.apply(resources({"blockIO": {"throttleReadBpsDevice": [
-            {**device, "rate": MIB}, {"major": 4000, "minor": 1, "rate": 5}]}}))  # fmt: skip
+        manager.cgroup.set_limits(resources({"blockIO": {"throttleReadBpsDevice": [
+            {**device, "rate": MIB}, {"major": 4000, "minor": 1, "rate": 5}]}}), "")  # fmt: skip
     assert caught.value.pointer == "/blockIO/throttleReadBpsDevice/1"
     assert "4000:1 a whole block device" in str(caught.value)
-    driver.destroy()
+    manager.destroy()
 
 
 @unified
 @needs("io")
 def test_weights_on_v2(name: str) -> None:
-    driver = made(name, {"blockIO": {"weight": 100}})
-    files = os.listdir(driver.directories[0])
+    manager = made(name, {"blockIO": {"weight": 100}})
+    files = os.listdir(manager.cgroup.directories[0])
     file, wanted = ("io.bfq.weight", "100") if "io.bfq.weight" in files else ("io.weight", "910")
-    assert value(driver, "io", file) == f"default {wanted}"
-    driver.destroy()
+    assert value(manager.cgroup, "io", file) == f"default {wanted}"
+    manager.destroy()
 
 
 @guest
@@ -234,10 +237,10 @@ def test_weights_of_one_device_on_v2(name: str) -> None:
     (disk / "queue/scheduler").write_text("bfq")
     number = (disk / "dev").read_text().strip()
     major, minor = map(int, number.split(":"))
-    driver = made(name, {"blockIO": {"weightDevice": [
+    manager = made(name, {"blockIO": {"weightDevice": [
         {"major": major, "minor": minor, "weight": 500}]}})  # fmt: skip
-    assert f"{number} 500" in value(driver, "io", "io.bfq.weight").splitlines()
-    driver.destroy()
+    assert f"{number} 500" in value(manager.cgroup, "io", "io.bfq.weight").splitlines()
+    manager.destroy()
 
 
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
@@ -325,9 +328,9 @@ def test_a_missing_controller_is_named(name: str, controller: str) -> None:
 
 @unified
 def test_every_controller_is_handed_down(name: str) -> None:
-    driver = made(name + "/a/b/leaf", {})
-    assert set(value(driver, "", "cgroup.controllers").split()) == CONTROLLERS
-    driver.destroy()
+    manager = made(name + "/a/b/leaf", {})
+    assert set(value(manager.cgroup, "", "cgroup.controllers").split()) == CONTROLLERS
+    manager.destroy()
 
 
 def directory(path: str) -> Path:
@@ -337,10 +340,10 @@ def directory(path: str) -> Path:
 @unified
 @needs("hugetlb")
 def test_a_parent_with_processes_is_the_reason_for_a_missing_controller(name: str) -> None:
-    parent = cgroups.new(LAYOUT, name, "id")
+    parent = cgroups.new_manager(LAYOUT, name, "id")
     parent.create()
     child = Child()
-    parent.attach(child.pid)
+    move(parent.cgroup, child.pid)
     with pytest.raises(PyruncError) as caught:
         made(name + "/leaf", MISSING["hugetlb"])
     assert child.finish() == 0
@@ -362,20 +365,20 @@ THREADED: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_beside_processes_a_threaded_cgroup_is_limited(name: str, controller: str) -> None:
     """As at the root of a container that runs containers."""
     raw, file, wanted = THREADED[controller]
-    parent = cgroups.new(LAYOUT, name, "id")
+    parent = cgroups.new_manager(LAYOUT, name, "id")
     parent.create()
     beside, child = Child(), Child()
-    parent.attach(beside.pid)
+    move(parent.cgroup, beside.pid)
     # Without a limit the parent stays what it is.
     made(name + "/plain", {}).destroy()
     assert directory(name + "/cgroup.type").read_text() == "domain\n"
-    driver = made(name + "/leaf", raw)
-    assert value(driver, "", file) == wanted
-    assert value(driver, "", "cgroup.type") == "threaded"
+    manager = made(name + "/leaf", raw)
+    assert value(manager.cgroup, "", file) == wanted
+    assert value(manager.cgroup, "", "cgroup.type") == "threaded"
     assert directory(name + "/cgroup.subtree_control").read_text().split() == [controller]
-    driver.attach(child.pid)
-    assert driver.pids() == [child.pid]
-    driver.destroy()
+    move(manager.cgroup, child.pid)
+    assert manager.cgroup.pids() == [child.pid]
+    manager.destroy()
     assert child.finish() == -9
     assert beside.finish() == 0
 
@@ -383,10 +386,10 @@ def test_beside_processes_a_threaded_cgroup_is_limited(name: str, controller: st
 @unified
 @needs("memory")
 def test_beside_processes_others_are_refused_with_the_way_out(name: str) -> None:
-    parent = cgroups.new(LAYOUT, name, "id")
+    parent = cgroups.new_manager(LAYOUT, name, "id")
     parent.create()
     beside = Child()
-    parent.attach(beside.pid)
+    move(parent.cgroup, beside.pid)
     error = refusal(name + "/leaf", {"memory": {"limit": 32 * MIB}})
     assert error.pointer.startswith(f"{BASE}/memory")
     assert "move them to a cgroup below it" in str(error)
@@ -401,9 +404,9 @@ def test_beside_processes_others_are_refused_with_the_way_out(name: str) -> None
 def test_below_a_threaded_cgroup(name: str) -> None:
     directory(name + "/t").mkdir(parents=True)
     directory(name + "/t/cgroup.type").write_text("threaded")
-    driver = made(name + "/t/leaf", {})
-    assert value(driver, "", "cgroup.type") == "threaded"
-    driver.destroy()
+    manager = made(name + "/t/leaf", {})
+    assert value(manager.cgroup, "", "cgroup.type") == "threaded"
+    manager.destroy()
     if "hugetlb" in CONTROLLERS:
         error = refusal(name + "/t/leaf", MISSING["hugetlb"])
         assert "is of type domain invalid: it cannot have limits on hugetlb" in str(error)
@@ -414,21 +417,21 @@ def test_below_a_threaded_cgroup(name: str) -> None:
 def test_processes_in_a_threaded_cgroup_are_killed(name: str) -> None:
     directory(name + "/t").mkdir(parents=True)
     directory(name + "/t/cgroup.type").write_text("threaded")
-    top = cgroups.new(LAYOUT, name, "id")
+    top = cgroups.new_manager(LAYOUT, name, "id")
     child = Child()
-    top.attach(child.pid)
-    driver = made(name + "/t/leaf", {})
-    driver.attach(child.pid)
-    assert driver.pids() == [child.pid]
-    driver.destroy()
+    move(top.cgroup, child.pid)
+    manager = made(name + "/t/leaf", {})
+    move(manager.cgroup, child.pid)
+    assert manager.cgroup.pids() == [child.pid]
+    manager.destroy()
     assert child.finish() == -9
-    assert not exists(driver)
+    assert not exists(manager.cgroup)
 
 
 @unified
 def test_delegation(name: str) -> None:
-    driver = made(name, {})
-    driver.delegate(12345)
+    manager = made(name, {})
+    manager.delegate(12345)
     listed = Path("/sys/kernel/cgroup/delegate").read_text().split()
     place = directory(name)
     owned = {path.name for path in place.iterdir() if path.stat().st_uid == 12345}
@@ -436,8 +439,8 @@ def test_delegation(name: str) -> None:
     assert place.stat().st_gid == 0
     assert owned == {file for file in listed if (place / file).exists()}
     assert {"cgroup.procs", "cgroup.subtree_control", "cgroup.threads"} <= owned
-    driver.destroy()
-    assert not exists(driver)
+    manager.destroy()
+    assert not exists(manager.cgroup)
 
 
 # --- v1 hierarchies that few hosts have ------------------------------------------------------
@@ -475,7 +478,7 @@ def mounted(name: str, tmp_path: Path) -> Iterator[Layout]:
 
 @guest
 def test_rare_controllers_of_v1(name: str, mounted: Layout) -> None:
-    driver = made(
+    manager = made(
         name,
         {
             "network": {"classID": 0x100001, "priorities": [{"name": "lo", "priority": 7}]},
@@ -483,17 +486,17 @@ def test_rare_controllers_of_v1(name: str, mounted: Layout) -> None:
         },
         mounted,
     )
-    net, huge, _ = driver.directories
+    net, huge, _ = manager.cgroup.directories
     assert Path(net, "net_cls.classid").read_text() == f"{0x100001}\n"
     assert "lo 7" in Path(net, "net_prio.ifpriomap").read_text().splitlines()
     for file in ("hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.rsvd.limit_in_bytes"):
         assert Path(huge, file).read_text() == f"{4 * MIB}\n"
     child = Child()
-    driver.attach(child.pid)
-    assert driver.pids() == [child.pid]
+    move(manager.cgroup, child.pid)
+    assert manager.cgroup.pids() == [child.pid]
     assert child.finish() == 0
-    driver.destroy()
-    assert not exists(driver)
+    manager.destroy()
+    assert not exists(manager.cgroup)
 
 
 @guest
@@ -518,27 +521,26 @@ def test_refusals_of_rare_controllers_of_v1(
 # --- update ----------------------------------------------------------------------------------
 
 
-def test_pointers_of_a_document_that_is_the_resources(cgroup: Driver) -> None:
-    cgroup.base = ""
+def test_pointers_of_a_document_that_is_the_resources(cgroup: Cgroup) -> None:
     with pytest.raises(SpecError) as caught:
-        cgroup.check(resources({"hugepageLimits": [{"pageSize": "3MB", "limit": 1}]}), True)
+        cgroup.check_limits(resources({"hugepageLimits": [{"pageSize": "3MB", "limit": 1}]}), "")
     assert caught.value.pointer == "/hugepageLimits/0/pageSize"
 
 
 @unified
 @needs("memory")
-def test_check_before_update(cgroup: Driver) -> None:
+def test_check_before_update(cgroup: Cgroup) -> None:
     hog = Child(lambda: len(bytearray(8 * MIB)) and 0)
-    cgroup.attach(hog.pid)
+    move(cgroup, hog.pid)
     os.write(hog.gate, b"x")
     while int(value(cgroup, "", "memory.peak")) < 4 * MIB:
         pass
     assert hog.finish() == 0
     keep = Child()
-    cgroup.attach(keep.pid)
+    move(cgroup, keep.pid)
     if int(value(cgroup, "", "memory.current")) > 0:
         with pytest.raises(SpecError, match="is not above the usage") as caught:
-            cgroup.apply(resources({"memory": {"limit": 1, "checkBeforeUpdate": True}}))
+            cgroup.set_limits(resources({"memory": {"limit": 1, "checkBeforeUpdate": True}}))
         assert caught.value.pointer == "/linux/resources/memory/limit"
     assert value(cgroup, "", "memory.max") == "max"
     assert keep.finish() == 0

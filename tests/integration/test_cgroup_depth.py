@@ -58,11 +58,11 @@ def bottom(directory, levels):
 
 
 @pytest.fixture
-def driver(name):
-    made = cgroups.new(LAYOUT, name, "id")
+def manager(name):
+    made = cgroups.new_manager(LAYOUT, name, "id")
     made.create()
     yield made
-    for path in exists(made):  # os.walk of the other fixture would not get to the bottom
+    for path in exists(made.cgroup):  # os.walk of the other fixture would not get to the bottom
         fd = os.open(path, tree.DIRECTORY)
         tree.remove_below(fd)
         os.close(fd)
@@ -70,8 +70,8 @@ def driver(name):
             os.rmdir(path)
 
 
-def directory_of(driver, controller):
-    return driver.paths["" if V2 else controller]
+def directory_of(manager, controller):
+    return manager.cgroup.by_controller["" if V2 else controller]
 
 
 def enter(directory, pid, name="cgroup.procs"):
@@ -88,30 +88,30 @@ def until(ready):
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_a_process_below_a_thousand_levels(driver, frozen):
+def test_a_process_below_a_thousand_levels(manager, frozen):
     child = Child(lambda: time.sleep(1000) or 0)
     os.write(child.gate, b"x")
-    with bottom(directory_of(driver, "devices"), LEVELS) as at:
+    with bottom(directory_of(manager, "devices"), LEVELS) as at:
         enter(at, child.pid)
         if frozen and V2:
             tree.write(at, "cgroup.freeze", "1")
             until(lambda: "frozen 1" in tree.read(at, "cgroup.events"))
     if not V2 and frozen:
-        with bottom(directory_of(driver, "freezer"), LEVELS) as at:
+        with bottom(directory_of(manager, "freezer"), LEVELS) as at:
             enter(at, child.pid)
             tree.write(at, "freezer.state", "FROZEN")
             until(lambda: tree.read(at, "freezer.state") == "FROZEN")
     with few_descriptors():
-        assert driver.pids() == [child.pid]
-        driver.destroy()
-    assert not exists(driver)
+        assert manager.cgroup.pids() == [child.pid]
+        manager.destroy()
+    assert not exists(manager.cgroup)
     assert child.finish() == -9
 
 
-def test_thousands_of_siblings(driver):
+def test_thousands_of_siblings(manager):
     child = Child(lambda: time.sleep(1000) or 0)
     os.write(child.gate, b"x")
-    top = os.open(directory_of(driver, "devices"), tree.DIRECTORY)
+    top = os.open(directory_of(manager, "devices"), tree.DIRECTORY)
     for number in range(SIBLINGS):
         os.mkdir(f"s{number}", dir_fd=top)
     last = os.open(f"s{SIBLINGS - 1}", tree.DIRECTORY, dir_fd=top)
@@ -119,20 +119,20 @@ def test_thousands_of_siblings(driver):
     os.close(last)
     os.close(top)
     with few_descriptors():
-        assert driver.pids() == [child.pid]
-        driver.destroy()
-    assert not exists(driver)
+        assert manager.cgroup.pids() == [child.pid]
+        manager.destroy()
+    assert not exists(manager.cgroup)
     assert child.finish() == -9
 
 
 @only_v2
-def test_threads_at_the_bottom(driver):
+def test_threads_at_the_bottom(manager):
     child = Child(lambda: time.sleep(1000) or 0)
     os.write(child.gate, b"x")
-    top = os.open(driver.directories[0], tree.DIRECTORY)
+    top = os.open(manager.cgroup.directories[0], tree.DIRECTORY)
     enter(top, child.pid)
     os.close(top)
-    here = os.open(driver.directories[0], tree.DIRECTORY)
+    here = os.open(manager.cgroup.directories[0], tree.DIRECTORY)
     for _ in range(100):
         os.mkdir("t", dir_fd=here)
         there = os.open("t", tree.DIRECTORY, dir_fd=here)
@@ -142,17 +142,17 @@ def test_threads_at_the_bottom(driver):
     enter(here, child.pid, "cgroup.threads")
     os.close(here)
     with few_descriptors():
-        assert driver.pids() == [child.pid]
-        driver.destroy()
-    assert not exists(driver)
+        assert manager.cgroup.pids() == [child.pid]
+        manager.destroy()
+    assert not exists(manager.cgroup)
     assert child.finish() == -9
 
 
 @legacy
-def test_one_busy_sibling_does_not_spare_the_others(driver):
+def test_one_busy_sibling_does_not_spare_the_others(manager):
     """All that can go has gone after one round."""
     child = Child(lambda: time.sleep(1000) or 0)
-    top = os.open(directory_of(driver, "devices"), tree.DIRECTORY)
+    top = os.open(directory_of(manager, "devices"), tree.DIRECTORY)
     for number in range(20):
         os.mkdir(f"s{number}", dir_fd=top)
     busy = os.open("s7", tree.DIRECTORY, dir_fd=top)
@@ -164,7 +164,7 @@ def test_one_busy_sibling_does_not_spare_the_others(driver):
     os.close(top)
     os.kill(child.pid, 9)
     assert child.finish() == -9
-    driver.destroy()
+    manager.destroy()
 
 
 MANY = """

@@ -14,13 +14,14 @@ from cgroup_tools import (
     V2,
     Child,
     legacy,
+    move,
     needs,
     outside,
     run_in_v2_view,
     unified,
 )
 
-from pyrunc.cgroups.driver import Driver
+from pyrunc.cgroups import Cgroup, Manager
 from pyrunc.cgroups.stats import NO_LIMIT
 from pyrunc.errors import PyruncError
 from pyrunc.spec.model_resources import CPU, Memory, Pids, Resources
@@ -34,9 +35,9 @@ def test_the_same_in_a_v2_view() -> None:
     run_in_v2_view(__file__)
 
 
-def started(cgroup: Driver, work: object) -> Child:
+def started(cgroup: Cgroup, work: object) -> Child:
     child = Child(work)  # type: ignore[arg-type]
-    cgroup.attach(child.pid)
+    move(cgroup, child.pid)
     os.write(child.gate, b"x")
     return child
 
@@ -52,7 +53,7 @@ def hog() -> int:
     return len(bytearray(64 * MIB)) and 0
 
 
-def test_processor_time_is_counted(cgroup: Driver) -> None:
+def test_processor_time_is_counted(cgroup: Cgroup) -> None:
     assert started(cgroup, lambda: spin(0.2)).finish() == 0
     found = cgroup.stats().cpu
     assert 0.15e9 < found.total < 2e9
@@ -63,8 +64,8 @@ def test_processor_time_is_counted(cgroup: Driver) -> None:
 
 
 @needs("cpu")
-def test_throttling_is_counted(cgroup: Driver) -> None:
-    cgroup.apply(Resources(cpu=CPU(quota=10_000)))
+def test_throttling_is_counted(cgroup: Cgroup) -> None:
+    cgroup.set_limits(Resources(cpu=CPU(quota=10_000)))
     assert started(cgroup, lambda: spin(0.1)).finish() == 0
     found = cgroup.stats().cpu
     assert found.periods >= found.throttled_periods > 0
@@ -72,7 +73,7 @@ def test_throttling_is_counted(cgroup: Driver) -> None:
 
 
 @needs("memory")
-def test_memory_is_counted(cgroup: Driver) -> None:
+def test_memory_is_counted(cgroup: Cgroup) -> None:
     def hold() -> int:
         kept = bytearray(16 * MIB)
         time.sleep(30)
@@ -80,7 +81,7 @@ def test_memory_is_counted(cgroup: Driver) -> None:
 
     empty = cgroup.stats().memory
     assert empty.usage.limit >= 9223372036854771712
-    cgroup.apply(Resources(memory=Memory(limit=64 * MIB)))
+    cgroup.set_limits(Resources(memory=Memory(limit=64 * MIB)))
     child = started(cgroup, hold)
     deadline = time.monotonic() + 20
     # The kernel sums memory.stat up every 2 s only.
@@ -96,12 +97,12 @@ def test_memory_is_counted(cgroup: Driver) -> None:
     assert child.finish() == -9
 
 
-def test_tasks_are_counted(cgroup: Driver) -> None:
+def test_tasks_are_counted(cgroup: Cgroup) -> None:
     if "pids" in CONTROLLERS:
-        cgroup.apply(Resources(pids=Pids(limit=50)))
+        cgroup.set_limits(Resources(pids=Pids(limit=50)))
     children = [Child() for _ in range(3)]
     for child in children:
-        cgroup.attach(child.pid)
+        move(cgroup, child.pid)
     found = cgroup.stats().pids
     assert (found.current, found.limit) == (3, 50 if "pids" in CONTROLLERS else 0)
     for child in children:
@@ -111,7 +112,7 @@ def test_tasks_are_counted(cgroup: Driver) -> None:
 
 @legacy
 @needs("cpuset")
-def test_cpusets_are_told(cgroup: Driver) -> None:
+def test_cpusets_are_reported(cgroup: Cgroup) -> None:
     found = cgroup.stats().cpuset
     assert found.cpus
     assert found.mems == [0]
@@ -119,7 +120,7 @@ def test_cpusets_are_told(cgroup: Driver) -> None:
 
 
 @unified
-def test_pressure_is_told(cgroup: Driver) -> None:
+def test_pressure_is_reported(cgroup: Cgroup) -> None:
     if not os.path.exists("/proc/pressure/cpu"):
         pytest.skip("this kernel counts no pressure")
     found = cgroup.stats()
@@ -129,7 +130,7 @@ def test_pressure_is_told(cgroup: Driver) -> None:
 
 @unified
 @needs("hugetlb")
-def test_huge_pages_are_told(cgroup: Driver) -> None:
+def test_huge_pages_are_reported(cgroup: Cgroup) -> None:
     found = cgroup.stats().hugetlb
     assert found["2MB"].limit == NO_LIMIT
     assert found["2MB"].usage == 0
@@ -142,10 +143,10 @@ def readable(fd: int, seconds: float) -> bool:
 
 
 @needs("memory")
-def test_oom_events(cgroup: Driver) -> None:
-    cgroup.apply(Resources(memory=Memory(limit=8 * MIB, swap=8 * MIB)))
+def test_oom_events(cgroup: Cgroup) -> None:
+    cgroup.set_limits(Resources(memory=Memory(limit=8 * MIB, swap=8 * MIB)))
     keeper = Child()
-    cgroup.attach(keeper.pid)
+    move(cgroup, keeper.pid)
     with cgroup.oom_events() as events:
         while readable(events.fileno(), 0):
             assert not events.read()
@@ -154,7 +155,7 @@ def test_oom_events(cgroup: Driver) -> None:
             assert started(cgroup, hog).finish() == -9
             assert readable(events.fileno(), 5)
             counts = events.read()
-            # v2 tells each file's change by itself; the count comes with one of them.
+            # v2 reports each file's change by itself; the count comes with one of them.
             while not counts and readable(events.fileno(), 5):
                 counts = events.read()
             assert counts.oom_kill == 1
@@ -167,10 +168,10 @@ def test_oom_events(cgroup: Driver) -> None:
 
 
 @needs("memory")
-def test_oom_events_one_after_the_other(cgroup: Driver) -> None:
-    cgroup.apply(Resources(memory=Memory(limit=8 * MIB, swap=8 * MIB)))
+def test_oom_events_one_after_the_other(cgroup: Cgroup) -> None:
+    cgroup.set_limits(Resources(memory=Memory(limit=8 * MIB, swap=8 * MIB)))
     child = Child(hog)
-    cgroup.attach(child.pid)
+    move(cgroup, child.pid)
     with cgroup.oom_events() as events:
         os.write(child.gate, b"x")
         found = list(events)
@@ -179,16 +180,16 @@ def test_oom_events_one_after_the_other(cgroup: Driver) -> None:
 
 
 @unified
-def test_the_events_of_an_empty_cgroup_end_at_once(cgroup: Driver) -> None:
+def test_the_events_of_an_empty_cgroup_end_at_once(cgroup: Cgroup) -> None:
     with cgroup.oom_events() as events:
         assert list(events) == []
         assert events.ended
 
 
 @unified
-def test_the_end_is_told_without_a_memory_controller(cgroup: Driver) -> None:
+def test_the_end_is_reported_without_a_memory_controller(cgroup: Cgroup) -> None:
     child = Child()
-    cgroup.attach(child.pid)
+    move(cgroup, child.pid)
     with cgroup.oom_events() as events:
         while readable(events.fileno(), 0):
             assert not events.read()
@@ -201,16 +202,16 @@ def test_the_end_is_told_without_a_memory_controller(cgroup: Driver) -> None:
 
 @pytest.mark.parametrize("turn", range(20))
 @pytest.mark.skipif(not V2 and "memory" not in CONTROLLERS, reason="v1 without memory")
-def test_removal_ends_the_events(cgroup: Driver, turn: int) -> None:
-    """Also within 10 ms of another event, after which the kernel tells only a removal."""
+def test_removal_ends_the_events(manager: Manager, cgroup: Cgroup, turn: int) -> None:
+    """Also within 10 ms of another event, after which the kernel reports only a removal."""
     child = Child()
     with cgroup.oom_events() as events:
-        cgroup.attach(child.pid)
+        move(cgroup, child.pid)
         if turn % 2:
             cgroup.freeze()
         while readable(events.fileno(), 0):
             events.read()
-        cgroup.destroy()
+        manager.destroy()
         assert child.finish() == -9
         assert readable(events.fileno(), 5)
         events.read()
@@ -219,14 +220,14 @@ def test_removal_ends_the_events(cgroup: Driver, turn: int) -> None:
         cgroup.oom_events()
 
 
-def test_events_leave_no_descriptor_open(cgroup: Driver) -> None:
+def test_events_leave_no_descriptor_open(cgroup: Cgroup) -> None:
     cgroup.stats()
     before = os.listdir("/proc/self/fd")
     cgroup.oom_events().close()
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_statistics_of_a_cgroup_that_is_gone(cgroup: Driver) -> None:
-    cgroup.destroy()
+def test_statistics_of_a_cgroup_that_is_gone(manager: Manager, cgroup: Cgroup) -> None:
+    manager.destroy()
     found = cgroup.stats()
     assert (found.cpu.total, found.pids.current, found.memory.usage.usage) == (0, 0, 0)

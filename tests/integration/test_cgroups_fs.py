@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fs drivers on the real kernel: once as the host is, once more in a pure cgroup v2 view.
+"""Cgroups that pyrunc makes by itself, on the real kernel: as the host is, and in a v2 view.
 
 The second run is this file again, in a mount namespace of its own where cgroup2 is mounted
 over nothing else. Everything is made below cgroups named pyrunc-test-<pid>-...
@@ -20,6 +20,7 @@ from cgroup_tools import (
     Child,
     exists,
     legacy,
+    move,
     outside,
     run_in_v2_view,
     unified,
@@ -27,9 +28,11 @@ from cgroup_tools import (
 )
 
 from pyrunc import cgroups
-from pyrunc.cgroups.driver import Driver
+from pyrunc.cgroups import Cgroup, Manager, devices, signals
+from pyrunc.cgroups.directories import Directories
+from pyrunc.cgroups.join import Joining
 from pyrunc.errors import CgroupError, PyruncError
-from pyrunc.spec.model_resources import CPU, Memory, Pids, Resources
+from pyrunc.spec.model_resources import CPU, DeviceRule, Memory, Pids, Resources
 
 pytestmark = NEEDS_ROOT
 
@@ -40,29 +43,30 @@ def test_the_same_in_a_v2_view() -> None:
 
 
 def test_life_of_a_cgroup(name: str) -> None:
-    driver = cgroups.new(LAYOUT, name + "/deeper/leaf", "id")
-    assert not exists(driver)
-    driver.check(None, False)
-    driver.create()
-    assert exists(driver) == driver.directories
+    manager = cgroups.new_manager(LAYOUT, name + "/deeper/leaf", "id")
+    assert not exists(manager.cgroup)
+    manager.check(None, False)
+    manager.create()
+    assert exists(manager.cgroup) == manager.cgroup.directories
     child = Child()
-    driver.attach(child.pid)
-    driver.close()
-    later = cgroups.from_dict(driver.to_dict())
+    move(manager.cgroup, child.pid)
+    manager.cgroup.close()
+    later = cgroups.manager_of(manager.to_dict())
+    cgroup = cgroups.open_cgroup(manager.to_dict())
     assert later.owned
-    assert (later.pids(), later.populated(), later.frozen()) == ([child.pid], True, False)
+    assert (cgroup.pids(), cgroup.populated(), cgroup.frozen()) == ([child.pid], True, False)
     assert child.finish() == 0
-    assert (later.pids(), later.populated(), later.oom_kills()) == ([], False, 0)
+    assert (cgroup.pids(), cgroup.populated(), cgroup.oom_kills()) == ([], False, 0)
     later.destroy()
-    assert not exists(driver)
+    assert not exists(manager.cgroup)
     # Parents stay: others may be about to use them.
     assert os.path.isdir(LAYOUT.hierarchies[0].mount + name + "/deeper")
     later.destroy()
 
 
-def test_every_hierarchy_is_joined(cgroup: Driver, name: str) -> None:
+def test_every_hierarchy_is_joined(cgroup: Cgroup, name: str) -> None:
     child = Child()
-    cgroup.attach(child.pid)
+    move(cgroup, child.pid)
     with open(f"/proc/{child.pid}/cgroup") as stream:
         rows = dict(line.strip().split(":", 2)[1:] for line in stream)
     assert child.finish() == 0
@@ -70,10 +74,10 @@ def test_every_hierarchy_is_joined(cgroup: Driver, name: str) -> None:
         assert rows[",".join(hierarchy.names)] == name
 
 
-def test_a_process_joins_by_itself(cgroup: Driver) -> None:
-    cgroup.spawn_fd_closed = cgroup.spawn_fd()  # type: ignore[attr-defined]
-    os.close(cgroup.spawn_fd_closed)  # type: ignore[attr-defined]
-    fds = cgroup.join_fds()
+def test_a_process_joins_by_itself(cgroup: Cgroup) -> None:
+    joining = Joining(cgroup)
+    os.close(joining.spawn_fd())
+    fds = joining.fds()
     assert len(fds) == len(LAYOUT.hierarchies) - 1
 
     def join() -> int:
@@ -86,8 +90,7 @@ def test_a_process_joins_by_itself(cgroup: Driver) -> None:
     for fd in fds:
         os.close(fd)
     if V2:
-        cgroup.spawned = False
-        cgroup.attach(child.pid)
+        move(cgroup, child.pid)
     os.write(child.gate, b"x")
     end = time.monotonic() + 5
     while cgroup.pids() != [child.pid] and time.monotonic() < end:
@@ -97,51 +100,49 @@ def test_a_process_joins_by_itself(cgroup: Driver) -> None:
     assert child.finish() == -9
 
 
-def test_kill_reaches_sub_cgroups_and_frozen_processes(cgroup: Driver) -> None:
-    below = cgroups.new(LAYOUT, cgroup.inner[0] + "/sub", "id")
+def test_kill_reaches_sub_cgroups_and_frozen_processes(cgroup: Cgroup) -> None:
+    below = cgroups.new_manager(LAYOUT, cgroup.dirs.inner[0] + "/sub", "id")
     below.create()
     children = [Child(), Child()]
-    cgroup.attach(children[0].pid) if not V2 else below.attach(children[0].pid)
-    below.attach(children[1].pid)
+    move(cgroup, children[0].pid) if not V2 else move(below.cgroup, children[0].pid)
+    move(below.cgroup, children[1].pid)
     assert sorted(cgroup.pids()) == sorted(c.pid for c in children)
     cgroup.freeze()
     assert cgroup.frozen()
-    assert not below.frozen(), "frozen by its parent only"
-    below.close()
+    assert not below.cgroup.frozen(), "frozen by its parent only"
+    below.cgroup.close()
     cgroup.kill()
     assert [child.finish() for child in children] == [-9, -9]
     cgroup.thaw()
     assert not cgroup.frozen()
 
 
-def test_kill_without_cgroup_kill(cgroup: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = Driver._write
+def test_kill_without_cgroup_kill(cgroup: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Directories.write
     monkeypatch.setattr(
-        Driver, "_write", lambda s, i, n, v: n != "cgroup.kill" and write(s, i, n, v)
+        Directories, "write", lambda s, i, n, v: n != "cgroup.kill" and write(s, i, n, v)
     )
     children = [Child() for _ in range(5)]
     for child in children:
-        cgroup.attach(child.pid)
+        move(cgroup, child.pid)
     cgroup.kill()
     assert {child.finish() for child in children} == {-9}
     assert not cgroup.frozen()
 
 
 def test_a_failing_kill_does_not_leave_it_frozen(
-    cgroup: Driver, monkeypatch: pytest.MonkeyPatch
+    cgroup: Cgroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pyrunc.cgroups import signals
-
     def fail(_: Any) -> None:
         raise OSError(5, "injected")
 
-    write = Driver._write
+    write = Directories.write
     monkeypatch.setattr(
-        Driver, "_write", lambda s, i, n, v: n != "cgroup.kill" and write(s, i, n, v)
+        Directories, "write", lambda s, i, n, v: n != "cgroup.kill" and write(s, i, n, v)
     )
     monkeypatch.setattr(signals, "kill_members", fail)
     child = Child()
-    cgroup.attach(child.pid)
+    move(cgroup, child.pid)
     with pytest.raises(CgroupError, match="kill"):
         cgroup.kill()
     assert not cgroup.frozen()
@@ -149,74 +150,75 @@ def test_a_failing_kill_does_not_leave_it_frozen(
 
 
 def test_destroy_kills_and_removes_what_is_below(name: str) -> None:
-    driver = cgroups.new(LAYOUT, name, "id")
-    driver.create()
-    below = cgroups.new(LAYOUT, name + "/a/b", "id")
+    manager = cgroups.new_manager(LAYOUT, name, "id")
+    manager.create()
+    below = cgroups.new_manager(LAYOUT, name + "/a/b", "id")
     below.create()
     child = Child()
-    below.attach(child.pid)
-    below.close()
-    driver.freeze()
-    driver.destroy()
+    move(below.cgroup, child.pid)
+    below.cgroup.close()
+    manager.cgroup.freeze()
+    manager.destroy()
     assert child.finish() == -9
-    assert not exists(driver)
+    assert not exists(manager.cgroup)
 
 
-def test_a_used_cgroup_is_refused_and_left_alone(cgroup: Driver) -> None:
+def test_a_used_cgroup_is_refused_and_left_alone(cgroup: Cgroup) -> None:
     child = Child()
-    cgroup.attach(child.pid)
-    other = cgroups.new(LAYOUT, cgroup.inner[0], "other")
+    move(cgroup, child.pid)
+    other = cgroups.new_manager(LAYOUT, cgroup.dirs.inner[0], "other")
     with pytest.raises(PyruncError, match=r"cgroup is not empty: 1 process\(es\) found"):
         other.create()
     assert not other.owned
     # As `delete` would, from the journal of a create that died before or in `create`.
     start = time.monotonic()
-    cgroups.from_dict(other.to_dict()).destroy()
+    cgroups.manager_of(other.to_dict()).destroy()
     assert time.monotonic() - start < 3
     assert cgroup.pids() == [child.pid]
     assert child.finish() == 0
 
 
-def test_a_frozen_cgroup_is_refused(cgroup: Driver) -> None:
+def test_a_frozen_cgroup_is_refused(cgroup: Cgroup) -> None:
     cgroup.freeze()
     with pytest.raises(PyruncError, match="unexpectedly frozen"):
-        cgroups.new(LAYOUT, cgroup.inner[0], "other").create()
+        cgroups.new_manager(LAYOUT, cgroup.dirs.inner[0], "other").create()
     cgroup.thaw()
-    cgroups.new(LAYOUT, cgroup.inner[0], "other").create()
+    cgroups.new_manager(LAYOUT, cgroup.dirs.inner[0], "other").create()
 
 
 def test_a_failing_create_removes_what_it_made(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = cgroups.new(LAYOUT, name + "/a/leaf", "id")
-    last = next(i for i in reversed(range(len(driver.inner))) if not driver._optional(i))
-    refuse = Driver._refuse_used
+    manager = cgroups.new_manager(LAYOUT, name + "/a/leaf", "id")
+    dirs = manager.cgroup.dirs
+    last = next(i for i in reversed(range(len(dirs.inner))) if not dirs.optional(i))
+    refuse = Manager._refuse_used
 
-    def fail(self: Driver, index: int) -> None:
+    def fail(self: Manager, index: int) -> None:
         if index == last:
             raise PyruncError("injected")
         refuse(self, index)
 
-    monkeypatch.setattr(Driver, "_refuse_used", fail)
+    monkeypatch.setattr(Manager, "_refuse_used", fail)
     with pytest.raises(PyruncError, match="injected"):
-        driver.create()
+        manager.create()
     assert not [h.mount for h in LAYOUT.hierarchies if os.path.exists(h.mount + name)]
-    assert not driver.owned
+    assert not manager.owned
 
 
 def test_a_path_through_a_file_is_refused(name: str) -> None:
-    driver = cgroups.new(LAYOUT, "/cgroup.procs/x", "id")
+    manager = cgroups.new_manager(LAYOUT, "/cgroup.procs/x", "id")
     with pytest.raises(CgroupError):
-        driver.create()
+        manager.create()
 
 
 def test_no_descriptor_is_left_open(name: str) -> None:
     before = os.listdir("/proc/self/fd")
-    driver = cgroups.new(LAYOUT, name, "id")
-    driver.create()
-    driver.filter_devices((), required=False)
-    driver.pids()
-    driver.frozen()
-    driver.kill()
-    driver.destroy()
+    manager = cgroups.new_manager(LAYOUT, name, "id")
+    manager.create()
+    manager.apply(None, filter_required=False)
+    manager.cgroup.pids()
+    manager.cgroup.frozen()
+    manager.cgroup.kill()
+    manager.destroy()
     assert os.listdir("/proc/self/fd") == before
 
 
@@ -238,37 +240,29 @@ def device_probe() -> int:
 
 
 @pytest.mark.parametrize(("allow_all", "expected"), [(False, 1), (True, 3)])
-def test_device_filter(cgroup: Driver, allow_all: bool, expected: int) -> None:
-    if V2:
-        pytest.importorskip("pyrunc.kernel._core")
-    rules: list[Any] = []
-    if allow_all:
-        from pyrunc.spec.model_resources import DeviceRule
-
-        rules = [DeviceRule(allow=True, access="rwm")]
-    cgroup.filter_devices(rules)
-    assert cgroup.filtered
+def test_device_filter(manager: Manager, allow_all: bool, expected: int) -> None:
+    cgroup = manager.cgroup
+    rules = (DeviceRule(allow=True, access="rwm"),) if allow_all else ()
+    assert manager.apply(Resources(devices=rules)) == []
     child = Child(device_probe)
-    cgroup.attach(child.pid)
+    move(cgroup, child.pid)
     assert child.finish() == expected
-    # Once more, as `update` does: in the place of what is there.
-    again = cgroups.from_dict(cgroup.to_dict())
-    again.filter_devices(())
+    # Once more: in the place of what is there.
+    again = cgroups.open_cgroup(manager.to_dict())
+    again.filter_devices(devices.policy(()))
     child = Child(device_probe)
-    again.attach(child.pid)
+    move(again, child.pid)
     assert child.finish() == 1
     again.close()
 
 
 @unified
-def test_an_allow_all_policy_detaches_the_program(cgroup: Driver) -> None:
-    from pyrunc.spec.model_resources import DeviceRule
-
-    cgroup.filter_devices(())
-    again = cgroups.from_dict(cgroup.to_dict())
-    again.filter_devices([DeviceRule(allow=True, access="rwm")])
+def test_an_allow_all_policy_detaches_the_program(manager: Manager) -> None:
+    manager.apply(None)
+    again = cgroups.open_cgroup(manager.to_dict())
+    again.filter_devices(devices.policy([DeviceRule(allow=True, access="rwm")]))
     child = Child(device_probe)
-    again.attach(child.pid)
+    move(again, child.pid)
     assert child.finish() == 3
     again.close()
 
@@ -278,10 +272,10 @@ def test_a_missing_v2_controller_is_refused_before_create(name: str) -> None:
     with open("/sys/fs/cgroup/cgroup.controllers") as stream:
         if "memory" in stream.read().split():
             pytest.skip("this host has the memory controller on v2")
-    driver = cgroups.new(LAYOUT, name, "id")
+    manager = cgroups.new_manager(LAYOUT, name, "id")
     asked = Resources(memory=Memory(limit=1 << 20))
     with pytest.raises(PyruncError, match="the memory controller is not available in") as caught:
-        driver.check(asked, False)
+        manager.check(asked, False)
     assert caught.value.pointer == "/linux/resources/memory"
 
 
@@ -290,14 +284,14 @@ def test_unified_limits_and_handed_down_controllers(name: str) -> None:
     with open("/sys/fs/cgroup/cgroup.controllers") as stream:
         if "hugetlb" not in stream.read().split():
             pytest.skip("this host has no hugetlb controller on v2")
-    driver = cgroups.new(LAYOUT, name + "/a/leaf", "id")
+    manager = cgroups.new_manager(LAYOUT, name + "/a/leaf", "id")
     asked = Resources(unified={"hugetlb.2MB.max": "4194304", "cgroup.max.depth": "3"})
-    driver.check(asked, False)
-    driver.create()
-    driver.apply(asked)
-    assert value(driver, "", "hugetlb.2MB.max") == "4194304"
-    assert value(driver, "", "cgroup.max.depth") == "3"
-    driver.destroy()
+    manager.check(asked, False)
+    manager.create()
+    manager.apply(asked)
+    assert value(manager.cgroup, "", "hugetlb.2MB.max") == "4194304"
+    assert value(manager.cgroup, "", "cgroup.max.depth") == "3"
+    manager.destroy()
 
 
 @legacy
@@ -308,24 +302,28 @@ def test_v1_limits(name: str) -> None:
         cpu=CPU(shares=512, quota=50_000, period=100_000, burst=10_000, cpus="0", mems="0"),
         pids=Pids(limit=50),
     )  # fmt: skip
-    driver = cgroups.new(LAYOUT, name, "id")
-    driver.check(asked, False)
-    driver.create()
-    driver.apply(asked)
-    assert value(driver, "memory", "memory.limit_in_bytes") == str(50_000_001 // 4096 * 4096)
-    assert value(driver, "memory", "memory.swappiness") == "10"
-    assert value(driver, "cpu", "cpu.shares") == "512"
-    assert value(driver, "cpu", "cpu.cfs_quota_us") == "50000"
-    assert value(driver, "cpuset", "cpuset.cpus") == "0"
-    assert value(driver, "pids", "pids.max") == "50"
-    driver.close()
+    manager = cgroups.new_manager(LAYOUT, name, "id")
+    manager.check(asked, False)
+    manager.create()
+    manager.apply(asked)
+    assert value(manager.cgroup, "memory", "memory.limit_in_bytes") == str(
+        50_000_001 // 4096 * 4096
+    )
+    assert value(manager.cgroup, "memory", "memory.swappiness") == "10"
+    assert value(manager.cgroup, "cpu", "cpu.shares") == "512"
+    assert value(manager.cgroup, "cpu", "cpu.cfs_quota_us") == "50000"
+    assert value(manager.cgroup, "cpuset", "cpuset.cpus") == "0"
+    assert value(manager.cgroup, "pids", "pids.max") == "50"
+    manager.cgroup.close()
     # As `update`: larger than what is set, then without limits.
-    later = cgroups.from_dict(driver.to_dict())
-    later.apply(Resources(memory=Memory(limit=100_000_000, swap=200_000_000)))
-    assert value(driver, "memory", "memory.memsw.limit_in_bytes") == str(200_000_000 // 4096 * 4096)
-    later.apply(Resources(memory=Memory(limit=-1), pids=Pids(limit=-1)))
-    assert value(driver, "memory", "memory.memsw.limit_in_bytes") == "9223372036854771712"
-    assert value(driver, "pids", "pids.max") == "max"
+    later = cgroups.manager_of(manager.to_dict())
+    later.cgroup.set_limits(Resources(memory=Memory(limit=100_000_000, swap=200_000_000)))
+    assert value(manager.cgroup, "memory", "memory.memsw.limit_in_bytes") == str(
+        200_000_000 // 4096 * 4096
+    )
+    later.cgroup.set_limits(Resources(memory=Memory(limit=-1), pids=Pids(limit=-1)))
+    assert value(manager.cgroup, "memory", "memory.memsw.limit_in_bytes") == "9223372036854771712"
+    assert value(manager.cgroup, "pids", "pids.max") == "max"
     later.destroy()
 
 
@@ -339,11 +337,11 @@ def test_v1_limits(name: str) -> None:
         ({"memory": {"swap": 4096}}, "/memory/swap"),
     ],
 )
-def test_what_the_v1_kernel_refuses(cgroup: Driver, part: Any, pointer: str) -> None:
+def test_what_the_v1_kernel_refuses(cgroup: Cgroup, part: Any, pointer: str) -> None:
     kinds = {"cpu": CPU, "memory": Memory}
     values = {k: kinds[k](**v) for k, v in part.items()}
     with pytest.raises(PyruncError) as caught:
-        cgroup.apply(Resources(**values))
+        cgroup.set_limits(Resources(**values))
     assert caught.value.pointer == "/linux/resources" + pointer
 
 
@@ -351,16 +349,16 @@ def test_what_the_v1_kernel_refuses(cgroup: Driver, part: Any, pointer: str) -> 
 def test_cpuset_is_filled_below_new_and_empty_parents(name: str) -> None:
     mount = next(h.mount for h in LAYOUT.hierarchies if "cpuset" in h.names)
     os.mkdir(mount + name)
-    driver = cgroups.new(LAYOUT, name + "/a/leaf", "id")
-    driver.create()
+    manager = cgroups.new_manager(LAYOUT, name + "/a/leaf", "id")
+    manager.create()
     for path in (name, name + "/a", name + "/a/leaf"):
         with open(f"{mount}{path}/cpuset.cpus") as stream:
             assert stream.read().strip()
-    driver.destroy()
+    manager.destroy()
 
 
 @legacy
-def test_pids_limit_holds(cgroup: Driver) -> None:
+def test_pids_limit_holds(cgroup: Cgroup) -> None:
     def fork() -> int:
         try:
             if os.fork() == 0:
@@ -369,19 +367,19 @@ def test_pids_limit_holds(cgroup: Driver) -> None:
             return 7
         return 0
 
-    cgroup.apply(Resources(pids=Pids(limit=0)))
+    cgroup.set_limits(Resources(pids=Pids(limit=0)))
     child = Child(fork)
-    cgroup.attach(child.pid)
+    move(cgroup, child.pid)
     assert child.finish() == 7
 
 
 @legacy
-def test_oom_kills_are_counted(cgroup: Driver) -> None:
+def test_oom_kills_are_counted(cgroup: Cgroup) -> None:
     def hog() -> int:
         return len(bytearray(64 << 20)) and 0
 
-    cgroup.apply(Resources(memory=Memory(limit=8 << 20, swap=8 << 20)))
+    cgroup.set_limits(Resources(memory=Memory(limit=8 << 20, swap=8 << 20)))
     child = Child(hog)
-    cgroup.attach(child.pid)
+    move(cgroup, child.pid)
     assert child.finish() == -9
     assert cgroup.oom_kills() >= 1

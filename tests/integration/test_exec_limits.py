@@ -12,7 +12,7 @@ import support
 
 import pyrunc
 from pyrunc import Limits, cgroups
-from pyrunc.cgroups import below
+from pyrunc.cgroups.sub_cgroup import SubCgroup
 from pyrunc.lifecycle import store
 
 V2 = support.needs_root() == "" and cgroups.detect().kind == "v2"
@@ -31,7 +31,7 @@ def container(runtime, bundle):
     made.delete(force=True)
 
 
-def leaves(container) -> list[str]:
+def sub_cgroups(container) -> list[str]:
     """Directories of cgroups for single processes that are there."""
     gc.collect()
     return [path for path in support.cgroups_named("exec-") if container.id in path]
@@ -62,7 +62,7 @@ def test_processes_are_limited_and_the_container_is_not(container):
     process.kill()
     assert process.wait().signal == 9
     process.close()
-    assert leaves(container) == []
+    assert sub_cgroups(container) == []
 
 
 def test_the_limit_holds(container):
@@ -74,18 +74,18 @@ def test_the_limit_holds(container):
     process.kill()
     process.wait()
     process.close()
-    assert leaves(container) == []
+    assert sub_cgroups(container) == []
 
 
 def test_a_time_out_beside_limits(container):
     with pytest.raises(pyrunc.ExecTimeout):
         container.exec(["/bin/sh", "-c", FORKS + "; sleep 9"], timeout=0.5, limits=Limits(pids=50))
-    assert leaves(container) == []
+    assert sub_cgroups(container) == []
     assert container.processes() == [container.pid]
     # And one without limits, where the cgroup above has become the root of threaded ones.
     with pytest.raises(pyrunc.ExecTimeout):
         container.exec(["/bin/sh", "-c", "sleep 1000 & sleep 1000"], timeout=0.3)
-    assert leaves(container) == []
+    assert sub_cgroups(container) == []
     assert container.processes() == [container.pid]
 
 
@@ -98,7 +98,7 @@ def test_several_at_once(container):
 
     support.at_once(one, 10)
     assert codes == [0] * 10
-    assert leaves(container) == []
+    assert sub_cgroups(container) == []
 
 
 @pytest.mark.skipif(V2, reason="cgroup v1 only")
@@ -114,14 +114,14 @@ def test_memory_and_processors_on_v1(container):
     process.kill()
     process.wait()
     process.close()
-    assert leaves(container) == []
+    assert sub_cgroups(container) == []
 
 
 @pytest.mark.skipif(not V2, reason="cgroup v2 only: v1 has limits of memory for any cgroup")
 def test_memory_on_v2_is_refused(container):
-    with pytest.raises(pyrunc.PyruncError, match="no memory limit for one process beside others"):
+    with pytest.raises(pyrunc.PyruncError, match="memory limits for one process are not supported"):
         container.exec(["/bin/true"], limits=Limits(memory_max=16 * MIB))
-    assert leaves(container) == []
+    assert sub_cgroups(container) == []
     assert container.exec(["/bin/true"]).code == 0
 
 
@@ -138,7 +138,7 @@ def test_what_is_wrong(container, limits, text):
     before = sorted(os.listdir("/proc/self/fd"))
     with pytest.raises(pyrunc.PyruncError, match=text):
         container.exec(["/bin/true"], limits=limits)
-    assert leaves(container) == []
+    assert sub_cgroups(container) == []
     assert container.processes() == [container.pid]
     assert sorted(os.listdir("/proc/self/fd")) == before
 
@@ -167,7 +167,7 @@ def test_no_other_pids_than_its_own(container):
     process.wait()
     process.close()
     del process  # its pidfd
-    assert leaves(container) == []
+    assert sub_cgroups(container) == []
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
@@ -188,16 +188,16 @@ def test_one_with_a_time_out_beside_one_with_limits(container):
     second.kill()
     second.wait()
     second.close()
-    assert leaves(container) == []
+    assert sub_cgroups(container) == []
 
 
 def test_a_container_that_has_gone_does_not_come_back(runtime, container):
     """Whoever is about to start a process must not make its cgroup anew."""
     with store.open_entry(str(runtime.root), container.id) as entry:
-        driver = cgroups.from_dict(entry.state()["cgroup"])
+        cgroup = cgroups.open_cgroup(entry.state()["cgroup"])
     container.delete(force=True)
     with pytest.raises(pyrunc.CgroupError):
-        below.Leaf(driver)
+        SubCgroup(cgroup)
     assert support.cgroups_named(container.id) == []
 
 
@@ -208,11 +208,13 @@ def test_what_the_container_s_own_would_not_hold_on_v1(container):
         ({"blockIO": {"weight": 100}}, "blkio"),
         ({"network": {"classID": 65537}}, "net_cls"),
     ):
-        with pytest.raises(pyrunc.PyruncError, match=f"no {name} limit|{name} controller is not"):
+        with pytest.raises(
+            pyrunc.PyruncError, match=f"{name} limits for one|{name} controller is not"
+        ):
             container.exec(["/bin/true"], limits=asked)
     with pytest.raises(pyrunc.UsageError, match="devices"):
         container.exec(["/bin/true"], limits={"devices": []})
-    assert leaves(container) == []
+    assert sub_cgroups(container) == []
 
 
 @pytest.mark.skipif(V2, reason="cgroup v1 only")

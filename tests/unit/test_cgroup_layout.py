@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -124,35 +122,16 @@ def test_paths_that_name_no_cgroup(asked: str) -> None:
     assert caught.value.pointer == "/linux/cgroupsPath"
 
 
-def test_a_path_of_the_fs_driver_names_no_unit() -> None:
+def test_an_absolute_path_names_no_unit() -> None:
     with pytest.raises(SpecError):
-        cgroups.new(UNIFIED, "/a/b", "id", "systemd")
+        cgroups.new_manager(UNIFIED, "/a/b", "id", "systemd")
 
 
-def test_a_driver_survives_json_and_touches_nothing() -> None:
-    driver = cgroups.new(LEGACY, "/x", "id")
-    assert driver.paths == {"memory": "/m/x", "devices": "/d/x"}
-    data = json.loads(json.dumps(driver.to_dict()))
-    again = cgroups.from_dict(data)
-    assert (again.paths, again.owned, again.to_dict()) == (driver.paths, False, data)
-
-
-@pytest.mark.parametrize("layout", [UNIFIED, LEGACY])
-def test_what_state_and_kill_import(layout: Layout) -> None:
-    """`state`, `kill` and `delete` load neither controllers nor the device filter."""
-    driver = "fs_v2" if layout.kind == "v2" else "fs_v1"
-    data = cgroups.new(layout, "/pyrunc-test-none", "id").to_dict()
-    code = (
-        f"import sys; from pyrunc import cgroups; driver = cgroups.from_dict({data!r})\n"
-        "before = set(sys.modules)\n"
-        "driver.frozen(); driver.populated(); driver.destroy()\n"
-        "print(*sorted(m for m in sys.modules if m.startswith('pyrunc.cgroups.')))\n"
-        "print(*[m for m in ('re', 'enum', 'json', 'typing', 'struct') if m in sys.modules])\n"
-    )
-    command = [sys.executable, "-S", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    loaded, heavy = done.stdout.split("\n")[:2]
-    assert loaded.split() == [
-        f"pyrunc.cgroups.{name}" for name in ("driver", driver, "layout", "tree")
-    ]
-    assert heavy == ""
+def test_a_manager_survives_json_and_touches_nothing() -> None:
+    manager = cgroups.new_manager(LEGACY, "/x", "id")
+    paths = manager.cgroup.by_controller
+    assert paths == {"memory": "/m/x", "devices": "/d/x"}
+    data = json.loads(json.dumps(manager.to_dict()))
+    again = cgroups.manager_of(data)
+    assert (again.cgroup.by_controller, again.owned, again.to_dict()) == (paths, False, data)
+    assert cgroups.open_cgroup(data).by_controller == paths

@@ -10,9 +10,22 @@ from typing import Any
 import pytest
 
 from pyrunc import cgroups
-from pyrunc.cgroups import check, cpu, cpuset, limits, memory, pids
+from pyrunc.cgroups import check, cpu, cpuset, memory, pids, tree
 from pyrunc.cgroups.layout import Hierarchy, Layout
-from pyrunc.cgroups.limits import BYTES, FLAG, KEYED, LIST, PAIR, SHARES, TEXT, WRITTEN, Limit, same
+from pyrunc.cgroups.write import (
+    BYTES,
+    FLAG,
+    KEYED,
+    LIST,
+    PAIR,
+    SHARES,
+    TEXT,
+    WRITTEN,
+    Limit,
+    Target,
+    same,
+    write_all,
+)
 from pyrunc.errors import CgroupError, PyruncError, SpecError
 from pyrunc.spec.model_resources import CPU, Memory, Pids, Resources
 
@@ -275,7 +288,7 @@ def directory(tmp_path: Path) -> Any:
 
 
 def write(directory: int, found: list[Limit], **target: Any) -> None:
-    limits.write_all(limits.Target(directory, "/cg", **target), found)
+    write_all(Target(directory, "/cg", **target), found)
 
 
 def test_writing_sets_the_files(directory: int, tmp_path: Path) -> None:
@@ -293,7 +306,7 @@ def test_a_missing_file_names_the_controller(directory: int, tmp_path: Path) -> 
     write(directory, [Limit("cpu.max", "5", "", optional=True)])
     (tmp_path / "cgroup.controllers").write_text("memory pids\n")
     with pytest.raises(PyruncError) as refused:
-        write(directory, [Limit("cpu.max", "5", "/cpu/quota")], base="", why={"cpu": "because"})
+        write(directory, [Limit("cpu.max", "5", "/cpu/quota")], base="", missing={"cpu": "because"})
     message = "the cpu controller is not available in /cg [/cpu/quota] (because)"
     assert str(refused.value) == message
 
@@ -315,7 +328,7 @@ def test_symbolic_links_are_not_followed(directory: int, tmp_path: Path) -> None
 def test_what_the_kernel_does_not_keep_is_an_error(
     directory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits.tree, "exchange", lambda *_: "2")
+    monkeypatch.setattr(tree, "exchange", lambda *_: "2")
     with pytest.raises(PyruncError, match="wanted 5, the kernel keeps 2") as caught:
         write(directory, [Limit("pids.max", "5", "/pids/limit")])
     assert caught.value.pointer == "/linux/resources/pids/limit"
@@ -336,7 +349,7 @@ def test_a_deferred_value_is_tried_again_last(
             raise OSError(22, "EINVAL")
         return value
 
-    monkeypatch.setattr(limits.tree, "exchange", exchange)
+    monkeypatch.setattr(tree, "exchange", exchange)
     write(directory, [Limit("burst", "1", "", defer=True), Limit("max", "2", "")])
     assert order == ["burst", "max", "burst"]
 
@@ -359,7 +372,7 @@ def test_unified_needs_v2() -> None:
 
 
 def test_a_v1_host_without_devices_hierarchy_is_refused() -> None:
-    driver = cgroups.new(Layout("v1", (Hierarchy(("memory",), "/m", "/"),)), "/x", "id")
-    driver.check(None, user_namespace=True)
+    manager = cgroups.new_manager(Layout("v1", (Hierarchy(("memory",), "/m", "/"),)), "/x", "id")
+    manager.check(None, user_namespace=True)
     with pytest.raises(PyruncError, match="devices"):
-        driver.check(None, user_namespace=False)
+        manager.check(None, user_namespace=False)

@@ -18,7 +18,6 @@ from pyrunc.cgroups import (
     cpu,
     hugetlb,
     io,
-    limits,
     memory,
     network,
     pids,
@@ -27,7 +26,7 @@ from pyrunc.cgroups import (
     values_v1,
     values_v2,
 )
-from pyrunc.cgroups.limits import BYTES, FLAG, KEYED, LIST, PAIR, TEXT, WRITTEN, Limit, same
+from pyrunc.cgroups.write import BYTES, FLAG, KEYED, LIST, PAIR, TEXT, WRITTEN, Limit, expand, same
 from pyrunc.errors import PyruncError, SpecError
 from pyrunc.spec import model_resources as model
 from pyrunc.spec.check_resources import check_resources
@@ -426,7 +425,7 @@ def test_a_limit_on_pids_is_one_the_kernel_takes(limit: int) -> None:
 def test_lists_are_compared_as_sets(numbers: set[int]) -> None:
     ordered = sorted(numbers)
     text = ",".join(map(str, ordered))
-    assert limits.expand(text) == numbers
+    assert expand(text) == numbers
     assert same(LIST, text, ",".join(f"{n}-{n}" for n in reversed(ordered)))
 
 
@@ -453,4 +452,4 @@ def test_lists_are_compared_as_sets(numbers: set[int]) -> None:
     ],
 )
 def test_the_kernels_grammar_of_lists(text: str, numbers: set[int] | None) -> None:
-    assert limits.expand(text, last=7) == numbers
+    assert expand(text, last=7) == numbers

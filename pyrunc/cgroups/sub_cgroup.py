@@ -1,49 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other cgroups that a further process of a container may go to: one below its own, or the one
-that its init has gone to, or a new one for it and what it starts."""
+"""Cgroups below a container's that a further process may go to: one that is there, or a new one
+for it and what it starts."""
 
 from __future__ import annotations
 
-import errno
 import os
 
-from pyrunc.cgroups import fs_driver, tree
-from pyrunc.cgroups.driver import POINTER
+from pyrunc.cgroups import check, fs, removal, signals, tree
+from pyrunc.cgroups.cgroup import Cgroup
 from pyrunc.errors import PyruncError, UsageError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cgroups.driver import Driver
-    from pyrunc.cgroups.layout import Layout
-    from pyrunc.spec.model_resources import Resources
+from pyrunc.spec.model_resources import Resources
 
 
-def below(driver: Driver, paths: dict[str, str]) -> Driver:
-    """A container's cgroups, with a path below them.
+def existing(cgroup: Cgroup, paths: dict[str, str]) -> Cgroup:
+    """A container's cgroup, with a path below it.
 
     Args:
-        driver: of the container.
+        cgroup: the container's.
         paths: controller -> path below the container's cgroup; "" is for all that are not
             named, and for cgroup v2.
 
     Returns:
-        A driver for joining, of the same kind.
+        The cgroup to join.
 
     Raises:
         UsageError: a path leads out of the container's cgroup, or a controller is unknown.
     """
-    if not driver.inner:
+    if not cgroup.exists:
         raise UsageError("--cgroup: the container has no cgroup")
-    known = {name.removeprefix("name=") for h in driver.layout.hierarchies for name in h.names}
+    known = {name.removeprefix("name=") for name in cgroup.dirs.index}
     for name, path in paths.items():
         if name and name not in known:
             raise UsageError(f'unknown controller "{name}" in --cgroup {name}:{path}')
     inner = []
-    for hierarchy, own in zip(driver.layout.hierarchies, driver.inner, strict=True):
+    for hierarchy, own in zip(cgroup.layout.hierarchies, cgroup.dirs.inner, strict=True):
         names = [name.removeprefix("name=") for name in hierarchy.names]
         wanted = next((paths[name] for name in names if name in paths), paths.get("", ""))
         inner.append(_joined(own, wanted))
-    return fs_driver(driver.layout, inner)
+    return fs.open_cgroup(cgroup.layout, inner)
 
 
 def _joined(own: str, path: str) -> str:
@@ -55,27 +49,7 @@ def _joined(own: str, path: str) -> str:
     return whole
 
 
-def of_process(layout: Layout, pid: int) -> int:
-    """The cgroup v2 directory that a process is in, open.
-
-    Raises:
-        CgroupError: it cannot be opened, or lies outside of what we see.
-    """
-    unified = layout.unified
-    assert unified is not None
-    path = unified.mount
-    try:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-            own = next((line[3:].rstrip("\n") for line in file if line.startswith("0::")), "/")
-        if "/../" in f"{own}/":
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-        path += own
-        return os.open(path, tree.DIRECTORY)
-    except OSError as error:
-        raise tree.failure("join cgroup", "open", error, path, POINTER) from error
-
-
-class Leaf:
+class SubCgroup:
     """A cgroup of its own for one process of a container, so that all that it starts ends with it
     and is held by limits of its own.
 
@@ -86,35 +60,39 @@ class Leaf:
     processes elsewhere; what has left is neither ended nor limited.
 
     Args:
-        driver: of the container.
+        parent: the container's.
         resources: the limits.
+
+    Attributes:
+        cgroup: what to join; where it is not made that is the container's own.
 
     Raises:
         SpecError: a limit is wrong, or this host's cgroups have no such limit.
         PyruncError: it cannot be made, or a limit not be set. Nothing of it is left.
     """
 
-    def __init__(self, driver: Driver, resources: Resources | None = None) -> None:
+    def __init__(self, parent: Cgroup, resources: Resources | None = None) -> None:
         # A container must not know it before.
         name = f"exec-{os.urandom(6).hex()}"
-        needed = _needed(driver, resources)
-        self._index = driver.counting()
+        needed = check.wanted(resources, parent.layout.kind == "v2", "") if resources else {}
+        self._counting = parent.dirs.counting
         indexes = [
             index
-            for index, hierarchy in enumerate(driver.layout.hierarchies)
-            if index == self._index or needed.intersection(hierarchy.names)
+            for index, hierarchy in enumerate(parent.layout.hierarchies)
+            if index == self._counting or not needed.keys().isdisjoint(hierarchy.names)
         ]
-        inner = [f"{p}/{name}" if i in indexes else p for i, p in enumerate(driver.inner)]
-        made = self.driver = fs_driver(driver.layout, inner)
-        made.base = ""
-        made.check(resources, True)
-        self._paths = [made.directories[index] for index in indexes]
-        made.create_leaf(indexes, needed)
+        inner = [f"{p}/{name}" if i in indexes else p for i, p in enumerate(parent.dirs.inner)]
+        self._manager = fs.manager(fs.open_cgroup(parent.layout, inner))
+        self.cgroup = self._manager.cgroup
+        self._paths = [self.cgroup.directories[index] for index in indexes]
+        if resources:
+            self.cgroup.check_limits(resources, "")
+        self._manager.create_last(indexes, needed)
         try:
-            for index, found in made.planned(resources) if resources else ():
+            for index, found in self.cgroup.plan_limits(resources, "") if resources else ():
                 if index not in indexes:  # that is the container's own
                     raise PyruncError("cannot limit one process", pointer=found[0].pointer)
-                made.put(index, found)
+                self.cgroup.put(index, found, "", self._manager.missing)
         except BaseException:
             self.end()
             raise
@@ -125,12 +103,10 @@ class Leaf:
         Raises:
             CgroupError: it cannot be removed, after some 5 s of trying.
         """
-        from pyrunc.cgroups import removal
-
         try:
             removal.remove(self._paths, self._kill)
         finally:
-            self.driver.close()
+            self.cgroup.close()
 
     def follow(self) -> None:
         """Take processes also when the cgroup above has become the root of threaded ones.
@@ -138,23 +114,13 @@ class Leaf:
         Raises:
             PyruncError: it has limits that a threaded cgroup cannot have.
         """
-        self.driver.use_threaded()
+        self._manager.use_threaded()
 
     def _kill(self) -> None:
-        fd = self.driver._find(self._index)
+        fd = self.cgroup.dirs.find(self._counting)
         if fd < 0:
             return
         try:
             tree.write(fd, "cgroup.kill", "1")
         except OSError:  # v1, threaded, before 5.14; or it is gone
-            from pyrunc.cgroups import signals
-
             signals.kill_members(lambda: tree.pids(fd))
-
-
-def _needed(driver: Driver, resources: Resources | None) -> set[str]:
-    if resources is None:
-        return set()
-    from pyrunc.cgroups import check
-
-    return set(check.wanted(resources, driver.layout.kind == "v2", ""))

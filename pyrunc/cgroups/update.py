@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the files of limits held before an update, and the way back to it.
+"""Other limits for a cgroup that is in use: all of them, or none.
 
-The kernel is asked, not the state: a limit that was never set has a value too, and somebody else
-may have changed one. This module must not know where a limit comes from.
+The kernel is asked for the old ones, not the state: a limit that was never set has a value too,
+and another may have changed one. This module must not know where a limit comes from.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 
-from pyrunc.cgroups import limits, tree
-from pyrunc.errors import errno_text
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pyrunc.cgroups.limits import Limit
+from pyrunc.cgroups import tree, write
+from pyrunc.cgroups.cgroup import Cgroup, Rows
+from pyrunc.cgroups.write import Limit
+from pyrunc.errors import PyruncError, errno_text
+from pyrunc.spec.model_resources import Resources
 
 # Files that the kernel resets when another one is written.
 _ALONG = {"cpu.idle": ("cpu.weight", "cpu.shares")}
@@ -25,31 +23,70 @@ _ALONG = {"cpu.idle": ("cpu.weight", "cpu.shares")}
 _ROUNDS = 3
 
 
-class Saved:
-    """Files and what they held.
+def update(cgroup: Cgroup, resources: Resources, commit: Callable[[], None]) -> list[str]:
+    """Set limits that `cgroup.check_limits` has seen: all of them, or none.
 
     Args:
-        groups: for each hierarchy the cgroup's descriptor, which has to stay open, its path,
-            and the limits that are to be written there.
+        cgroup: the container's.
+        resources: what is to change; what is absent stays as it is. Messages name a value by its
+            place in this object.
+        commit: called when all are in force. If it fails they are taken back, too.
+
+    Returns:
+        Warnings, a line each.
+
+    Raises:
+        CgroupError: the kernel refuses a value.
+        PyruncError: it keeps another value than the one written, or `commit` raised this.
+            The old values are in force again; the hint says so where one is not.
+    """
+    rows = cgroup.plan_limits(resources, "")
+    saved = Saved(cgroup, rows)
+    warnings: list[str] = []
+    rollback = None
+    try:
+        rollback = cgroup.report(resources)
+        for index, limits in rows:
+            warnings += cgroup.put(index, limits, "")
+        commit()
+    except BaseException as error:
+        problems = saved.restore()
+        try:
+            if rollback:
+                rollback()
+        except PyruncError as second:
+            problems.append(str(second))
+        if problems and isinstance(error, PyruncError):
+            error.hint = "not put back: " + "; ".join(problems)
+        raise
+    return warnings
+
+
+class Saved:
+    """Files of limits, and what they held.
+
+    Args:
+        cgroup: the cgroup, which has to stay open.
+        rows: the limits that are to be written.
 
     Raises:
         CgroupError: a file is there and cannot be read.
     """
 
-    __slots__ = ("_rows",)
-
-    def __init__(self, groups: Sequence[tuple[int, str, Sequence[Limit]]]) -> None:
+    def __init__(self, cgroup: Cgroup, rows: Rows) -> None:
         self._rows: list[tuple[int, str, str, str, list[str]]] = []
-        for directory, path, wanted in groups:
-            for limit in wanted:
-                for name in (limit.file, *_ALONG.get(limit.file, ())):
-                    self._save(directory, path, name, limit if name == limit.file else None)
+        for index, limits in rows:
+            directory, path = cgroup.dirs.open(index), cgroup.directories[index]
+            for limit in limits:
+                self._save(directory, path, limit.file, limit)
+                for name in _ALONG.get(limit.file, ()):
+                    self._save(directory, path, name, None)
 
     def _save(self, directory: int, path: str, name: str, limit: Limit | None) -> None:
         try:
             text = tree.read(directory, name)
         except OSError as error:
-            # A file that is not there (or only written to) is the write's to complain of.
+            # A file that is not there (or only written to) is the write's to complain about.
             if error.errno in (errno.ENOENT, errno.EINVAL, errno.EACCES):
                 return
             raise tree.failure("read", "read", error, f"{path}/{name}") from error
@@ -93,9 +130,9 @@ def _restore(directory: int, path: str, name: str, text: str, values: list[str])
 
 def _values(text: str, limit: Limit) -> list[str]:
     """What has to be written to a file that read as `text`, to undo one limit."""
-    if limit.compare == limits.FLAG:
+    if limit.compare == write.FLAG:
         return [text.split("\n", 1)[0].rpartition(" ")[2]]
-    if limit.compare == limits.KEYED:
+    if limit.compare == write.KEYED:
         rows = dict(line.partition(" ")[::2] for line in text.splitlines())
         found = []
         for line in limit.value.split("\n"):
@@ -103,7 +140,7 @@ def _values(text: str, limit: Limit) -> list[str]:
             old = rows.get(device)
             found.append(f"{device} {_unset(limit.file, values) if old is None else old}")
         return found
-    if limit.compare == limits.WRITTEN:
+    if limit.compare == write.WRITTEN:
         return text.splitlines() or [""]
     return [text]
 

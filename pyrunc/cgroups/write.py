@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
 
 from pyrunc.cgroups import tree
 from pyrunc.errors import CgroupError, PyruncError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 RESOURCES = "/linux/resources"
 
@@ -38,6 +36,7 @@ _UNSET = ("0", "max", "default")
 _SUFFIXES = {"K": 10, "M": 20, "G": 30, "T": 40, "P": 50, "E": 60}  # memparse() of the kernel
 
 
+@dataclass(slots=True)
 class Limit:
     """One value for one file.
 
@@ -52,33 +51,18 @@ class Limit:
         hint: what may be the matter where the kernel refuses the value.
     """
 
-    __slots__ = ("compare", "defer", "file", "hint", "optional", "pointer", "unit", "value")
-
-    def __init__(  # a row of a table, always written with names
-        self,
-        file: str,
-        value: str,
-        pointer: str,
-        *,
-        compare: str = TEXT,
-        unit: int = 0,
-        optional: bool = False,
-        defer: bool = False,
-        hint: str = "",
-    ) -> None:
-        self.file = file
-        self.value = value
-        self.pointer = pointer
-        self.compare = compare
-        self.unit = unit
-        self.optional = optional
-        self.defer = defer
-        self.hint = hint
-
-    def __repr__(self) -> str:
-        return f"Limit({self.file!r}, {self.value!r})"
+    file: str
+    value: str
+    pointer: str
+    _: KW_ONLY
+    compare: str = TEXT
+    unit: int = 0
+    optional: bool = False
+    defer: bool = False
+    hint: str = ""
 
 
+@dataclass(slots=True)
 class Target:
     """The cgroup that limits are written to.
 
@@ -86,25 +70,15 @@ class Target:
         directory: its descriptor, which stays the caller's.
         path: its path, for messages.
         base: JSON pointer of the resources object, for messages.
-        why: controller to the reason why it is not enabled there, where that is known.
+        missing: controller to the reason why it is not enabled there, where that is known.
         warnings: what is in force in another form than it was asked for is appended here.
     """
 
-    __slots__ = ("base", "directory", "path", "warnings", "why")
-
-    def __init__(
-        self,
-        directory: int,
-        path: str,
-        base: str = RESOURCES,
-        why: dict[str, str] | None = None,
-        warnings: list[str] | None = None,
-    ) -> None:
-        self.directory = directory
-        self.path = path
-        self.base = base
-        self.why = why or {}
-        self.warnings = [] if warnings is None else warnings
+    directory: int
+    path: str
+    base: str = RESOURCES
+    missing: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 def write_all(target: Target, limits: Sequence[Limit]) -> None:
@@ -174,7 +148,7 @@ def _refused(target: Target, limit: Limit, error: OSError) -> PyruncError:
             return PyruncError(
                 f"the {controller} controller is not available in {target.path}",
                 pointer=pointer,
-                hint=target.why.get(controller, ""),
+                hint=target.missing.get(controller, ""),
             )
         hint = "the kernel has no such file: it is too old, or built without it"
     return CgroupError(
