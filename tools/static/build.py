@@ -272,9 +272,14 @@ def main() -> None:
     source = sources()
     library = libraries(source, None)
     prepare(source, library)
-    if options.pgo:
-        library = libraries(source, WORK)
-        prepare(source, library)
+    if options.pgo and options.lives:
+        try:
+            library = libraries(source, WORK)
+            prepare(source, library)
+        except subprocess.CalledProcessError as error:
+            if error.returncode != NO_LIFE:
+                raise
+            say("no container can be made here: compiled without PGO")
     write_image(library, options.lives)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     # Beside it and renamed: somebody may be running the one before.
