@@ -12,7 +12,7 @@ from pyrunc.lifecycle import exec as joining
 from pyrunc.lifecycle import handover, joiner, store
 from pyrunc.lifecycle.handshake import NotReady
 from pyrunc.lifecycle.state import State
-from pyrunc.plan.joining import inside
+from pyrunc.plan.joining import for_exec
 from pyrunc.process import DEVNULL, PIPE, STDOUT, Completed, ExecFailed, ExecTimeout, Process
 from pyrunc.spec import load
 
@@ -161,7 +161,7 @@ def _spec(
     else:
         wanted = load.decode_process(process, "process", warnings)
     joiner.complete(wanted, spec)
-    return inside(spec, wanted)
+    return for_exec(spec, wanted)
 
 
 def _resources(limits: Limits | dict[str, Any]) -> Resources:

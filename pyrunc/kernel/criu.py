@@ -89,7 +89,7 @@ def decode(data: bytes) -> dict[int, int | bytes]:
     """The fields of a message; of one that repeats the last. Messages within stay bytes.
 
     Raises:
-        ValueError: it is no message.
+        ValueError: it is not a valid message.
     """
     fields: dict[int, int | bytes] = {}
     at = 0

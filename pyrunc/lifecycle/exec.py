@@ -118,7 +118,7 @@ def join(entry: Entry, state: State, spec: Spec, request: Request) -> Child:
     Args:
         entry: of the container.
         state: its state.
-        spec: from `joining.inside`: the container's, with the process to run.
+        spec: from `joining.for_exec`: the container's, with the process to run.
         request: what else the caller wants.
 
     Returns:

@@ -2,7 +2,7 @@
 """The rules about `linux`: namespaces, id maps, sysctls, devices, paths and the rest.
 
 Resources and seccomp have files of their own. Whether a namespace file exists, or is the
-host's own, needs a kernel and is not asked here.
+host's own, needs a kernel and is not checked here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pyrunc.spec.sysctl import check_sysctls
 
 # What a kernel since 4.15 takes in one uid_map.
 MAX_MAPPINGS = 340
-# As for mounts: more is no configuration.
+# As for mounts: more than any real configuration has.
 MAX_DEVICES = 4096
 MAX_PATHS = 4096
 _ID_END = (1 << 32) - 1
@@ -208,7 +208,9 @@ def _check_devices(devices: tuple[Device, ...], base: str) -> None:
                     f'is required for a device of type "{device.type}"', pointer=f"{where}/{name}"
                 )
             if not 0 <= number < 1 << 32:
-                raise SpecError(f"is no device number: {number}", pointer=f"{where}/{name}")
+                raise SpecError(
+                    f"is not a valid device number: {number}", pointer=f"{where}/{name}"
+                )
 
 
 def _check_paths(linux: Linux, name: str, own_mounts: bool, base: str, warnings: list[str]) -> None:
@@ -251,7 +253,7 @@ def _check_net_devices(devices: dict[str, NetDevice], has_network: bool, base: s
             # As dev_valid_name() of the kernel has it.
             bad = one in ("", ".", "..") or len(one.encode()) > _LONGEST_DEVICE_NAME
             if bad or any(letter in "/:" or letter.isspace() for letter in one):
-                raise SpecError(f'"{one}" is no name of a network device', pointer=pointer)
+                raise SpecError(f'"{one}" is not a valid name of a network device', pointer=pointer)
 
 
 def _check_personality(personality: Personality, base: str, warnings: list[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pyrunc.errors import SpecError, json_pointer
 from pyrunc.spec.model_resources import BlockIO, DeviceRule, HugepageLimit, Memory, Resources
 
-# As for mounts: more is no configuration.
+# As for mounts: more than any real configuration has.
 MAX_RULES = 4096
 MAX_SWAPPINESS = 100
 _UNSET = 2**64 - 1  # a -1 of Docker's before 20.10, which means "not set"
@@ -27,8 +27,8 @@ def check_resources(resources: Resources, base: str, warnings: list[str] | None 
     Raises:
         SpecError: the first broken rule.
     """
-    told = [] if warnings is None else warnings
-    _check_rules(resources.devices, f"{base}/devices", told)
+    warnings = [] if warnings is None else warnings
+    _check_rules(resources.devices, f"{base}/devices", warnings)
     if resources.memory:
         _check_memory(resources.memory, f"{base}/memory")
     cpu = resources.cpu
@@ -69,7 +69,7 @@ def _check_rules(rules: tuple[DeviceRule, ...], base: str, warnings: list[str]) 
             number = getattr(rule, name)
             if number is not None and not -1 <= number < 1 << 32:
                 raise SpecError(
-                    f"is no device number: {number}",
+                    f"is not a valid device number: {number}",
                     pointer=f"{where}/{name}",
                     hint="leave it out, or write -1, for all",
                 )
@@ -119,7 +119,7 @@ def _check_block_io(block: BlockIO, base: str) -> None:
 def _check_numbers(major: int, minor: int, base: str) -> None:
     for name, number in (("major", major), ("minor", minor)):
         if not 0 <= number < 1 << 32:
-            raise SpecError(f"is no device number: {number}", pointer=f"{base}/{name}")
+            raise SpecError(f"is not a valid device number: {number}", pointer=f"{base}/{name}")
 
 
 def _check_weights(weight: int | None, leaf: int | None, base: str) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is probably misspelt: members that nobody knows, mount options that do nothing.
+"""What is probably misspelt: unknown members, mount options that do nothing.
 
-config.md asks that unknown members are ignored; that one of them was meant to restrict
+config.md requires unknown members to be ignored; that one of them was meant to restrict
 something is for people to know. Loaded only when a document has such. This module must not
 decide what a document means.
 """
@@ -34,23 +34,23 @@ def tidy(cls: type[Model], raw: dict[str, Any], warnings: list[str], base: str =
     Args:
         cls: the class that it was decoded to, without an error.
         raw: the object; stays as it is.
-        warnings: what was understood otherwise than it is written, or not at all, is told here.
+        warnings: what was understood in another way than written, or ignored, is appended here.
         base: its JSON pointer.
 
     Returns:
-        The object, for whoever reads its members by name.
+        The object, for code that reads its members by name.
     """
     found = folded(cls, raw)
     for name in raw:
         if name not in cls.FIELDS:
-            _tell(name, cls, base, warnings)
+            _warn(name, cls, base, warnings)
     for name, field in cls.FIELDS.items():
         if found.get(name) is not None:
             found[name] = _tidy_value(field, found[name], warnings, base + json_pointer(name))
     return found
 
 
-def _tell(name: str, cls: type[Model], base: str, warnings: list[str]) -> None:
+def _warn(name: str, cls: type[Model], base: str, warnings: list[str]) -> None:
     where = base + json_pointer(name)
     for known in cls.FIELDS:
         if known.lower() == name.lower():
@@ -123,7 +123,7 @@ _BIND_OPTIONS = frozenset(
 def check_bind_options(options: tuple[str, ...], base: str, warnings: list[str]) -> None:
     """Look for options of a bind mount that do nothing there.
 
-    mount(2) passes over a filesystem's options when it binds, and real bundles have them. One
+    mount(2) ignores a filesystem's options when it binds, and real bundles have them. One
     that was meant to be a bind's own is refused: "readonly" would leave a directory of the host
     writable.
 
