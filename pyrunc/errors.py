@@ -303,6 +303,11 @@ def hint_for(step: str, syscall: str, errno: int) -> str:
     return ""
 
 
+def json_pointer(*names: object) -> str:
+    """The JSON pointer (RFC 6901) of a member, from the names on the way to it."""
+    return "".join("/" + str(name).replace("~", "~0").replace("/", "~1") for name in names)
+
+
 def one_line(text: str) -> str:
     """The text with line breaks and control bytes escaped: a message is one line.
 

@@ -13,7 +13,7 @@ from pyrunc.keywords import ExecKeywords, Stream
 from pyrunc.lifecycle import caller_io, exec, exec_process, store
 from pyrunc.lifecycle.handshake import NotReady
 from pyrunc.lifecycle.state import State
-from pyrunc.plan.joining import inside
+from pyrunc.plan.joining import for_exec
 from pyrunc.process import DEVNULL, PIPE, STDOUT, Completed, ExecTimeout, Process
 from pyrunc.spec import load
 
@@ -150,7 +150,7 @@ def _spec(
     else:
         wanted = load.decode_process(process, "process", warnings)
     exec_process.complete(wanted, spec)
-    return inside(spec, wanted)
+    return for_exec(spec, wanted)
 
 
 def _resources(limits: Limits | dict[str, Any]) -> Resources:

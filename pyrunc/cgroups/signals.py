@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 from collections.abc import Callable
+from signal import SIGKILL
+
+from pyrunc.kernel import pidfd
 
 # Descriptors held at once.
 _BATCH = 200
@@ -17,7 +19,7 @@ _BATCH = 200
 
 def kill_members(members: Callable[[], list[int]]) -> None:
     """Send SIGKILL to every member; as `send`."""
-    send(members, signal.SIGKILL)
+    send(members, SIGKILL)
 
 
 def send(members: Callable[[], list[int]], number: int) -> None:
@@ -41,7 +43,7 @@ def send(members: Callable[[], list[int]], number: int) -> None:
             still = set(members()) - {os.getpid()}
             for pid, fd in opened.items():
                 if pid in still:
-                    _send(fd, number)
+                    pidfd.send_signal(fd, number)
         finally:
             for fd in opened.values():
                 os.close(fd)
@@ -62,10 +64,3 @@ def _open(pids: list[int]) -> dict[int, int]:
             os.close(fd)
         raise
     return opened
-
-
-def _send(fd: int, number: int) -> None:
-    try:
-        signal.pidfd_send_signal(fd, number)
-    except ProcessLookupError:
-        return

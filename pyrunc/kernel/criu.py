@@ -12,6 +12,7 @@ from _socket import socket
 from collections.abc import Callable, Iterable
 
 from pyrunc.errors import KernelError, PyruncError
+from pyrunc.kernel import rights
 
 # A field's number and its value; one that repeats is there more than once.
 Value = int | str | list["Field"]
@@ -38,8 +39,7 @@ _SCRIPT, _PID = 1, 2
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _LARGEST = 10 * 4096
-_SPACE_FOR_FDS = 64
-_SOL_SOCKET, _SCM_RIGHTS, _MSG_CMSG_CLOEXEC = 1, 1, 0x40000000
+_MOST_DESCRIPTORS = 12
 
 
 class Failure(PyruncError):
@@ -89,7 +89,7 @@ def decode(data: bytes) -> dict[int, int | bytes]:
     """The fields of a message; of one that repeats the last. Messages within stay bytes.
 
     Raises:
-        ValueError: it is no message.
+        ValueError: it is not a valid message.
     """
     fields: dict[int, int | bytes] = {}
     at = 0
@@ -178,15 +178,7 @@ def _serve(
 
 
 def _receive(connection: socket) -> tuple[dict[int, int | bytes], list[int]]:
-    data, ancillary, _, _ = connection.recvmsg(_LARGEST, _SPACE_FOR_FDS, _MSG_CMSG_CLOEXEC)
-    descriptors: list[int] = []
-    for level, kind, payload in ancillary:
-        if (level, kind) == (_SOL_SOCKET, _SCM_RIGHTS):
-            from sys import byteorder
-
-            descriptors += [
-                int.from_bytes(payload[i : i + 4], byteorder) for i in range(0, len(payload), 4)
-            ]
+    data, descriptors = rights.receive(connection, _LARGEST, _MOST_DESCRIPTORS)
     if not data:
         raise Failure("", 0, "it ended without an answer")
     answer = decode(data)

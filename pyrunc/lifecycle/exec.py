@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass
+from signal import SIGKILL, SIGSYS
 
 from pyrunc import cgroups
 from pyrunc.cgroups.join import Joining, cgroup_of
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from pyrunc.spec.model_linux import Namespace
     from pyrunc.spec.model_resources import Resources
 
-_SIGKILL, _SIGSYS = 9, 31
 _LOOKS, _PAUSE = 50, 0.01
 # Engines give up after 30 to 240.
 _READY_SECONDS = 120.0
@@ -105,7 +105,7 @@ def join(entry: Entry, state: State, spec: Spec, request: Request) -> Child:
     Args:
         entry: of the container.
         state: its state.
-        spec: from `joining.inside`: the container's, with the process to run.
+        spec: from `joining.for_exec`: the container's, with the process to run.
         request: what else the caller wants.
 
     Returns:
@@ -325,11 +325,11 @@ class _Joining:
 
     def _why_dead(self, child: Child) -> str:
         signal = child.killed_by()
-        if signal == _SIGSYS:
+        if signal == SIGSYS:
             from pyrunc.lifecycle import filters
 
             return filters.killed(self.spec)
-        self.killed = signal == _SIGKILL
+        self.killed = signal == SIGKILL
         return f"the process died before it was ready{f' (signal {signal})' if signal else ''}"
 
 

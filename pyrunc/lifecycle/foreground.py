@@ -12,6 +12,7 @@ import os
 import select
 
 from pyrunc.errors import KernelError, PyruncError
+from pyrunc.kernel import pidfd, rights
 from pyrunc.kernel import process as kernel
 
 TYPE_CHECKING = False
@@ -221,11 +222,10 @@ def _host_terminal() -> int:
 
 def receive_master(socket: Any) -> int:
     """The terminal's master from the other end of a console socket."""
-    # Room for one descriptor: of more the kernel keeps none. Close-on-exec from the start.
-    _, ancillary, _, _ = socket.recvmsg(4096, 20, 0x40000000)  # CMSG_LEN(4), MSG_CMSG_CLOEXEC
-    for _, _, data in ancillary:
-        return int.from_bytes(data[:4], "little")
-    raise PyruncError("the container sent no terminal")
+    _, found = rights.receive(socket, 4096)
+    if not found:
+        raise PyruncError("the container sent no terminal")
+    return found[0]
 
 
 def serve(process: Child, signals: Signals, streams: Terminal | Pipes) -> Exit:
@@ -268,7 +268,4 @@ def _forward(process: Child, numbers: bytes, streams: Terminal | Pipes) -> None:
         if number == _signal.SIGWINCH:
             streams.resize()
         elif number not in _NOT_FORWARDED:
-            try:
-                _signal.pidfd_send_signal(process.fileno(), number)
-            except ProcessLookupError:
-                return
+            pidfd.send_signal(process.fileno(), number)

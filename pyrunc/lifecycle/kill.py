@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
-from _signal import pidfd_send_signal
+from signal import SIGKILL, pidfd_send_signal
 
 from pyrunc import cgroups
 from pyrunc.errors import ContainerNotRunning, KernelError
@@ -15,8 +15,6 @@ from pyrunc.lifecycle.status import open_pidfd
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cgroups import Cgroup
-
-_SIGKILL = 9
 
 
 def kill(state: State, signal: int, *, all_processes: bool = False) -> None:
@@ -35,7 +33,7 @@ def kill(state: State, signal: int, *, all_processes: bool = False) -> None:
         ContainerNotRunning: it has no live init.
         KernelError: the signal was refused.
     """
-    if all_processes or (signal == _SIGKILL and not state.privatePid):
+    if all_processes or (signal == SIGKILL and not state.privatePid):
         cgroup = cgroups.open_cgroup(state.cgroup)
         if cgroup.exists:
             return _signal_all(cgroup, state, signal)
@@ -47,7 +45,7 @@ def kill(state: State, signal: int, *, all_processes: bool = False) -> None:
         raise ContainerNotRunning
     try:
         pidfd_send_signal(pidfd, signal)
-        if signal == _SIGKILL:
+        if signal == SIGKILL:
             _thaw(state)
     except ProcessLookupError:
         raise ContainerNotRunning from None

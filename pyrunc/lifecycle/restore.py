@@ -11,6 +11,7 @@ from functools import partial
 from pyrunc import jsontext, keywords
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import criu as kernel
+from pyrunc.kernel import pidfd, rights
 from pyrunc.keywords import RestoreKeywords
 from pyrunc.lifecycle import criu, launch, store
 from pyrunc.lifecycle.create import Creation
@@ -170,15 +171,10 @@ class _Restoration(Creation):
 
     def _end_restored(self) -> None:
         """It is our child, and maybe in no cgroup of its own."""
-        from _signal import pidfd_send_signal
-
         if self.pidfd < 0:
             return
-        try:
-            pidfd_send_signal(self.pidfd, 9)
-            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
-        except (ProcessLookupError, ChildProcessError):
-            pass
+        pidfd.kill(self.pidfd)
+        pidfd.reap(self.pidfd)
         os.close(self.pidfd)
         self.pidfd = -1
 
@@ -238,15 +234,13 @@ class _Restoration(Creation):
 
 
 def _hand_over(console_socket: int, master: int) -> None:
-    from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
-    from sys import byteorder
+    from _socket import AF_UNIX, SOCK_STREAM, socket
 
     if console_socket < 0:
         return
     connection = socket(AF_UNIX, SOCK_STREAM, 0, os.dup(console_socket))
     try:
-        rights = [(SOL_SOCKET, SCM_RIGHTS, master.to_bytes(4, byteorder))]
-        connection.sendmsg([b"/dev/ptmx"], rights)
+        rights.send(connection, b"/dev/ptmx", master)
     finally:
         connection.close()
 
