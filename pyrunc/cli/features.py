@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import sys
 
-from pyrunc.version import VERSION
 from pyrunc.cli.version import inside
 from pyrunc.jsontext import dumps_indented
 from pyrunc.kernel import seccomp
 from pyrunc.observe.features import features
+from pyrunc.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import sys
 
-from pyrunc.version import VERSION
 from pyrunc.cli.parse import UnknownCommand
 from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP
+from pyrunc.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
