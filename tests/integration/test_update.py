@@ -331,5 +331,5 @@ def test_from_the_library(runtime, running):
 @pytest.mark.skipif(not LEGACY, reason="needs a host with v1")
 def test_what_v1_has_no_file_for(runtime, running):
     container = pyrunc.Container.load(running, root=str(runtime.root))
-    with pytest.raises(pyrunc.SpecError, match="needs cgroup v2"):
+    with pytest.raises(pyrunc.SpecError, match="not supported on cgroup v1"):
         container.update(pyrunc.Limits(memory_high=MIB))
