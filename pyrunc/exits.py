@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+from signal import SIGKILL
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-_SIGKILL = 9
 
 
 class Exit:
@@ -41,7 +41,7 @@ class Exit:
         if self.timed_out:
             return "timeout"
         if self.signal:
-            return "oom" if self.oom_killed and self.signal == _SIGKILL else "signaled"
+            return "oom" if self.oom_killed and self.signal == SIGKILL else "signaled"
         return "unknown" if self.code is None else "exited"
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import _json
 from itertools import chain, compress
 
-from pyrunc.errors import SpecError
+from pyrunc.errors import SpecError, json_pointer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -256,8 +256,7 @@ def _pointer(value: Any, wrong: Callable[[str], bool], base: str = "") -> str:
     elif isinstance(value, list):
         rows = enumerate(value)
     for key, member in rows:
-        part = str(key).replace("~", "~0").replace("/", "~1")
-        if found := _pointer(member, wrong, f"{base}/{part}"):
+        if found := _pointer(member, wrong, base + json_pointer(key)):
             return found
     return ""
 

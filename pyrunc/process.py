@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 from _thread import allocate_lock
+from signal import SIGKILL, SIGTERM
 
 from pyrunc.errors import PyruncError
 from pyrunc.exits import Exit
+from pyrunc.kernel import pidfd
 from pyrunc.lifecycle import children
 
 TYPE_CHECKING = False
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 # As subprocess names them.
 PIPE, STDOUT, DEVNULL = -1, -2, -3
 _CHUNK = 65536
-_SIGKILL = 9
 
 
 class Process:
@@ -87,23 +88,16 @@ class Process:
             return self._exit or self._reap()
 
     def _reap(self) -> Exit:
-        try:
-            found = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
-        except ChildProcessError:
-            found = None  # somebody else in this process has taken the status
-        if found is None:
-            self._exit = Exit(None, timed_out=self.timed_out)
-        elif found.si_code == os.CLD_EXITED:
-            self._exit = Exit(found.si_status, timed_out=self.timed_out)
-        else:
-            signal = found.si_status
-            self._exit = Exit(128 + signal, signal, self._was_oom(signal), self.timed_out)
+        # None: another thread of this process has taken the status.
+        code, signal = pidfd.reap(self._pidfd) or (None, 0)
+        oom = bool(signal) and self._was_oom(signal)
+        self._exit = Exit(code, signal, oom, self.timed_out)
         self._end_rest()
         return self._exit
 
     def _was_oom(self, signal: int) -> bool:
         self._count_oom_kills()
-        return signal == _SIGKILL and self._killed > self._killed_before
+        return signal == SIGKILL and self._killed > self._killed_before
 
     def watch_oom(self, oom_kills: Callable[[], int], before: int) -> None:
         """Tell a kill for want of memory from another: by the count of its cgroup.
@@ -132,21 +126,16 @@ class Process:
 
     def send_signal(self, signal: int) -> None:
         """Send it a signal; one that has ended gets none."""
-        from _signal import pidfd_send_signal
-
         if self._exit is None:
-            try:
-                pidfd_send_signal(self._pidfd, signal)
-            except ProcessLookupError:
-                pass
+            pidfd.send_signal(self._pidfd, signal)
 
     def terminate(self) -> None:
         """Send it SIGTERM."""
-        self.send_signal(15)
+        self.send_signal(SIGTERM)
 
     def kill(self) -> None:
         """End it with SIGKILL; and all that it has started, if it has a cgroup of its own."""
-        self.send_signal(_SIGKILL)
+        self.send_signal(SIGKILL)
         self._end_rest()
 
     def communicate(

@@ -38,7 +38,7 @@ static uint64_t address(const void *pointer)
 
 int pyrunc_bpf_load(const void *instructions, uint32_t count, char *log, uint32_t log_size)
 {
-    /* No helper is called, so the kernel asks for no particular licence; this is ours. */
+    /* No helper is called, so the kernel requires no particular licence; this is ours. */
     static const char license[] = "Apache-2.0";
     static const char name[] = "pyrunc_device";
     union attribute attribute;

@@ -5,7 +5,7 @@
  * unless that is NULL. Returns its descriptor. */
 int pyrunc_bpf_load(const void *instructions, uint32_t count, char *log, uint32_t log_size);
 
-/* Attach beside the programs that are there, or in the place of `replaced` if that is >= 0. */
+/* Attach next to the programs that are there, or in the place of `replaced` if that is >= 0. */
 int pyrunc_bpf_attach(int cgroup, int program, int replaced);
 int pyrunc_bpf_detach(int cgroup, int program);
 

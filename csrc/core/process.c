@@ -50,7 +50,7 @@ _Static_assert(sizeof(struct info) == 64, "the first version of struct pidfd_inf
 enum { INFO_EXIT = 1 << 3 };
 #define GET_INFO _IOWR(0xFF, 11, struct info)
 
-/* The wait status of a process that its parent has reaped, for whoever has had a pidfd of it. */
+/* The wait status of a process that its parent has reaped, for owners of an older pidfd of it. */
 int pyrunc_exit_status(int pidfd, int *status)
 {
     struct info info = {.mask = INFO_EXIT};
@@ -60,7 +60,7 @@ int pyrunc_exit_status(int pidfd, int *status)
     return info.mask & INFO_EXIT ? 0 : -ENODATA;
 }
 
-/* The CLONE_NEW* flag of the namespace behind a descriptor. */
+/* The CLONE_NEW* flag of a namespace's descriptor. */
 int pyrunc_namespace_type(int fd)
 {
     int type = ioctl(fd, NS_GET_NSTYPE);

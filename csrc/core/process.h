@@ -1,4 +1,4 @@
-/* Small system calls that Python's os module lacks, or has only behind an expensive import.
+/* Small system calls that Python's os module lacks, or has only in an expensive import.
  * All return 0 or a value, or -errno. */
 int pyrunc_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
 int pyrunc_set_subreaper(int on);

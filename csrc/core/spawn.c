@@ -2,7 +2,7 @@
 /*
  * One clone3 and one execveat. The child shares our memory until it executes, so that starting a
  * container from a large Python process copies no page tables. Unlike vfork(2)'s the parent does
- * not sleep in the kernel meanwhile, deaf to signals: a child that is put into a frozen cgroup
+ * not sleep in the kernel for that time, deaf to signals: a child that is put into a frozen cgroup
  * would hold it there for as long as that stays frozen. It waits for the word that the kernel
  * clears when the child lets go of the memory, and looks up now and then.
  *
@@ -147,7 +147,7 @@ static int child_main(void *argument)
 }
 
 /* clone3 has no wrapper in libc that takes a function, and a child on a new stack must not
- * return through ours: so the call of `main` stands behind the system call itself. */
+ * return through ours: so the call of `main` comes after the system call itself. */
 static long clone_and_call(struct clone_args *args, int (*main)(void *), void *argument)
 {
 #if defined(__x86_64__)
@@ -222,7 +222,7 @@ static int await_exec(struct child *child)
         if (is_free(child))
             break;
         if (readable(r->pidfd))
-            break; /* dead of something that wakes nobody, as a dumped core */
+            break; /* dead in a way that wakes no waiter, such as a core dump */
         if (ended)
             continue;
         if (readable(r->interrupt_fd))

@@ -19,5 +19,5 @@ struct pyrunc_spawn {
 /* Returns the child's pid, or -errno. */
 int pyrunc_spawn(struct pyrunc_spawn *request);
 
-/* A memfd that nobody can change any more; executable if asked. Returns it, or -errno. */
+/* A memfd that can no longer be changed; executable if so requested. Returns it, or -errno. */
 int pyrunc_sealed_memfd(const char *name, const void *data, size_t size, int executable);

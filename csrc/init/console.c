@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The container's terminal: a pty from its own devpts. The peer is asked from the master itself
+/* The container's terminal: a pty from its own devpts. The peer is obtained from the master itself
  * (TIOCGPTPEER), never looked up as /dev/pts/N, which the image could have prepared
  * (CVE-2025-52565). */
 #define _GNU_SOURCE
@@ -52,7 +52,7 @@ static int send_master(int socket, int master)
                                                                            : 0;
 }
 
-/* /dev/console is the peer itself, bound over an empty file that no link stands for. */
+/* /dev/console is the peer itself, bound over an empty file that is not reached by a link. */
 static int bind_console(int peer)
 {
     const char *name;

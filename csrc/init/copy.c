@@ -59,7 +59,7 @@ static int copy_data(int from, int to)
 
 static int copy_file(int from, int to, const char *name, struct stat *st)
 {
-    /* What was a regular file when it was looked at may be a fifo by now. */
+    /* What was a regular file when it was looked at may be a fifo now. */
     int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (in < 0)
         return fail(PR_CALL_OPEN);

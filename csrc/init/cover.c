@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* maskedPaths and readonlyPaths: what the program must not see, or not change. Only the absence of
- * such a path is no error. */
+ * such a path is not an error. */
 #define _GNU_SOURCE
 #include "init.h"
 
@@ -45,7 +45,7 @@ static int empty_directory(void)
 {
     static int tmpfs = -1;
     if (tmpfs >= 0) {
-        /* Where the root is shared the first is by now, and its clones would be its peers. */
+        /* Where the root is shared the first is too, and its clones would be its peers. */
         struct mount_attr private = {.propagation = MS_PRIVATE};
         int tree = clone_tree(tmpfs, 0);
         if (tree < 0)

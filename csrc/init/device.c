@@ -88,7 +88,7 @@ STEP(make_node)
     }
     if (done == 0 && !made && error != EEXIST)
         done = fail_with(PR_CALL_MKNOD, error, 0);
-    else if (done == 0) /* what stands there already must be that very device (spec, devices) */
+    else if (done == 0) /* what is there already must be that very device (spec, devices) */
         done = finish_node(parent, name, s, made);
     close(parent);
     return done;

@@ -66,7 +66,7 @@ STEP(seccomp)
     return 0;
 }
 
-/* Whether the kernel would let us: CAP_SETPCAP is effective. 1 also where it cannot be told. */
+/* Whether the kernel would let us: CAP_SETPCAP is effective. 1 also where that is unknown. */
 static int may_drop(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -128,7 +128,7 @@ STEP(chown_stdio)
  * The working directory is changed to as the runtime's user, so that a directory which only root
  * can reach works, and again as the container's user where that was refused. What getcwd then
  * says must be a path from the root: "(unreachable)" is a directory of the host that a leaked
- * descriptor led to (CVE-2024-21626). It is asked once, the first time before any filter.
+ * descriptor led to (CVE-2024-21626). It is queried once, the first time before any filter.
  */
 STEP(change_directory)
 {
@@ -147,7 +147,7 @@ STEP(change_directory)
     return where[0] == '/' ? 0 : refuse(PR_WHY_CWD_OUTSIDE, 0);
 }
 
-/* Whether the ids are what was asked for. A filter that is in force answers setresuid(2) with 0 if
+/* Whether the ids are those requested. A filter that is in force answers setresuid(2) with 0 if
  * that is its errno, as profiles do that feign root; one that denies to ask proves nothing. */
 static int has_ids(uint32_t uid, uint32_t gid)
 {

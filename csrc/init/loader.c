@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the kernel needs beside a program to execute it: the loader that an ELF file names, the
+/* What the kernel needs besides a program to execute it: the loader that an ELF file names, the
  * interpreter of a script. execve(2) says ENOENT of either, and names neither. */
 #define _GNU_SOURCE
 #include "init.h"
@@ -62,7 +62,7 @@ static int loader_of(const char *path, char *name, size_t size)
     } head = {{0}};
     struct stat st;
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), found = 0;
-    if (fd < 0) /* who may execute it need not be allowed to read it */
+    if (fd < 0) /* a user who may execute it need not be allowed to read it */
         return 0;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
         read(fd, head.bytes, sizeof head.bytes - 1) > 2) {

@@ -46,7 +46,7 @@ static int clone_and_unmount(const struct pr_long_filesystem *s, int below)
     int top = open_in_root(TEXT(s, target), O_PATH | O_DIRECTORY, 0), tree = -1;
     if (top < 0)
         return fail(PR_CALL_OPENAT2);
-    if (same_file(top, below) != 0) /* another place by now, not what was mounted */
+    if (same_file(top, below) != 0) /* another place already, not what was mounted */
         refuse(PR_WHY_ON_ROOTFS, 0);
     else if ((tree = clone_tree(top, 0)) < 0)
         fail(PR_CALL_OPEN_TREE);

@@ -156,7 +156,7 @@ static int prepare(void)
     return 0;
 }
 
-/* The last one that this kernel knows, asked before any filter of the container's could lie. */
+/* The last one that this kernel knows, queried before any filter of the container's could lie. */
 static int last_capability(void)
 {
     int cap = CAP_LAST_CAP;
@@ -164,7 +164,7 @@ static int last_capability(void)
         cap--;
     while (cap < 63 && prctl(PR_CAPBSET_READ, cap + 1, 0, 0, 0) >= 0)
         cap++;
-    return cap > 0 ? cap : 63; /* where it cannot be asked none may be passed over */
+    return cap > 0 ? cap : 63; /* where it is unknown none may be skipped */
 }
 
 static int load(int plan_fd)

@@ -229,7 +229,7 @@ STEP(open_procfs)
 }
 
 /* In a user namespace the flags of a mount from outside are locked: what may not be cleared is
- * kept, unless the configuration asks for the clearing itself. */
+ * kept, unless the configuration itself clears it. */
 STEP(mount_attributes)
 {
     struct mount_attr attr = {.attr_set = s->set, .attr_clr = s->clear};

@@ -49,7 +49,7 @@ STEP(join_cgroups)
 
 STEP(join_namespace)
 {
-    /* The host's, of a process that joins a container: who may trace it there could open it. */
+    /* The host's, of a process that joins a container: what may trace it there could open it. */
     set_reg(PR_REG_PROCFS, -1);
     if (setns(reg(s->ns), (int)s->flag) < 0)
         return fail(PR_CALL_SETNS);
@@ -65,7 +65,7 @@ STEP(unshare)
 /*
  * Go on in a child. CLONE_PARENT makes it a sibling of this process, so a direct child of
  * whoever started us: callers wait for the container's init by its pid. This process is not yet
- * in the new pid namespace, so the pid it is told is the caller's.
+ * in the new pid namespace, so the pid that it gets is the caller's.
  */
 STEP(fork)
 {

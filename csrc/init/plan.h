@@ -16,7 +16,7 @@ struct plan {
  * Returns 0 and fills `plan`, or -1. */
 int plan_check(const void *bytes, size_t size, struct plan *plan);
 
-/* Walk: the first record, and the one behind `step` (NULL behind the last). */
+/* Walk: the first record, and the one after `step` (NULL after the last). */
 const struct pr_step *plan_first(const struct plan *plan);
 const struct pr_step *plan_next(const struct plan *plan, const struct pr_step *step);
 

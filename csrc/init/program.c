@@ -76,8 +76,8 @@ static int runnable(const char *path)
         errno = EISDIR;
         return -1;
     }
-    /* access(2) forgets the capabilities of who is not root, which execve has not. It comes first
-     * all the same: a filter that is already in force may not know the newer call. */
+    /* access(2) ignores the capabilities of an unprivileged user, which execve does not. It comes
+     * first all the same: a filter that is already in force may not know the newer call. */
     if (access(path, X_OK) < 0 &&
         (errno != EACCES || syscall(SYS_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS) < 0)) {
         if (errno == ENOSYS || errno == EPERM)

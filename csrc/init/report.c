@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What pyrunc-init tells its parent, and how it waits for an answer. */
+/* What pyrunc-init reports to its parent, and how it waits for an answer. */
 #include "init.h"
 
 #include <errno.h>
@@ -51,7 +51,7 @@ int send_with_descriptor(int socket, const void *data, size_t size, int fd)
     return sendmsg(socket, &msg, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
-/* Tell the parent, with a descriptor where fd >= 0. */
+/* Report to the parent, with a descriptor where fd >= 0. */
 int send_message(enum pr_message_kind kind, int value, int fd)
 {
     struct pr_message message = init.report;
@@ -88,7 +88,7 @@ int await_go(void)
     return 0;
 }
 
-/* After the start there is nobody left to report to: the container's own stderr gets a line. */
+/* After the start there is no one left to report to: the container's own stderr gets a line. */
 void say(const char *format, ...)
 {
     char text[sizeof init.program + 256];

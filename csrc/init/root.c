@@ -2,7 +2,7 @@
 /*
  * Roots without pivot_root(2): where the host's root is an initramfs, which cannot be pivoted
  * away from (--no-pivot), and where the container has no mount namespace. Both leave the host's
- * tree within reach of whoever may mount or chroot in there; that is why nobody gets them unasked.
+ * tree within reach of whoever may mount or chroot in there; so no container gets them by default.
  */
 #define _GNU_SOURCE
 #include "init.h"

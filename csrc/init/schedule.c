@@ -43,7 +43,7 @@ STEP(personality)
 
 STEP(memory_policy)
 {
-    /* The kernel reads one bit less than it is told (set_mempolicy(2), bugs). */
+    /* The kernel reads one bit less than given (set_mempolicy(2), bugs). */
     unsigned long bits = s->nodes.length ? (unsigned long)s->nodes.length * 8 + 1 : 0;
     const void *mask = bits ? span_bytes(s, s->nodes) : NULL;
     if (syscall(SYS_set_mempolicy, (int)s->mode, mask, bits) < 0)

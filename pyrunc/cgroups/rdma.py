@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pyrunc.cgroups.write import KEYED, Limit
+from pyrunc.errors import json_pointer
 from pyrunc.spec.model_resources import Rdma
 
 _KEYS = (("hca_handle", "hcaHandles"), ("hca_object", "hcaObjects"))
@@ -15,7 +16,7 @@ def limits(devices: dict[str, Rdma]) -> list[Limit]:
     for name, device in devices.items():
         rows = ((key, getattr(device, member)) for key, member in _KEYS)
         values = " ".join(f"{key}={value}" for key, value in rows if value is not None)
-        pointer = "/rdma/" + name.replace("~", "~0").replace("/", "~1")
+        pointer = json_pointer("rdma", name)
         hint = "it has to be a device of /sys/class/infiniband"
         found.append(Limit("rdma.max", f"{name} {values}", pointer, compare=KEYED, hint=hint))
     return found

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 from collections.abc import Callable
 from contextlib import ExitStack
+from signal import SIGKILL
+
+from pyrunc.kernel import pidfd
 
 # Descriptors held at once.
 _BATCH = 200
@@ -18,7 +20,7 @@ _BATCH = 200
 
 def kill_members(members: Callable[[], list[int]]) -> None:
     """Send SIGKILL to every member; as `send`."""
-    send(members, signal.SIGKILL)
+    send(members, SIGKILL)
 
 
 def send(members: Callable[[], list[int]], number: int) -> None:
@@ -41,7 +43,7 @@ def send(members: Callable[[], list[int]], number: int) -> None:
             fds = {pid: _open(pid, opened) for pid in wanted[start : start + _BATCH]}
             still = set(members()) - {os.getpid()}
             for fd in [fds[pid] for pid in fds if fds[pid] >= 0 and pid in still]:
-                _send(fd, number)
+                pidfd.send_signal(fd, number)
 
 
 def _open(pid: int, opened: ExitStack) -> int:
@@ -55,10 +57,3 @@ def _open(pid: int, opened: ExitStack) -> int:
         raise
     opened.callback(os.close, fd)
     return fd
-
-
-def _send(fd: int, number: int) -> None:
-    try:
-        signal.pidfd_send_signal(fd, number)
-    except ProcessLookupError:
-        return

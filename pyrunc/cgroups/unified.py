@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pyrunc.cgroups.write import BYTES, FLAG, KEYED, LIST, PAIR, TEXT, WRITTEN, Limit
 from pyrunc.cgroups.write import size as bytes_of
-from pyrunc.errors import SpecError
+from pyrunc.errors import SpecError, json_pointer
 
 # The capitals are those of huge page sizes: hugetlb.2MB.max.
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_.KMGB"
@@ -35,11 +35,12 @@ def limits(unified: dict[str, str], base: str) -> list[Limit]:
     """
     found = []
     for name, value in unified.items():
-        _check(name, value, base + _pointer(name))
+        _check(name, value, base + json_pointer("unified", name))
         # An empty text would not reach the kernel; a line break empties what can be empty.
         written = value.strip("\n") or "\n"
         compare, unit = comparison(name, written)
-        found.append(Limit(name, written, _pointer(name), compare=compare, unit=unit))
+        pointer = json_pointer("unified", name)
+        found.append(Limit(name, written, pointer, compare=compare, unit=unit))
     return found
 
 
@@ -84,11 +85,7 @@ def _is_size(text: str) -> bool:
 def controllers(unified: dict[str, str], base: str) -> dict[str, str]:
     """The controllers that must be there, each with the pointer of what asks for it."""
     names = (n for n in unified if not n.startswith("cgroup."))
-    return {n.partition(".")[0]: base + _pointer(n) for n in names}
-
-
-def _pointer(name: str) -> str:
-    return "/unified/" + name.replace("~", "~0").replace("/", "~1")
+    return {n.partition(".")[0]: base + json_pointer("unified", n) for n in names}
 
 
 def _check(name: str, value: str, pointer: str) -> None:

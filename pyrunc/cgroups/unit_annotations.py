@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from pyrunc.cgroups.unit_properties import Property
-from pyrunc.errors import SpecError
+from pyrunc.errors import SpecError, json_pointer
 
 PREFIX = "org.systemd.property."
 # Name to D-Bus type. Not here: all that runs, reads or writes something (Exec*, *Path,
@@ -83,7 +83,7 @@ def properties(annotations: dict[str, str]) -> list[Property]:
 
 
 def _property(key: str, name: str, text: str) -> Property:
-    pointer = "/annotations/" + key.replace("~", "~0").replace("/", "~1")
+    pointer = json_pointer("annotations", key)
     seconds = name.endswith("Sec") and not name.endswith("USec")
     if seconds:
         # As runc: people write seconds, systemd's bus knows microseconds.

@@ -117,7 +117,7 @@ class Bus:
             signature: of its arguments.
             values: its arguments.
             seconds: how long to wait.
-            look: called now and then meanwhile; what it raises ends the wait, not the job.
+            look: called now and then in the meantime; what it raises ends the wait, not the job.
 
         Returns:
             The job's result, "done" if all is well.
@@ -183,14 +183,14 @@ def _places(user: bool) -> Iterator[tuple[str, bool]]:
         address = os.environ.get("DBUS_SESSION_BUS_ADDRESS", "")
         if not address and runtime:
             yield runtime + "/bus", True
-    # "%c3" is a byte, of which jeepney makes a character: so each character is one byte meanwhile.
+    # "%c3" is a byte, of which jeepney makes a character: so until then each character is one byte.
     address = os.fsencode(address).decode("latin-1")
     if address:
         try:
             for path in get_connectable_addresses(address):
                 yield os.fsdecode(path.encode("latin-1")), True
         except (ValueError, RuntimeError):
-            pass  # it is none, or none of a socket here
+            pass  # not an address, or not one of a socket here
     if user and runtime:
         yield runtime + "/systemd/private", False
 

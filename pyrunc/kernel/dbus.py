@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A connection to a D-Bus peer, with jeepney's messages. Knows neither OCI nor systemd.
 
-jeepney writes and reads the messages. The waiting is ours: it has an end, and meanwhile the caller
-looks after what it waits for. An answer is read as what was asked for and as nothing else, and
-its size is bounded.
+jeepney writes and reads the messages. The waiting is ours: it has an end, and in the meantime the
+caller looks after what it waits for. An answer is read as the type that was requested only, and its
+size is bounded.
 
-Values travel as Python objects beside a D-Bus signature: "s" and "o" are str, "b" is bool,
+Values travel as Python objects with a D-Bus signature: "s" and "o" are str, "b" is bool,
 "i", "u", "x" and "t" are int, "ay" is bytes, other arrays are lists, "(...)" are tuples, and
 "v" is a pair of its signature and its value.
 """
@@ -37,7 +37,7 @@ from pyrunc.errors import BusError
 SECONDS = 30  # for an answer
 _LOOK_SECONDS = 0.2
 _CHUNK = 1 << 16
-_HEAD = 16  # bytes that tell a message's size
+_HEAD = 16  # bytes that hold a message's size
 _MOST = 16 << 20  # bytes of a message; systemd's have some kilobytes, D-Bus allows 128 MiB
 _MOST_WORDS = 4096  # bytes of what comes before the first message
 # What jeepney's parser makes of bytes that are no message.
@@ -55,14 +55,14 @@ class Message:
         raw: all of its bytes.
 
     Attributes:
-        error: the name of the D-Bus error that it tells, or "".
+        error: the name of the D-Bus error that it reports, or "".
         signal: the name of a signal, or "".
         sender: who it is from; None where no bus is between us.
         reply_to: the number of the call that it answers, or -1.
         values: what it says, once it has been read.
 
     Raises:
-        BusError: it is none.
+        BusError: it is not a valid message.
     """
 
     def __init__(self, raw: bytes) -> None:
@@ -74,7 +74,7 @@ class Message:
             kind = MessageType(raw[1])
             rows, end = self._one("a(yv)", _HEAD - 4)
             for code, (signature, _) in rows:
-                # Codes that nobody knows are to be ignored; jeepney's own reader refuses them.
+                # Unknown codes are to be ignored; jeepney's own reader refuses them.
                 if header_field_codes.get(code, signature) != signature:
                     raise ValueError
         except _NONSENSE:
@@ -97,7 +97,7 @@ class Message:
         """Read what it says.
 
         Args:
-            signature: what it must have. A "v" has that of its value behind it: "vt".
+            signature: what it must have. A "v" is followed by that of its value: "vt".
 
         Raises:
             BusError: it says something else.
@@ -136,8 +136,8 @@ class Connection:
         path: of the socket; an abstract one begins with a zero byte.
 
     Raises:
-        OSError: nobody answers there.
-        BusError: who answers does not speak D-Bus, or will not with us.
+        OSError: nothing listens there.
+        BusError: the peer does not speak D-Bus, or refuses us.
     """
 
     def __init__(self, path: str) -> None:
@@ -194,7 +194,7 @@ class Connection:
 
         Args:
             end: until when to wait, by the monotonic clock.
-            look: called now and then meanwhile; what it raises ends the wait.
+            look: called now and then in the meantime; what it raises ends the wait.
 
         Raises:
             BusError: none came.
@@ -287,8 +287,8 @@ def _text(value: Any) -> Any:
 
 
 def _nonsense() -> BusError:
-    return BusError("D-Bus", "what it answers is no message")
+    return BusError("D-Bus", "the answer is not a valid message")
 
 
 def look_at_nothing() -> None:
-    """For who has nothing to look after."""
+    """For callers that have nothing to look after."""

@@ -38,7 +38,7 @@ def map_ids(mount: int, user_namespace: int, *, recursive: bool, path: str) -> N
         path: for messages.
 
     Raises:
-        KernelError: the filesystem has no id-mapped mounts (EINVAL), or there is no right to.
+        KernelError: the filesystem has no id-mapped mounts (EINVAL), or no privilege for it.
     """
     result: int = lib.pyrunc_map_ids(mount, user_namespace, recursive)
     if result < 0:

@@ -19,7 +19,7 @@ def _check(result: int, step: str, call: str, thing: str = "") -> int:
 
 
 def sealed_memfd(name: str, data: bytes, *, executable: bool = False) -> int:
-    """A memory file that nobody can change any more.
+    """A memory file that can no longer be changed.
 
     Args:
         name: shown in /proc.
@@ -37,7 +37,7 @@ def sealed_memfd(name: str, data: bytes, *, executable: bool = False) -> int:
 
 
 def open_sealed(directory: str, name: str) -> int:
-    """A program opened so that nobody who comes by its descriptor can write to its file
+    """A program opened so that a process that gets its descriptor cannot write to its file
     (CVE-2019-5736): through a read-only overlay of its directory that is attached nowhere, or a
     read-only clone of the mount. For hosts where no memory file may be executed
     (vm.memfd_noexec=2) or be as long (RLIMIT_FSIZE).
@@ -69,7 +69,7 @@ def spawn(
     interrupt: int = -1,
     timeout: float | None = None,
 ) -> tuple[int, int]:
-    """Start pyrunc-init: clone3(2), into a cgroup if asked, and execveat(2), without a copy of
+    """Start pyrunc-init: clone3(2), into a cgroup if given, and execveat(2), without a copy of
     this process's page tables.
 
     Args:
@@ -162,7 +162,7 @@ def get_descriptor(pidfd: int, number: int) -> int:
 
 
 def exit_status(pidfd: int) -> int | None:
-    """The wait status (wait(2)) of a process that has been reaped, if this kernel tells it.
+    """The wait status (wait(2)) of a process that has been reaped, if this kernel reports it.
 
     Args:
         pidfd: opened while the process lived.
@@ -186,13 +186,13 @@ def set_subreaper(on: bool) -> None:
 
 
 def namespace_type(fd: int) -> int:
-    """The CLONE_NEW* flag of the namespace behind a descriptor, or -errno if it is none."""
+    """The CLONE_NEW* flag of a namespace's descriptor, or -errno if it is not one."""
     kind: int = lib.pyrunc_namespace_type(fd)
     return kind
 
 
 def netlink_in(namespace: int) -> int:
-    """A socket of rtnetlink(7) in the network namespace behind a descriptor; close-on-exec."""
+    """A socket of rtnetlink(7) in a network namespace, by its descriptor; close-on-exec."""
     fd: int = lib.pyrunc_netlink_in(namespace)
     return _check(fd, "enter", "setns", "the network namespace")
 

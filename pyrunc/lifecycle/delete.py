@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from _signal import pidfd_send_signal
+from signal import SIGKILL, pidfd_send_signal
 
 from pyrunc import cgroups
 from pyrunc.errors import (
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pyrunc.lifecycle.signals import Signals
     from pyrunc.lifecycle.store import Entry
 
-_SIGKILL = 9
 _DEATH_SECONDS = 10.0
 
 
@@ -146,7 +145,7 @@ def _kill(state: State, cgroup: Cgroup) -> None:
     if pidfd < 0:
         return
     try:
-        pidfd_send_signal(pidfd, _SIGKILL)
+        pidfd_send_signal(pidfd, SIGKILL)
         if cgroup.frozen():  # look first: a read-only mount refuses any write
             cgroup.thaw()
         if not until_over(pidfd, _DEATH_SECONDS):

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import os
-
 from pyrunc.errors import PyruncError
 from pyrunc.exits import Exit
+from pyrunc.kernel.pidfd import reap
 from pyrunc.lifecycle import store
 from pyrunc.lifecycle.children import until_over
 
@@ -31,19 +30,12 @@ def taken(root: str, container_id: str, pidfd: int, oom_killed: Callable[[], boo
         How it ended; without a code where it was no child and its parent has not told.
     """
     until_over(pidfd, None)
-    try:
-        found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-    except ChildProcessError:
-        found = None
-    if found is None:
+    ended = reap(pidfd)
+    if ended is None:
         other = _of_other(root, container_id, pidfd) or Exit(None)
         other.oom_killed = other.oom_killed or oom_killed()
         return other
-    status = found.si_status
-    if found.si_code == os.CLD_EXITED:
-        exit = Exit(status, oom_killed=oom_killed())
-    else:
-        exit = Exit(128 + status, status, oom_killed())
+    exit = Exit(*ended, oom_killed())
     keep(root, container_id, exit)
     return exit
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import dataclass
+from signal import SIGKILL, SIGSYS
 
 from pyrunc import cgroups
 from pyrunc.cgroups.join import Joining, cgroup_of
@@ -43,13 +45,13 @@ if TYPE_CHECKING:
     from pyrunc.spec.model_linux import Namespace
     from pyrunc.spec.model_resources import Resources
 
-_SIGKILL, _SIGSYS = 9, 31
 _LOOKS, _PAUSE = 50, 0.01
 # Engines give up after 30 to 240.
 _READY_SECONDS = 120.0
 STOPPED_TEXT = "cannot exec in a stopped container"
 
 
+@dataclass
 class Request:
     """What the caller of `exec` wants beside the process object.
 
@@ -65,33 +67,18 @@ class Request:
         signals: those that end the start, if anybody catches them.
     """
 
-    __slots__ = (
-        "cgroup", "console_socket", "deadline", "ignore_paused", "limits", "own_cgroup",
-        "preserve_fds", "signals", "stdio",
-    )  # fmt: skip
+    stdio: tuple[int, int, int] = (0, 1, 2)
+    console_socket: int = -1
+    preserve_fds: int = 0
+    cgroup: dict[str, str] | None = None
+    own_cgroup: bool = False
+    limits: Resources | None = None
+    ignore_paused: bool = False
+    deadline: float | None = None
+    signals: Signals | None = None
 
-    def __init__(
-        self,
-        *,
-        stdio: tuple[int, int, int] = (0, 1, 2),
-        console_socket: int = -1,
-        preserve_fds: int = 0,
-        cgroup: dict[str, str] | None = None,
-        own_cgroup: bool = False,
-        limits: Resources | None = None,
-        ignore_paused: bool = False,
-        deadline: float | None = None,
-        signals: Signals | None = None,
-    ) -> None:
-        self.stdio = stdio
-        self.console_socket = console_socket
-        self.preserve_fds = preserve_fds
-        self.cgroup = cgroup or {}
-        self.own_cgroup = own_cgroup or limits is not None
-        self.limits = limits
-        self.ignore_paused = ignore_paused
-        self.deadline = deadline
-        self.signals = signals
+    def __post_init__(self) -> None:
+        self.own_cgroup = self.own_cgroup or self.limits is not None
 
 
 def check_status(entry: Entry, state: State, ignore_paused: bool) -> str:
@@ -118,7 +105,7 @@ def join(entry: Entry, state: State, spec: Spec, request: Request) -> Child:
     Args:
         entry: of the container.
         state: its state.
-        spec: from `joining.inside`: the container's, with the process to run.
+        spec: from `joining.for_exec`: the container's, with the process to run.
         request: what else the caller wants.
 
     Returns:
@@ -338,11 +325,11 @@ class _Joining:
 
     def _why_dead(self, child: Child) -> str:
         signal = child.killed_by()
-        if signal == _SIGSYS:
+        if signal == SIGSYS:
             from pyrunc.lifecycle import filters
 
             return filters.killed(self.spec)
-        self.killed = signal == _SIGKILL
+        self.killed = signal == SIGKILL
         return f"the process died before it was ready{f' (signal {signal})' if signal else ''}"
 
 

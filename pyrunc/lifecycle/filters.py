@@ -11,11 +11,11 @@ import errno
 import marshal
 import os
 
-import pyrunc
 from pyrunc import jsontext
 from pyrunc.errors import KernelError, PyruncError
-from pyrunc.kernel import seccomp
+from pyrunc.kernel import rights, seccomp
 from pyrunc.lifecycle import roots
+from pyrunc.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _name(raw: Any) -> str:
         text = marshal.dumps(raw, 0)
     except ValueError:  # a subclass of dict: an unknown member with a key twice
         text = jsontext.dumps(raw).encode()
-    made_by = (seccomp.version(), pyrunc.__version__, os.uname().machine)
+    made_by = (seccomp.version(), VERSION, os.uname().machine)
     return _digest(b"\0".join([*map(str.encode, made_by), text])).hex()
 
 
@@ -199,8 +199,7 @@ def hand_over(spec: Spec, state: dict[str, Any], pid: int, fd: int) -> None:
         agent.connect(path)
         call = "sendmsg"
         # The descriptor goes with the first part only; the end of the connection ends the text.
-        rights = [(1, 1, fd.to_bytes(4, "little" if _is_little() else "big"))]
-        text = text[agent.sendmsg([text], rights) :]
+        text = text[rights.send(agent, text, fd) :]
         call = "send"
         if text:
             agent.sendall(text)
@@ -236,9 +235,3 @@ def killed(spec: Spec) -> str:
         "the seccomp profile killed container init (SIGSYS): of system calls it must allow "
         f"{needed}{why} [/linux/seccomp]"
     )
-
-
-def _is_little() -> bool:
-    from sys import byteorder
-
-    return byteorder == "little"

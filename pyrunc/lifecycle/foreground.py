@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attends to a container in the foreground: its streams, the caller's signals, its end.
+"""Serves a container in the foreground: its streams, the caller's signals, its end.
 
 For the main thread of a process that does nothing else, as the command line's is: signal
 handlers and the terminal's mode are the process's own. They are put back at the end.
@@ -12,6 +12,7 @@ import os
 import select
 
 from pyrunc.errors import KernelError, PyruncError
+from pyrunc.kernel import pidfd, rights
 from pyrunc.kernel import process as kernel
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pyrunc.exits import Exit
     from pyrunc.lifecycle.signals import Signals
 
-    class Attended(Protocol):
+    class Child(Protocol):
         """A child of this process: a container's first process, or a further one."""
 
         def fileno(self) -> int: ...
@@ -221,14 +222,13 @@ def _host_terminal() -> int:
 
 def receive_master(socket: Any) -> int:
     """The terminal's master from the other end of a console socket."""
-    # Room for one descriptor: of more the kernel keeps none. Close-on-exec from the start.
-    _, ancillary, _, _ = socket.recvmsg(4096, 20, 0x40000000)  # CMSG_LEN(4), MSG_CMSG_CLOEXEC
-    for _, _, data in ancillary:
-        return int.from_bytes(data[:4], "little")
-    raise PyruncError("the container sent no terminal")
+    _, found = rights.receive(socket, 4096)
+    if not found:
+        raise PyruncError("the container sent no terminal")
+    return found[0]
 
 
-def attend(process: Attended, signals: Signals, streams: Terminal | Pipes) -> Exit:
+def serve(process: Child, signals: Signals, streams: Terminal | Pipes) -> Exit:
     """Forward signals and copy streams until the process has ended.
 
     Args:
@@ -263,12 +263,9 @@ def attend(process: Attended, signals: Signals, streams: Terminal | Pipes) -> Ex
             return process.wait()
 
 
-def _forward(process: Attended, numbers: bytes, streams: Terminal | Pipes) -> None:
+def _forward(process: Child, numbers: bytes, streams: Terminal | Pipes) -> None:
     for number in numbers:
         if number == _signal.SIGWINCH:
             streams.resize()
         elif number not in _NOT_FORWARDED:
-            try:
-                _signal.pidfd_send_signal(process.fileno(), number)
-            except ProcessLookupError:
-                return
+            pidfd.send_signal(process.fileno(), number)

@@ -30,9 +30,9 @@ from __future__ import annotations
 
 import os
 import select
-from _struct import Struct
 
-from pyrunc.errors import KernelError, PyruncError
+from pyrunc.errors import KernelError, NotReady, PyruncError
+from pyrunc.kernel import pidfd, rights
 from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle.report import MESSAGE, Report, messages
 from pyrunc.plan import wire
@@ -46,20 +46,12 @@ if TYPE_CHECKING:
     from pyrunc.lifecycle.signals import Signals
     from pyrunc.plan.context import Plan
 
-_SOL_SOCKET, _SCM_RIGHTS, _MSG_CMSG_CLOEXEC = 1, 1, 0x40000000
-_ONE_FD = 20  # CMSG_LEN(sizeof(int)): of a second one the kernel keeps none
 _OUTPUT_KEPT = 64 << 10
 # What has been killed and does not end has been stopped by others (a frozen v1 hierarchy, a
 # dead NFS server): it ends when they let it.
 _DEATH_SECONDS = 10.0
 # From the end of its socket to that of the process.
 _LAST_WORDS_MS = 1000
-
-
-class NotReady(PyruncError):
-    """pyrunc-init has not done its steps in the time that it was given."""
-
-    code = "not-ready"
 
 
 class Child:
@@ -177,25 +169,21 @@ class Child:
             The exit code, or 128 + signal.
         """
         if kill:
-            _kill(self.pidfd)
+            pidfd.kill(self.pidfd)
         # First: it may be waiting for a word that never comes.
         self.sync.close()
-        found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        ended = pidfd.reap(self.pidfd)
         self.close()
-        assert found is not None
-        signalled = found.si_code != os.CLD_EXITED
-        return found.si_status + (128 if signalled else 0)
+        assert ended is not None
+        return ended[0]
 
     def killed_by(self) -> int:
         """The signal that ended it, or 0. It stays to be reaped."""
         # It may live on, though it talks nonsense or not at all.
         if not _is_readable(self.pidfd, _LAST_WORDS_MS):
             return 0
-        try:
-            found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT)
-        except ChildProcessError:
-            return 0
-        return found.si_status if found and found.si_code != os.CLD_EXITED else 0
+        ended = pidfd.reap(self.pidfd, os.WNOWAIT)
+        return ended[1] if ended else 0
 
     def until_parked(
         self,
@@ -285,17 +273,12 @@ class Child:
 
     def _receive(self, died: Callable[[], str]) -> tuple[Report, int]:
         try:
-            data, ancillary, _, _ = self.sync.recvmsg(
-                MESSAGE.size + wire.MAX_TEXT, _ONE_FD, _MSG_CMSG_CLOEXEC
-            )
+            data, sent = rights.receive(self.sync, MESSAGE.size + wire.MAX_TEXT)
         except ConnectionError:
             raise PyruncError(died()) from None
         except OSError as error:
             raise KernelError("hear from pyrunc-init", "recvmsg", error.errno or 0) from None
-        fd = -1
-        for level, kind, payload in ancillary:
-            if (level, kind, len(payload)) == (_SOL_SOCKET, _SCM_RIGHTS, 4):
-                fd = int.from_bytes(payload, "little" if _LITTLE else "big")
+        fd = sent[0] if sent else -1
         size = MESSAGE.size
         if len(data) < size:
             _close(fd)
@@ -350,9 +333,6 @@ class Child:
         return self.output
 
 
-_LITTLE = Struct("=H").pack(1) == b"\1\0"
-
-
 def _milliseconds(deadline: float | None) -> float | None:
     from time import monotonic
 
@@ -370,22 +350,10 @@ def _close(fd: int) -> None:
         os.close(fd)
 
 
-def _kill(pidfd: int) -> None:
-    from _signal import pidfd_send_signal
-
-    try:
-        pidfd_send_signal(pidfd, 9)
-    except ProcessLookupError:
-        pass
-
-
-def _end(pidfd: int) -> None:
-    _kill(pidfd)
-    if _is_readable(pidfd, _DEATH_SECONDS * 1000):
-        try:
-            os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-        except ChildProcessError:
-            pass
+def _end(fd: int) -> None:
+    pidfd.kill(fd)
+    if _is_readable(fd, _DEATH_SECONDS * 1000):
+        pidfd.reap(fd)
 
 
 def _is_child(pidfd: int) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from signal import SIGKILL
 
 from pyrunc import jsontext
 from pyrunc.errors import HookError, errno_text
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pyrunc.lifecycle.signals import Signals
     from pyrunc.spec.model import Hook, Hooks
 
-_SIGKILL = 9
 _OUTPUT_KEPT = 64 << 10
 
 
@@ -128,13 +128,13 @@ def _await(
                 late = pidfd not in ready
                 break
     except BaseException:
-        os.killpg(pid, _SIGKILL)
+        os.killpg(pid, SIGKILL)
         os.waitpid(pid, 0)
         raise
     finally:
         os.close(pidfd)
     if late:
-        os.killpg(pid, _SIGKILL)
+        os.killpg(pid, SIGKILL)
     status = os.waitpid(pid, 0)[1]
     if late:
         raise HookError(name, index, f"hook ran past specified timeout of {hook.timeout}s")

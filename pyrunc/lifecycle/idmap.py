@@ -8,7 +8,7 @@ import os
 
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import constants as k
-from pyrunc.kernel import mounts
+from pyrunc.kernel import mounts, pidfd
 from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import outside
 from pyrunc.lifecycle.launch import executable
@@ -18,8 +18,6 @@ from pyrunc.plan.encode import encode
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.plan.context import IdMapped
-
-_SIGKILL = 9
 
 
 def make(wanted: list[IdMapped]) -> list[int]:
@@ -91,7 +89,7 @@ def user_namespace(uids: str, gids: str, pointer: str) -> int:
     """
     from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair
 
-    waiting = (steps.ParentDeath(signal=_SIGKILL), steps.Sync(message=wire.Message.MAPS))
+    waiting = (steps.ParentDeath(signal=k.SIGKILL), steps.Sync(message=wire.Message.MAPS))
     data = encode(waiting, registers=wire.FIRST_FREE, first_fd=3, passed_fds=wire.FIRST_FREE)
     ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
     fds: list[int] = [theirs.detach()]
@@ -100,7 +98,7 @@ def user_namespace(uids: str, gids: str, pointer: str) -> int:
         fds.append(kernel.sealed_memfd("plan", data))
         passed = [-1] * wire.FIRST_FREE
         passed[wire.SYNC], passed[wire.PLAN] = fds[0], fds[2]
-        pid, pidfd = kernel.spawn(
+        pid, child = kernel.spawn(
             exe=fds[1], flags=k.CLONE_NEWUSER, cgroup=-1, stdio=(0, 1, 2), first_fd=3, fds=passed
         )
     except BaseException:
@@ -116,15 +114,10 @@ def user_namespace(uids: str, gids: str, pointer: str) -> int:
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         ours.close()
-        _end(pidfd)
+        _end(child)
 
 
-def _end(pidfd: int) -> None:
-    from _signal import pidfd_send_signal
-
-    try:
-        pidfd_send_signal(pidfd, _SIGKILL)
-    except ProcessLookupError:
-        pass
-    os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-    os.close(pidfd)
+def _end(fd: int) -> None:
+    pidfd.kill(fd)
+    pidfd.reap(fd)
+    os.close(fd)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from pyrunc.errors import KernelError, PyruncError
+from pyrunc.errors import KernelError, PyruncError, json_pointer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def move_devices(devices: dict[str, NetDevice], pid: int) -> None:
     try:
         with connection() as host, connection(namespace) as inside:
             for name, device in devices.items():
-                pointer = "/linux/netDevices/" + name.replace("~", "~0").replace("/", "~1")
+                pointer = json_pointer("linux", "netDevices", name)
                 try:
                     _move(host, inside, name, device.name or name, namespace, pointer)
                 except OSError as error:

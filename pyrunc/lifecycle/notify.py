@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import select
-from _socket import AF_UNIX, SCM_RIGHTS, SOCK_DGRAM, SOL_SOCKET, socket
+from _socket import AF_UNIX, SOCK_DGRAM, socket
 
 from pyrunc.errors import KernelError
+from pyrunc.kernel import rights
 from pyrunc.spec.model import Mount
 
 TYPE_CHECKING = False
@@ -113,8 +114,7 @@ def _tell(manager: str, ready: bytes, pid: int) -> None:
         connection.connect(address)
         connection.send(ready)
         connection.send(b"MAINPID=%d" % pid)
-        descriptor = writer.to_bytes(4, "little")
-        connection.sendmsg([b"BARRIER=1"], [(SOL_SOCKET, SCM_RIGHTS, descriptor)])
+        rights.send(connection, b"BARRIER=1", writer)
         os.close(writer)
         writer = -1
         poll = select.poll()

@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from pyrunc import jsontext
-from pyrunc.errors import KernelError, PyruncError
+from pyrunc import jsontext, keywords
+from pyrunc.errors import CriuError, KernelError, PyruncError
 from pyrunc.kernel import criu as kernel
+from pyrunc.kernel import pidfd, rights
+from pyrunc.keywords import RestoreKeywords
 from pyrunc.lifecycle import criu, launch, store
 from pyrunc.lifecycle.create import Creation
 from pyrunc.plan import criu as plan_criu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pyrunc.lifecycle.request import Request
     from pyrunc.lifecycle.store import Entry
     from pyrunc.spec.model import Mount, Spec
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
 LOG = "restore.log"
 
 
-class Return:
+@dataclass
+class RestoreOptions:
     """What only a restore may ask for.
 
     Args:
@@ -32,14 +36,9 @@ class Return:
         lsm_mount_context: SELinux context of mounts, instead of the stored one.
     """
 
-    __slots__ = ("lsm_mount_context", "lsm_profile", "tcp_close")
-
-    def __init__(
-        self, *, tcp_close: bool = False, lsm_profile: str = "", lsm_mount_context: str = ""
-    ) -> None:
-        self.tcp_close = tcp_close
-        self.lsm_profile = lsm_profile
-        self.lsm_mount_context = lsm_mount_context
+    tcp_close: bool = False
+    lsm_profile: str = ""
+    lsm_mount_context: str = ""
 
     def fields(self) -> list[kernel.Field]:
         return kernel.options(
@@ -52,7 +51,22 @@ class Return:
         )
 
 
-def restore(request: Request, spec: Spec, options: criu.Options, wanted: Return) -> tuple[int, int]:
+def restoring(
+    image_path: str, given: RestoreKeywords
+) -> Callable[[Request, Spec], tuple[int, int]]:
+    """What makes a container of an image, by a caller's keywords: `restore` with its options.
+
+    Raises:
+        UsageError: CRIU has no such option.
+    """
+    options = criu.CriuOptions(image_path, **given.get("criu", {}))
+    wanted = RestoreOptions(**keywords.members(given, RestoreOptions))
+    return partial(restore, options=options, wanted=wanted)
+
+
+def restore(
+    request: Request, spec: Spec, options: criu.CriuOptions, wanted: RestoreOptions
+) -> tuple[int, int]:
     """Restore a container; it runs when this returns.
 
     Args:
@@ -65,7 +79,7 @@ def restore(request: Request, spec: Spec, options: criu.Options, wanted: Return)
         The pid of its init and a pidfd that the caller owns.
 
     Raises:
-        Failure: CRIU refuses.
+        CriuError: CRIU refuses.
         PyruncError: anything else. Nothing of it is left.
     """
     return _Restoration(request, spec, options, wanted).run()
@@ -74,7 +88,9 @@ def restore(request: Request, spec: Spec, options: criu.Options, wanted: Return)
 class _Restoration(Creation):
     """One restoration under way."""
 
-    def __init__(self, request: Request, spec: Spec, options: criu.Options, wanted: Return) -> None:
+    def __init__(
+        self, request: Request, spec: Spec, options: criu.CriuOptions, wanted: RestoreOptions
+    ) -> None:
         super().__init__(request, spec)
         self.options = options
         self.wanted = wanted
@@ -155,15 +171,10 @@ class _Restoration(Creation):
 
     def _end_restored(self) -> None:
         """It is our child, and maybe in no cgroup of its own."""
-        from _signal import pidfd_send_signal
-
         if self.pidfd < 0:
             return
-        try:
-            pidfd_send_signal(self.pidfd, 9)
-            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
-        except (ProcessLookupError, ChildProcessError):
-            pass
+        pidfd.kill(self.pidfd)
+        pidfd.reap(self.pidfd)
         os.close(self.pidfd)
         self.pidfd = -1
 
@@ -199,7 +210,7 @@ class _Restoration(Creation):
                 fields,
                 lambda name, pid, fds: self._notified(entry, name, pid, fds),
             )
-        except kernel.Failure as error:
+        except CriuError as error:
             self.options.explain(error, LOG)
             raise
         finally:
@@ -223,15 +234,13 @@ class _Restoration(Creation):
 
 
 def _hand_over(console_socket: int, master: int) -> None:
-    from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
-    from sys import byteorder
+    from _socket import AF_UNIX, SOCK_STREAM, socket
 
     if console_socket < 0:
         return
     connection = socket(AF_UNIX, SOCK_STREAM, 0, os.dup(console_socket))
     try:
-        rights = [(SOL_SOCKET, SCM_RIGHTS, master.to_bytes(4, byteorder))]
-        connection.sendmsg([b"/dev/ptmx"], rights)
+        rights.send(connection, b"/dev/ptmx", master)
     finally:
         connection.close()
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a spec and facts about the host to a plan. Pure: same inputs, same plan.
 
-`order()` is the one place where the order of things stands, with the reason for each place.
+`order()` is the one place that decides the order, with the reason for each position.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pyrunc.plan.prepare import prepare
 from pyrunc.plan.steps import Step
 from pyrunc.spec.model import Spec
 
-# Engines wait for their time-out before they kill what did not end by these.
+# Engines send one of these first, and kill only after a time-out.
 _ENDING = 1 << k.SIGINT | 1 << k.SIGQUIT | 1 << k.SIGTERM
 
 
@@ -97,7 +97,7 @@ def order(ctx: Context) -> list[Step]:
     made += process.sysctls(ctx)
     made += mounts.covered_paths(ctx)
     # Covering a path clones a mount, as the console does, and what is unbindable has no clones
-    # (EINVAL). Only steps of ours have run since the pivot, so that nobody has missed it.
+    # (EINVAL). Only steps of ours have run since the pivot, so that it was not missed.
     made += propagation.of_the_root(ctx, "unbindable")
     # Last of all mounts done: from here on privileges only go.
     made += process.drop_privileges(ctx, process.start(ctx))
@@ -130,7 +130,7 @@ def _enter(ctx: Context) -> list[Step]:
     made.append(steps.NewSession(ending=_ENDING))
     if process.needs_procfs(ctx):
         # In its pid namespace, and while the host's procfs is visible: in a user namespace the
-        # kernel allows a new one only beside a fully visible one.
+        # kernel allows a new one only if there is a fully visible one.
         made.append(
             steps.OpenProcfs(
                 result=wire.PROCFS, hosts=None if ctx.has_namespace("pid") else "/proc"
@@ -147,7 +147,7 @@ def _enter(ctx: Context) -> list[Step]:
 
 
 def _without_empty(path: str) -> str:
-    """`..` stays: behind a link of the image it is the kernel's to resolve, as chdir does."""
+    """`..` stays: after a link of the image the kernel has to resolve it, as chdir does."""
     return "/" + "/".join(part for part in path.split("/") if part)
 
 
@@ -163,8 +163,8 @@ def _root(ctx: Context) -> list[Step]:
     if not ctx.has_namespace("mount"):
         return [steps.OpenRoot(path=ctx.options.rootfs, pointer="/root/path")]
     if ctx.makes("mount"):
-        # The first of all mount operations: what follows appears on the host where it is asked for
-        # and nowhere else.
+        # The first of all mount operations: what follows appears on the host where the
+        # configuration says so and nowhere else.
         made += propagation.begin(ctx)
     elsewhere = ctx.early or ctx.joins("mount")
     if not ctx.early:
@@ -212,7 +212,7 @@ def _finish_root(ctx: Context) -> list[Step]:
 
 
 def _read_only(register: int, pointer: str) -> Step:
-    """By the mount itself: its path may by now lead to another that covers it."""
+    """By the mount itself: its path may already lead to another that covers it."""
     return steps.MountAttributes(
         mount=register,
         set=k.MOUNT_ATTR_RDONLY,

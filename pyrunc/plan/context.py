@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a plan is made from and what it is: records that all who make one share; pure."""
+"""What a plan is made from and what it is: records that all modules of this package share; pure."""
 
 from __future__ import annotations
 

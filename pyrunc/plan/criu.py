@@ -3,7 +3,7 @@
 
 CRIU makes a restored container's mounts below a directory that has to be a mount of its own.
 That one is made in a mount namespace that CRIU has to itself, so that nothing stays on the host,
-whoever dies when.
+whichever process dies when.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def compile_criu(
     Args:
         program: of CRIU, with its arguments.
         path: where to look for it.
-        inherited: how many descriptors beside the socket it gets.
+        inherited: how many descriptors it gets besides the socket.
         joins: how many cgroup hierarchies it has to join by itself.
         waits: its cgroup is made around it.
         rootfs: of the container that it is to restore, "" for none.
@@ -47,8 +47,8 @@ def compile_criu(
     first = SOCKET + 1 + inherited
     made: list[Step] = []
     if rootfs:
-        # What is half restored goes with whoever asks for it. In the middle of a dump CRIU must
-        # not die with its caller: it holds the container's processes, and lets them go itself.
+        # A half-restored container goes with its caller. In the middle of a dump CRIU must not die
+        # with its caller: it holds the container's processes, and releases them itself.
         made.append(steps.ParentDeath(signal=k.SIGKILL))
     # What it restores has to begin in the container's cgroup.
     if waits:

@@ -29,7 +29,7 @@ _PERMISSIONS = 0o7777
 
 
 def compile_devices(ctx: Context) -> list[Step]:
-    """Nodes and links, unless the caller has brought a /dev of his own."""
+    """Nodes and links, unless the caller mounts a /dev of their own."""
     if any(mount.destination == "/dev" and mount.options.bind for mount in ctx.mounts):
         return []
     configured = ctx.spec.linux.devices if ctx.spec.linux else ()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bind mounts whose owners are mapped (`idmap`, `ridmap`, mounts[].uidMappings); pure.
 
-The kernel wants a right over the source's filesystem for it, which is lost inside the
+The kernel requires privileges over the source's filesystem for it, which are lost inside the
 container's user namespace: so the parent makes these mounts, detached, and passes them on.
 """
 
@@ -22,7 +22,7 @@ def mapped(planned: PlannedMount, spec: Spec, facts: HostFacts, options: Options
     """What the parent has to make for an id-mapped mount.
 
     Raises:
-        SpecError: there are no maps to use, it is not a bind mount, or there is no right to.
+        SpecError: there are no maps to use, it is not a bind mount, or no privilege for it.
     """
     mount, pointer = planned.mount, planned.pointer
     if not planned.options.bind:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plan of a process that joins a running container (`exec`); pure.
 
-The container is hostile: what runs in it may watch for us, trace us, rename what
-we look up. So nothing of the host's is opened once the first namespace is entered, nobody in
-there may look into us, and the namespaces are those of one process, by its pidfd: no path in
-between that could lead to another's.
+The container is hostile: what runs in it may watch for us, trace us, rename what we look up. So
+nothing of the host's is opened once the first namespace is entered, no process in there can inspect
+us, and the namespaces are those of one process, by its pidfd: there is no path in between that
+could lead to another process's.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from pyrunc.spec.model import Process, Spec
 _TARGETS = 2
 
 
-def inside(spec: Spec, process: Process | None = None) -> Spec:
-    """A container's document as the one of a further process of it.
+def for_exec(spec: Spec, process: Process | None = None) -> Spec:
+    """Turn a container's document into that of a further process of it.
 
     Args:
         spec: of the container; it is changed.
         process: the one to run; None is the container's own.
 
     Returns:
-        The same spec, with the namespaces to be joined and nothing that is there already.
+        The same spec, with the namespaces to join and without what exists already.
     """
     spec.process = process or spec.process
     spec.mounts, spec.hooks = (), None
@@ -45,13 +45,13 @@ def compile_joining(spec: Spec, facts: HostFacts, options: Options) -> Plan:
     """Make the plan for a further process of a container.
 
     Args:
-        spec: from `inside`.
+        spec: from `for_exec`.
         facts: what the host can do.
         options: as for `compile.compile_plan`; rootfs is used without a mount namespace only.
 
     Returns:
         The plan. Its last two passed registers are for the pidfd of the container's init, and
-        PROCFS for the host's /proc where `process.needs_procfs` asks for it.
+        PROCFS for the host's /proc where `process.needs_procfs` says so.
 
     Raises:
         SpecError: something cannot be carried out; with its pointer.
@@ -75,7 +75,7 @@ def compile_joining(spec: Spec, facts: HostFacts, options: Options) -> Plan:
 def order(ctx: Context, target: int) -> list[Step]:
     """The steps, in the one order in which they are safe."""
     made: list[Step] = [
-        # Before anything else: who asked for this process and died has no use for it.
+        # Before anything else: a caller that has died has no use for this process.
         steps.ParentDeath(signal=k.SIGKILL),
         # Before the first namespace: a process in there could trace us, or open what we have
         # open (CVE-2016-9962), as soon as it can see us.
@@ -109,14 +109,14 @@ def _cgroups(ctx: Context) -> list[Step]:
     if ctx.options.cgroup_joins:
         made.append(steps.JoinCgroups(first=ctx.cgroup_register, count=ctx.options.cgroup_joins))
     if wanted and wanted.final:
-        # In the cgroup: its cpuset decides what may be asked for.
+        # In the cgroup: its cpuset decides which processors are allowed.
         made.append(affinity(wanted.final, "/process/execCPUAffinity/final"))
     return made
 
 
 def _enter(ctx: Context, target: int) -> list[Step]:
     """Into the namespaces: those that the host may own with the host's rights, so before the
-    user namespace; without any rights on the host the other way round, as they are inside."""
+    user namespace; without rights on the host the other way round, as all rights are in there."""
     kinds = [kind for kind in ctx.namespaces if kind != "user"]
     flags = sum(namespaces.FLAGS[kind] for kind in kinds)
     made: list[Step] = []

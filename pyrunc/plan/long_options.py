@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filesystems with an option or a source that fsconfig(2) does not take; pure.
+"""Filesystems with an option or a source that is too long for fsconfig(2); pure.
 
 It takes values of 255 bytes, which five layers of an overlay exceed. Layers go one by one where
 the kernel knows `lowerdir+` (6.8); all else by mount(2), whose options are a page together.

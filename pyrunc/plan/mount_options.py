@@ -30,8 +30,8 @@ _ATTRIBUTES: dict[str, tuple[int, int]] = {
     "nostrictatime": (0, k.MOUNT_ATTR_ATIME),
 }
 ATTRIBUTE_OPTIONS = frozenset(_ATTRIBUTES)
-# A filesystem's own flags: option -> what fsconfig is told ("" nothing). The kernel's new mount
-# calls have no word for iversion: filesystems that count changes do so unasked.
+# A filesystem's own flags: option -> what fsconfig gets ("" nothing). The kernel's new mount
+# calls have no parameter for iversion: filesystems that count changes do so by themselves.
 _SUPERBLOCK = {
     "sync": "sync", "async": "async", "dirsync": "dirsync", "lazytime": "lazytime",
     "nolazytime": "nolazytime", "mand": "mand", "nomand": "nomand", "iversion": "",

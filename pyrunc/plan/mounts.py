@@ -29,7 +29,7 @@ _REPLACED = (
     | k.MOUNT_ATTR_NOSYMFOLLOW
 )
 
-# What stands in `type` where no filesystem is meant.
+# Values of `type` that name no filesystem.
 _NO_FILESYSTEM = ("none", "bind", "rbind")
 
 
@@ -110,8 +110,8 @@ def _open_source(ctx: Context, mount: PlannedMount) -> Step:
 
 
 def _bind(ctx: Context, mount: PlannedMount) -> list[Step]:
-    """A bind mount. A filesystem's own options mean nothing to it: callers give them all the
-    same (the conformance suite does), and mount(2) has always passed over them."""
+    """A bind mount. A filesystem's own options mean nothing to it: callers give them
+    anyway (the conformance suite does), and mount(2) has always ignored them."""
     options, register = mount.options, mount.register
     elsewhere = mount.mapped or (ctx.early and not mount.brought)
     made: list[Step] = [] if elsewhere else [_open_source(ctx, mount)]
@@ -186,7 +186,7 @@ def _filesystem(ctx: Context, mount: PlannedMount) -> list[Step]:
 
 
 def _attach(mount: PlannedMount, register: int, fstype: str) -> list[Step]:
-    """What follows when a mount is made: attributes of what lies below, its place, propagation."""
+    """After a mount is made: attributes of the mounts below it, its place, propagation."""
     options, pointer = mount.options, mount.pointer
     made: list[Step] = []
     if options.rset or options.rclear:

@@ -3,7 +3,7 @@
 
 Two shapes. Where nothing needs preparing (no user or time namespace, nothing joined), clone3
 itself makes the namespaces and pyrunc-init is pid 1 of the new one at once. Otherwise
-pyrunc-init starts in the host's namespaces, joins, unshares, asks its parent for the id maps,
+pyrunc-init starts in the host's namespaces, joins, unshares, has its parent write the id maps,
 and goes on in a fork (CLONE_PARENT) that is pid 1 and still a direct child of the creator.
 """
 
@@ -84,9 +84,10 @@ def keeps_groups(ctx: Context) -> bool:
 def sets_groups(ctx: Context) -> bool:
     """Whether the container's processes may choose their groups.
 
-    Not where the runtime's own user namespace denies it, and not where an ordinary user maps
-    nothing but his own group: the kernel wants it denied for that (user_namespaces(7)). Nor where
-    they are to keep those of the caller, as podman's --group-add keep-groups asks of crun.
+    Not where the runtime's own user namespace denies it, and not where an unprivileged
+    user maps nothing but their own group: the kernel then requires it to be denied
+    (user_namespaces(7)). Nor where they are to keep those of the caller, which podman's
+    --group-add keep-groups requests of crun.
     """
     if not ctx.facts.setgroups or keeps_groups(ctx):
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from struct import pack
 
-from pyrunc.errors import SpecError
+from pyrunc.errors import SpecError, json_pointer
 from pyrunc.kernel import constants as k
 from pyrunc.plan import namespaces, steps, wire
 from pyrunc.plan.context import Context
@@ -13,6 +13,7 @@ from pyrunc.plan.scheduling import compile_scheduling
 from pyrunc.plan.steps import Listener, LoaderCheck, Step
 from pyrunc.spec.model import Capabilities, Hook, Process
 from pyrunc.spec.names import CAPABILITIES
+from pyrunc.spec.sysctl import sysctl_path
 
 _BITS = {name: 1 << number for number, name in enumerate(CAPABILITIES)}
 _EVERYTHING = (1 << 64) - 1
@@ -88,8 +89,8 @@ def profile(ctx: Context) -> list[Step]:
 def joining_labels(ctx: Context) -> list[Step]:
     """Both labels of a process that joins a container, from its next execve on.
 
-    A fork keeps them, so they are told before the first namespace is entered: afterwards
-    nothing may be open of the host's, and its /proc is what tells them.
+    A fork keeps them, so they are set before the first namespace is entered: afterwards
+    nothing of the host's may be open, and they are set through its /proc.
     """
     label = ctx.spec.process.selinuxLabel if ctx.spec.process else None
     made = profile(ctx)
@@ -110,23 +111,15 @@ def names(ctx: Context) -> list[Step]:
 
 
 def sysctls(ctx: Context) -> list[Step]:
-    """Each key as a path below sys/; the first separator decides which one is meant."""
-    if not ctx.spec.linux:
-        return []
-    swap = str.maketrans("./", "/.")
-    made: list[Step] = []
-    for key, value in ctx.spec.linux.sysctl.items():
-        dot, slash = key.find("."), key.find("/")
-        slashed = slash >= 0 and (dot < 0 or slash < dot)
-        path = key if slashed else key.translate(swap)
-        made.append(
-            steps.Sysctl(
-                path=f"sys/{path}",
-                value=value,
-                pointer=f"/linux/sysctl/{key.replace('~', '~0').replace('/', '~1')}",
-            )
+    linux = ctx.spec.linux
+    return [
+        steps.Sysctl(
+            path=f"sys/{sysctl_path(key)}",
+            value=value,
+            pointer=json_pointer("linux", "sysctl", key),
         )
-    return made
+        for key, value in (linux.sysctl if linux else {}).items()
+    ]
 
 
 def hooks(ctx: Context, name: str, wanted: tuple[Hook, ...]) -> list[Step]:
@@ -154,7 +147,7 @@ def hooks(ctx: Context, name: str, wanted: tuple[Hook, ...]) -> list[Step]:
 def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
     """From the runtime's rights to the program's, and to its first instruction.
 
-    `last` is what comes between the word that all is ready and the program.
+    `last` comes between the report that all is ready and the program.
     """
     process = ctx.spec.process
     assert process is not None
@@ -162,7 +155,7 @@ def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
     confined = process.noNewPrivileges
     made = _as_runtime(ctx, process)
     made += [
-        # Before setuid, while there is the right to give files away.
+        # Before setuid, while we may still change a file's owner.
         steps.ChownStdio(uid=process.user.uid, pointer="/process/user/uid"),
         _ids(ctx, process),
         # A change of ids clears the parent-death signal.
@@ -186,7 +179,7 @@ def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
     ]
     if program is not None and confined:
         # As late as possible: the profile then has to allow nothing of ours but write, read,
-        # close and execve. The parent is told only after it is in force.
+        # close and execve. The parent learns of it only after it is in force.
         made.append(_seccomp(ctx, program))
     made += [
         steps.Sync(message=wire.Message.PARKED),
@@ -208,7 +201,7 @@ def _as_runtime(ctx: Context, process: Process) -> list[Step]:
     made: list[Step] = []
     if process.rlimits or process.oomScoreAdj is not None:
         # Set from outside, where the right to raise them is; after all that a small limit could
-        # hinder, and before the ids change: the kernel asks for the same uid, or CAP_SYS_RESOURCE.
+        # hinder, and before the ids change: the kernel requires the same uid, or CAP_SYS_RESOURCE.
         made.append(steps.Sync(message=wire.Message.LIMITS, pointer="/process/rlimits"))
     # Before any filter: it reads the container's passwd with calls that a profile may not allow.
     made.append(_environment(ctx, process))
@@ -268,8 +261,8 @@ def _environment(ctx: Context, process: Process) -> Step:
 def _loader(ctx: Context, filtered: bool) -> LoaderCheck:
     """Whether to look for the program's loader.
 
-    Not past a filter, which may kill who reads what the program would not. A startContainer hook
-    may still bring the loader.
+    Not under a filter, which may kill a process for reads that the program would not do. A
+    startContainer hook may still bring the loader.
     """
     if filtered:
         return LoaderCheck.NONE

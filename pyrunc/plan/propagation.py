@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`linux.rootfsPropagation`: which mounts go on hearing of the host's, and are heard there; pure.
+"""`linux.rootfsPropagation`: which mounts share mount events with the host; pure.
 
 What a container's bind mounts share with the host is decided by the mount namespace that they are
-cloned in. So the new one gets the propagation that was asked for before anything is cloned, and a
+cloned in. So the new one gets the requested propagation before anything is cloned, and a
 bind mount's own options change only its clone afterwards (mount_namespaces(7)).
 """
 
@@ -14,8 +14,8 @@ from pyrunc.plan.context import Context
 from pyrunc.plan.steps import Step
 
 _POINTER = "/linux/rootfsPropagation"
-# What "/" of the new mount namespace becomes, and whether all below it does. Slaves where nothing
-# is asked for: unmounts on the host still arrive, so that the container pins nothing. Unbindable
+# What "/" of the new mount namespace becomes, and whether all below it does. Slaves by default:
+# unmounts on the host still arrive, so that the container pins nothing. Unbindable
 # it becomes at the very end only, or nothing could be cloned.
 _BEGINNING = {
     "": (k.MS_SLAVE, True),
@@ -55,8 +55,8 @@ def stays_shared(ctx: Context) -> bool:
 def apart(ctx: Context) -> list[Step]:
     """A mount namespace to clone the sources in, before the user namespace is there.
 
-    Within another user namespace, where nobody may clone from a mount namespace that belongs to
-    more powerful ones. And for "rshared", where clones of one mount are to be peers.
+    Needed within another user namespace, which may not clone from a mount namespace that a more
+    privileged one owns. And for "rshared", where clones of one mount are to be peers.
     """
     peers = _wanted(ctx) == "rshared" and ctx.makes("mount")
     if not (ctx.facts.nested or peers):

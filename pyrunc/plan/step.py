@@ -29,7 +29,7 @@ class Step:
     """One thing that pyrunc-init does. Every class below this one becomes a dataclass.
 
     Args:
-        pointer: JSON pointer of the property that asked for it, "" where it is our own need.
+        pointer: JSON pointer of the property that asked for it, "" where it is pyrunc's own.
     """
 
     pointer: str = ""

@@ -45,7 +45,7 @@ class Dumpable(Step):
 
 
 class Sync(Step):
-    """Tell the parent that this point is reached, and wait until it answers."""
+    """Report to the parent that this point is reached, and wait for its answer."""
 
     message: Message
 
@@ -62,7 +62,7 @@ class JoinCgroups(Step):
 
 
 class JoinNamespace(Step):
-    """Enter the namespace behind a descriptor that the parent opened."""
+    """Enter the namespace of a descriptor that the parent opened."""
 
     ns: Register
     flag: Number
@@ -108,7 +108,7 @@ class LoopbackUp(Step):
 
 # --- mounts -------------------------------------------------------------------------------
 class Propagation(Step):
-    """Set the propagation of the mount behind a register, or of "/" of this namespace."""
+    """Set the propagation of the mount in a register, or of "/" of this namespace."""
 
     mount: Register
     whole: Flag
@@ -216,7 +216,7 @@ class MakeDirectory(Step):
 
 
 class MakeFile(Step):
-    """Make an empty file, to be mounted over, inside the root filesystem; what is there stays."""
+    """Make an empty file, to be mounted over, inside the root filesystem; an existing one stays."""
 
     path: String
 

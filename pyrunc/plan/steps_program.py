@@ -19,7 +19,7 @@ class Environment(Step):
 class LoaderCheck(IntEnum):
     """What is done about a program whose loader or interpreter is missing."""
 
-    NONE = 0  # nobody looks
+    NONE = 0  # it is not looked for
     REFUSE = 1
     REMEMBER = 2  # its name, for execve's ENOENT
 

@@ -3,7 +3,7 @@
 
 A plan is a header, then one record a step, little or big endian as the machine is (it never
 leaves it). A record is the operation, its size, and one 8-byte slot an argument; a string's
-slot is (offset, length) from the record's start, its bytes lie behind the slots and end in NUL.
+slot is (offset, length) from the record's start, its bytes follow the slots and end in NUL.
 So a record is at the same time a C struct, and `csrc/init/plan_wire.h` is generated from this
 file and `steps.py` (`python -m pyrunc.plan.header`); a test fails when they differ.
 
@@ -37,7 +37,7 @@ OPTIONAL = "o"  # the same, or absent: offset 0
 STRINGS = "l"  # NUL-terminated strings, one after the other
 BYTES = "b"  # raw bytes, 8-byte aligned
 
-# Fixed registers: what every plan finds open. Those a plan allocates come after them.
+# Fixed registers: what is open at the start of every plan. Those a plan allocates come after them.
 PLAN, SYNC, FIFO, ROOT, OLD_ROOT, PROCFS, HOOK_OUTPUT, CONSOLE = range(8)
 FIRST_FREE = 8
 
@@ -59,8 +59,8 @@ class Message(IntEnum):
 
 
 MESSAGES = tuple(message.name.lower() for message in Message)
-# struct pr_message: little, fixed, and without text: the parent treats it as hostile. The value is
-# an exit status, an option's index or a pid, as the kind and the reason say.
+# struct pr_message: small, of a fixed size, and without text: the parent treats it as hostile. The
+# value is an exit status, an option's index or a pid, as the kind and the reason say.
 MESSAGE = (
     ("kind", "I"), ("step", "I"), ("call", "I"), ("err", "i"), ("why", "I"), ("value", "i"),
 )  # fmt: skip
@@ -79,10 +79,10 @@ CALLS = (
     "sigaction", "fcntl", "umask",
 )  # fmt: skip
 
-# The most that it adds to a message: a name that only it can read, the loader's of a program.
+# The longest text after a message: the name of a program's loader, which only it can read.
 MAX_TEXT = 256
 
-# Why pyrunc-init refused something that no system call refused. Worded in `wording.py`.
+# Why pyrunc-init refused something that no system call refused.
 REASONS = (
     "none",
     "bad_plan",
@@ -90,7 +90,7 @@ REASONS = (
     "inside_proc",  # a mount would land below /proc
     "not_procfs",  # a bind onto /proc whose source is not the root of a procfs
     "on_rootfs",  # a mount would cover the root filesystem itself
-    "wrong_device",  # a file stands where another device should be
+    "wrong_device",  # another file is where a device should be
     "not_null",  # /dev/null is not the null device
     "not_devpts",  # ptmx is not that of a devpts
     "cwd_outside",  # the working directory is not inside the container

@@ -2,10 +2,8 @@
 """The specification's rules about values: those that need no kernel to judge.
 
 `check` walks the document in its own order and raises at the first broken rule. Whether this
-host can do what is asked, and whether this version of pyrunc can, is asked elsewhere
-(host facts). Each concern of `linux` has a file of its own: check_linux.py,
-check_resources.py, check_seccomp.py; the last two are imported only when the document has
-such a part.
+host supports it is checked elsewhere. Each concern of `linux` has a file of its own:
+check_linux.py, check_resources.py, check_seccomp.py, sysctl.py.
 """
 
 from __future__ import annotations
@@ -18,9 +16,8 @@ from pyrunc.spec.check_process import check_process
 from pyrunc.spec.model import Hook, Hooks, Mount, Spec
 from pyrunc.spec.names import HOOKS, PROPAGATIONS
 from pyrunc.spec.spelling import check_bind_options
-from pyrunc.spec.wrong import escape
 
-# More is no configuration, and each costs the runtime memory and time.
+# More than any real configuration has; each costs the runtime memory and time.
 MAX_MOUNTS = 10_000
 _RECEIVER = "run.oci.seccomp.receiver"  # see load.decode
 # What nearly all bind mounts have; spelling.py knows the others.
@@ -134,7 +131,7 @@ def _check_hooks(hooks: Hooks) -> None:
     for name in HOOKS:
         listed: tuple[Hook, ...] = getattr(hooks, name)
         for index, hook in enumerate(listed):
-            where = f"/hooks/{escape(name)}/{index}"
+            where = f"/hooks/{name}/{index}"
             if hook.path[:1] != "/":
                 raise SpecError(
                     f'the path of a hook must be absolute, not "{hook.path}"',

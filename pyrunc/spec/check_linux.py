@@ -2,14 +2,14 @@
 """The rules about `linux`: namespaces, id maps, sysctls, devices, paths and the rest.
 
 Resources and seccomp have files of their own. Whether a namespace file exists, or is the
-host's own, needs a kernel and is not asked here.
+host's own, needs a kernel and is not checked here.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
 
-from pyrunc.errors import SpecError
+from pyrunc.errors import SpecError, json_pointer
 from pyrunc.spec.check_resources import check_resources
 from pyrunc.spec.check_seccomp import check_seccomp
 from pyrunc.spec.model_linux import (
@@ -23,18 +23,17 @@ from pyrunc.spec.model_linux import (
     Personality,
 )
 from pyrunc.spec.names import (
-    IPC_SYSCTLS,
     MEMORY_FLAGS,
     MEMORY_MODES,
     NAMESPACES,
     PERSONALITY_DOMAINS,
     PROPAGATIONS,
 )
-from pyrunc.spec.wrong import escape
+from pyrunc.spec.sysctl import check_sysctls
 
 # What a kernel since 4.15 takes in one uid_map.
 MAX_MAPPINGS = 340
-# As for mounts: more is no configuration.
+# As for mounts: more than any real configuration has.
 MAX_DEVICES = 4096
 MAX_PATHS = 4096
 _ID_END = (1 << 32) - 1
@@ -57,7 +56,7 @@ def check_linux(linux: Linux, base: str, warnings: list[str]) -> None:
     _check_user_namespace(linux, types, base, warnings)
     _check_time_offsets(linux, types, base)
     if linux.sysctl:
-        _check_sysctls(linux.sysctl, types, f"{base}/sysctl")
+        check_sysctls(linux.sysctl, types, f"{base}/sysctl")
     _check_devices(linux.devices, f"{base}/devices")
     for name in ("maskedPaths", "readonlyPaths"):
         _check_paths(linux, name, "mount" in types, f"{base}/{name}", warnings)
@@ -173,75 +172,13 @@ def _check_time_offsets(linux: Linux, types: dict[str, Namespace], base: str) ->
             pointer=f"{base}/timeOffsets",
         )
     for clock, offset in linux.timeOffsets.items():
-        where = f"{base}/timeOffsets/{escape(clock)}"
+        where = base + json_pointer("timeOffsets", clock)
         if clock not in ("monotonic", "boottime"):
             raise SpecError(f'unknown clock "{clock}"', pointer=where, hint="monotonic or boottime")
         if offset.nanosecs >= 10**9:
             raise SpecError(
                 f"must be less than 1000000000, not {offset.nanosecs}", pointer=f"{where}/nanosecs"
             )
-
-
-# --- sysctl ----------------------------------------------------------------------------------
-
-
-def sysctl_path(key: str) -> str:
-    """The file of a sysctl, relative to /proc/sys: sysctl.d(5) separators.
-
-    Where the first separator is a slash, dots are part of the names; otherwise the two change
-    places, so that "net.ipv4.conf.eno2/100.forwarding" and
-    "net/ipv4/conf/eno2.100/forwarding" are the same file.
-
-    Args:
-        key: the name in either notation.
-
-    Returns:
-        The path. Nothing is checked: see `check` for keys from a document.
-    """
-    dot, slash = key.find("."), key.find("/")
-    if slash != -1 and (dot == -1 or slash < dot):
-        return key
-    return key.translate({ord("."): "/", ord("/"): "."})
-
-
-def _check_sysctls(sysctl: dict[str, str], types: dict[str, Namespace], base: str) -> None:
-    seen: dict[str, str] = {}
-    for key in sysctl:
-        where = f"{base}/{escape(key)}"
-        path = sysctl_path(key)
-        parts = path.split("/")
-        for part in parts:
-            # The path is opened below /proc/sys: nothing may lead out, or hide in a log.
-            if part in ("", ".", "..") or not part.isprintable():
-                raise SpecError(f'"{key}" is not the name of a sysctl', pointer=where)
-        if path in seen:
-            raise SpecError(f'the same sysctl as "{seen[path]}"', pointer=where)
-        seen[path] = key
-        _check_sysctl_namespace(parts, types, where)
-
-
-def _check_sysctl_namespace(parts: list[str], types: dict[str, Namespace], where: str) -> None:
-    name = ".".join(parts)
-    if name == "kernel.hostname":
-        raise SpecError("cannot be set as a sysctl", pointer=where, hint="set /hostname instead")
-    if len(parts) == 1:
-        needed = ""
-    elif name in IPC_SYSCTLS or parts[:2] == ["fs", "mqueue"]:
-        needed = "ipc"
-    elif name == "kernel.domainname":
-        needed = "uts"
-    else:
-        needed = {"net": "network", "user": "user"}.get(parts[0], "")
-    if not needed:
-        raise SpecError(
-            f'"{name}" is not in a namespace of its own: it would change the host', pointer=where
-        )
-    if needed not in types:
-        raise SpecError(
-            f'"{name}" would change the host: there is no {needed} namespace',
-            pointer=where,
-            hint=f'add {{"type": "{needed}"}} to /linux/namespaces',
-        )
 
 
 # --- devices and paths --------------------------------------------------------------------
@@ -271,7 +208,9 @@ def _check_devices(devices: tuple[Device, ...], base: str) -> None:
                     f'is required for a device of type "{device.type}"', pointer=f"{where}/{name}"
                 )
             if not 0 <= number < 1 << 32:
-                raise SpecError(f"is no device number: {number}", pointer=f"{where}/{name}")
+                raise SpecError(
+                    f"is not a valid device number: {number}", pointer=f"{where}/{name}"
+                )
 
 
 def _check_paths(linux: Linux, name: str, own_mounts: bool, base: str, warnings: list[str]) -> None:
@@ -307,14 +246,14 @@ def _check_net_devices(devices: dict[str, NetDevice], has_network: bool, base: s
             hint='add {"type": "network"} to /linux/namespaces',
         )
     for name, device in devices.items():
-        where = f"{base}/{name.replace('~', '~0').replace('/', '~1')}"
+        where = base + json_pointer(name)
         for one, pointer in ((name, where), (device.name, f"{where}/name")):
             if one is None:
                 continue
             # As dev_valid_name() of the kernel has it.
             bad = one in ("", ".", "..") or len(one.encode()) > _LONGEST_DEVICE_NAME
             if bad or any(letter in "/:" or letter.isspace() for letter in one):
-                raise SpecError(f'"{one}" is no name of a network device', pointer=pointer)
+                raise SpecError(f'"{one}" is not a valid name of a network device', pointer=pointer)
 
 
 def _check_personality(personality: Personality, base: str, warnings: list[str]) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules about `process`: of a container and of a process that joins one.
 
-It must not ask who runs pyrunc: what a caller may not do, the kernel refuses.
+It must not look at the caller's privileges: what a caller may not do, the kernel refuses.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _check_capabilities(capabilities: Capabilities, base: str, warnings: list[st
     given = (one for name in capabilities.FIELDS for one in getattr(capabilities, name))
     for capability in dict.fromkeys(given):
         if capability not in _KNOWN_CAPABILITIES:
-            # A capability that cannot be granted is no failure: runtime.md, config.md.
+            # A capability that cannot be granted is not an error: runtime.md, config.md.
             warnings.append(f'{base}: unknown capability "{capability}" ignored')
     # Without these the kernel refuses to raise it (capabilities(7)), and peers go on as well.
     raisable = set(capabilities.permitted) & set(capabilities.inheritable)

@@ -6,11 +6,10 @@ What depends on the cgroup version or on a value that is set already is for cgro
 
 from __future__ import annotations
 
-from pyrunc.errors import SpecError
+from pyrunc.errors import SpecError, json_pointer
 from pyrunc.spec.model_resources import BlockIO, DeviceRule, HugepageLimit, Memory, Resources
-from pyrunc.spec.wrong import escape
 
-# As for mounts: more is no configuration.
+# As for mounts: more than any real configuration has.
 MAX_RULES = 4096
 MAX_SWAPPINESS = 100
 _UNSET = 2**64 - 1  # a -1 of Docker's before 20.10, which means "not set"
@@ -28,8 +27,8 @@ def check_resources(resources: Resources, base: str, warnings: list[str] | None 
     Raises:
         SpecError: the first broken rule.
     """
-    told = [] if warnings is None else warnings
-    _check_rules(resources.devices, f"{base}/devices", told)
+    warnings = [] if warnings is None else warnings
+    _check_rules(resources.devices, f"{base}/devices", warnings)
     if resources.memory:
         _check_memory(resources.memory, f"{base}/memory")
     cpu = resources.cpu
@@ -45,13 +44,12 @@ def check_resources(resources: Resources, base: str, warnings: list[str] | None 
         for index, entry in enumerate(resources.network.priorities):
             _check_word(entry.name, "interface", f"{base}/network/priorities/{index}/name")
     for device, rdma in resources.rdma.items():
+        where = base + json_pointer("rdma", device)
         if rdma.hcaHandles is None and rdma.hcaObjects is None:
-            raise SpecError(
-                "needs hcaHandles, hcaObjects or both", pointer=f"{base}/rdma/{escape(device)}"
-            )
-        _check_word(device, "RDMA device", f"{base}/rdma/{escape(device)}")
+            raise SpecError("needs hcaHandles, hcaObjects or both", pointer=where)
+        _check_word(device, "RDMA device", where)
     for name in resources.unified:
-        _check_unified(name, f"{base}/unified/{escape(name)}")
+        _check_unified(name, base + json_pointer("unified", name))
 
 
 def _no_limit(value: int, pointer: str) -> SpecError:
@@ -71,7 +69,7 @@ def _check_rules(rules: tuple[DeviceRule, ...], base: str, warnings: list[str]) 
             number = getattr(rule, name)
             if number is not None and not -1 <= number < 1 << 32:
                 raise SpecError(
-                    f"is no device number: {number}",
+                    f"is not a valid device number: {number}",
                     pointer=f"{where}/{name}",
                     hint="leave it out, or write -1, for all",
                 )
@@ -121,7 +119,7 @@ def _check_block_io(block: BlockIO, base: str) -> None:
 def _check_numbers(major: int, minor: int, base: str) -> None:
     for name, number in (("major", major), ("minor", minor)):
         if not 0 <= number < 1 << 32:
-            raise SpecError(f"is no device number: {number}", pointer=f"{base}/{name}")
+            raise SpecError(f"is not a valid device number: {number}", pointer=f"{base}/{name}")
 
 
 def _check_weights(weight: int | None, leaf: int | None, base: str) -> None:

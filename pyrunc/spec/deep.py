@@ -12,8 +12,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from pyrunc import jsontext
-from pyrunc.errors import one_line
-from pyrunc.spec.wrong import escape
+from pyrunc.errors import json_pointer, one_line
 
 SCHEMA_PATH = os.path.join(os.path.dirname(__file__), "config.schema.json")
 
@@ -38,7 +37,7 @@ def _place(error: Any) -> list[str]:
 
 
 def _pointer(path: Any) -> str:
-    return "".join(f"/{escape(str(part))}" for part in path) or "(document)"
+    return json_pointer(*path) or "(document)"
 
 
 def _without_nulls(value: Any) -> Any:

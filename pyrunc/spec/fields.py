@@ -101,9 +101,9 @@ def optional(kind: Field, absent: Any = None) -> Any:
     return field(default=kind.absent, metadata=metadata)
 
 
-# How often something was decoded that is odd but not wrong. Who decodes a document compares it
-# before and after; only then spelling.py looks for the places. (A thread that decodes meanwhile
-# makes it look once too often.)
+# How often something was decoded that is odd but not wrong. load.py compares it before and after a
+# document; only if it has changed, spelling.py looks for the places. (Another thread that decodes
+# at the same time makes it look once too often.)
 ODD = [0]
 
 
@@ -151,11 +151,11 @@ def _no_object(raw: object) -> Wrong:
 def folded(cls: type[Model], raw: dict[Any, Any]) -> dict[str, Any]:
     """An object with the table's spelling of names that differ from it in case only.
 
-    Unknown members are ignored, as the specification asks; these are not: Go matches keys
+    Unknown members are ignored, as the specification requires; these are not: Go matches keys
     without regard to case, and ignoring "noNewprivileges" would silently drop a restriction.
 
     Raises:
-        Wrong: a member stands there in both spellings: runtimes differ in which one counts.
+        Wrong: a member is there in both spellings: runtimes differ in which one counts.
     """
     names = {name.lower(): name for name in cls.FIELDS}
     found = dict(raw)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 _NO_LIMIT = -1
-# Where zero says nothing.
+# Where zero means nothing.
 _NUMBERS = {
     "memory": ("limit", "swap", "reservation", "kernel", "kernelTCP"),
     "cpu": ("shares", "quota", "period", "realtimeRuntime", "realtimePeriod", "cpus", "mems"),
@@ -27,16 +27,16 @@ _LISTS = {
 # Two numbers that the kernel takes together, or checks against each other.
 _PAIRS = {"memory": ("limit", "swap"), "cpu": ("quota", "period")}
 # And what goes with them.
-_BESIDE = {"memory": ("limit", "swap", "checkBeforeUpdate"), "cpu": ("quota", "period")}
+_WITH = {"memory": ("limit", "swap", "checkBeforeUpdate"), "cpu": ("quota", "period")}
 _MEMBERS = ("memory", "cpu", "pids", "blockIO", "hugepageLimits", "network", "rdma", "unified")
 
 
 def wanted(asked: dict[str, Any]) -> dict[str, Any]:
-    """Of a resources object what can be updated and says something.
+    """The members of a resources object that can be updated and mean something.
 
     Args:
-        asked: as it came: with device rules, which an update never touches, with members that
-            nobody knows, and with empty ones, as engines send them.
+        asked: as received: with device rules, which an update never touches, with unknown
+            members, and with empty ones, which engines send.
     """
     found = {}
     for name in _MEMBERS:
@@ -57,8 +57,8 @@ def merge(saved: dict[str, Any], asked: dict[str, Any]) -> tuple[dict[str, Any],
         asked: from `wanted`, checked.
 
     Returns:
-        The resources afterwards; and what has to be set for that: what is asked for, with what
-        of the saved the kernel needs beside it (the period of a quota, the memory of a swap).
+        The resources afterwards; and what has to be set for that: the update, with the saved
+        values that the kernel needs along with it (the period of a quota, the memory of a swap).
     """
     after = dict(saved)
     change = {}
@@ -68,7 +68,7 @@ def merge(saved: dict[str, Any], asked: dict[str, Any]) -> tuple[dict[str, Any],
             change[name] = dict(value)
             if any(key in value for key in _PAIRS[name]):
                 known = after[name]
-                change[name] |= {key: known[key] for key in _BESIDE[name] if key in known}
+                change[name] |= {key: known[key] for key in _WITH[name] if key in known}
         else:
             after[name] = _joined(name, saved.get(name), value)
             change[name] = value
@@ -81,7 +81,7 @@ def _numbers(name: str, saved: dict[str, Any], asked: dict[str, Any]) -> dict[st
         # Their sum may not be less than the part of it that is unlimited now.
         after.pop("swap", None)
     if name == "cpu" and "idle" in asked and "shares" not in asked:
-        # The kernel forgets the weight of who is idle.
+        # The kernel forgets the weight of an idle cgroup.
         after.pop("shares", None)
     return after
 

@@ -91,7 +91,7 @@ class SyscallArg(Model):
 
     index: int = required(UINT32)
     value: int = required(UINT64)
-    # The specification's default, so that nobody has to repeat it.
+    # The specification's default.
     valueTwo: int = optional(UINT64, 0)
     op: str = required(STRING)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is probably misspelt: members that nobody knows, mount options that do nothing.
+"""What is probably misspelt: unknown members, mount options that do nothing.
 
-config.md asks that unknown members are ignored; that one of them was meant to restrict
+config.md requires unknown members to be ignored; that one of them was meant to restrict
 something is for people to know. Loaded only when a document has such. This module must not
 decide what a document means.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from pyrunc.errors import SpecError
+from pyrunc.errors import SpecError, json_pointer
 from pyrunc.spec.fields import Field, Model, folded
 from pyrunc.spec.names import (
     MOUNT_EXTENSION_OPTIONS,
@@ -19,7 +19,6 @@ from pyrunc.spec.names import (
     MOUNT_RECURSIVE_OPTIONS,
     PROPAGATIONS,
 )
-from pyrunc.spec.wrong import escape
 
 # Shorter words have too many others within one edit.
 _SHORTEST = 4
@@ -35,24 +34,24 @@ def tidy(cls: type[Model], raw: dict[str, Any], warnings: list[str], base: str =
     Args:
         cls: the class that it was decoded to, without an error.
         raw: the object; stays as it is.
-        warnings: what was understood otherwise than it is written, or not at all, is told here.
+        warnings: what was understood in another way than written, or ignored, is appended here.
         base: its JSON pointer.
 
     Returns:
-        The object, for whoever reads its members by name.
+        The object, for code that reads its members by name.
     """
     found = folded(cls, raw)
     for name in raw:
         if name not in cls.FIELDS:
-            _tell(name, cls, base, warnings)
+            _warn(name, cls, base, warnings)
     for name, field in cls.FIELDS.items():
         if found.get(name) is not None:
-            found[name] = _tidy_value(field, found[name], warnings, f"{base}/{escape(name)}")
+            found[name] = _tidy_value(field, found[name], warnings, base + json_pointer(name))
     return found
 
 
-def _tell(name: str, cls: type[Model], base: str, warnings: list[str]) -> None:
-    where = f"{base}/{escape(name)}"
+def _warn(name: str, cls: type[Model], base: str, warnings: list[str]) -> None:
+    where = base + json_pointer(name)
     for known in cls.FIELDS:
         if known.lower() == name.lower():
             warnings.append(f'{where}: taken for "{known}"; the specification\'s names have case')
@@ -75,7 +74,7 @@ def _tidy_value(field: Field, value: Any, warnings: list[str], base: str) -> Any
         return tidy(item, value, warnings, base)
     found = {}
     for key, member in value.items():
-        where = f"{base}/{escape(key)}"
+        where = base + json_pointer(key)
         if member is None:
             warnings.append(f'{where}: null is taken for ""')
             found[key] = ""
@@ -124,7 +123,7 @@ _BIND_OPTIONS = frozenset(
 def check_bind_options(options: tuple[str, ...], base: str, warnings: list[str]) -> None:
     """Look for options of a bind mount that do nothing there.
 
-    mount(2) passes over a filesystem's options when it binds, and real bundles have them. One
+    mount(2) ignores a filesystem's options when it binds, and real bundles have them. One
     that was meant to be a bind's own is refused: "readonly" would leave a directory of the host
     writable.
 

@@ -6,7 +6,7 @@ This module must not know which kinds there are.
 
 from __future__ import annotations
 
-from pyrunc.errors import SpecError
+from pyrunc.errors import SpecError, json_pointer
 
 
 class Wrong(Exception):  # never leaves the decoder: SpecError is what users see
@@ -30,7 +30,7 @@ class Wrong(Exception):  # never leaves the decoder: SpecError is what users see
 
     def error(self, document: str, base: str = "") -> SpecError:
         """The same as a SpecError, with the JSON pointer of the value."""
-        pointer = base + "".join(f"/{escape(str(key))}" for key in reversed(self.keys))
+        pointer = base + json_pointer(*reversed(self.keys))
         return SpecError(self.message, pointer=pointer, hint=self.hint, document=document)
 
 
@@ -68,8 +68,3 @@ def wrong_type(expected: str, value: object, hint: str = "") -> Wrong:
     kind = _TYPE_NAMES.get(type(value), "something else")
     plain = f"must be {expected}, not {kind}"
     return Wrong(f"must be {expected}, not {describe(value)}", hint, plain=plain)
-
-
-def escape(key: str) -> str:
-    """A member name as a part of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")

@@ -196,7 +196,7 @@ def test_what_is_read_is_what_was_asked_for(peer):
         assert made.unit_property("a.scope", "AllowedCPUs", "ay") == b"\1\2"
         assert made.property("Version") == "257.9"
         for _ in range(2):
-            with pytest.raises(BusError, match="Get: what it answers is no message"):
+            with pytest.raises(BusError, match="Get: the answer is not a valid message"):
                 made.property("Version")
     assert at.calls[1].header.fields[HeaderFields.path] == unit
 

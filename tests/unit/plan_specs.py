@@ -91,7 +91,7 @@ class Case(NamedTuple):
                 mount_points=(("/proc", True), ("/etc/hosts", False)),
             )
         if self.joining:
-            spec = joining.inside(spec)
+            spec = joining.for_exec(spec)
             return joining.compile_joining(spec, self.facts, self.options())
         return compiler.compile_plan(spec, self.facts, self.options())
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from test_spec_check import refusal, warnings
 
 from pyrunc.errors import SpecError
-from pyrunc.spec.check_linux import check_mappings, sysctl_path
+from pyrunc.spec.check_linux import check_mappings
 from pyrunc.spec.model_linux import IDMapping
+from pyrunc.spec.sysctl import sysctl_path
 
 
 def idmap(container: int, host: int, size: int) -> dict[str, int]:
@@ -56,8 +57,8 @@ BROKEN: list[tuple[str, object, str, str]] = [
     ("devices", [{**CHAR, "path": "dev/x"}], "/0/path", 'must be an absolute path, not "dev/x"'),
     ("devices", [without(CHAR, "major")], "/0/major", 'is required for a device of type "c"'),
     ("devices", [without(CHAR, "minor")], "/0/minor", 'is required for a device of type "c"'),
-    ("devices", [{**CHAR, "major": -1}], "/0/major", "is no device number: -1"),
-    ("devices", [{**CHAR, "minor": 2**32}], "/0/minor", "is no device number: 4294967296"),
+    ("devices", [{**CHAR, "major": -1}], "/0/major", "is not a valid device number: -1"),
+    ("devices", [{**CHAR, "minor": 2**32}], "/0/minor", "is not a valid device number: 4294967296"),
     ("devices", [CHAR] * 4097, "", "4097 devices, at most 4096 are made"),
     ("personality", {"domain": "BSD"}, "/domain", 'unknown execution domain "BSD"'),
     ("memoryPolicy", {"mode": "BIND"}, "/mode", 'unknown memory policy "BIND"'),
@@ -94,10 +95,10 @@ BROKEN: list[tuple[str, object, str, str]] = [
     ("resources", {"blockIO": {"weightDevice": [{"major": 8, "minor": 0, "weight": 5}]}},
      "/blockIO/weightDevice/0/weight", "from 10 to 1000, not 5"),
     ("resources", {"blockIO": {"weightDevice": [{"major": -8, "minor": 0, "weight": 10}]}},
-     "/blockIO/weightDevice/0/major", "is no device number: -8"),
+     "/blockIO/weightDevice/0/major", "is not a valid device number: -8"),
     *[
         ("resources", {"blockIO": {name: [{"major": 8, "minor": -1, "rate": 1}]}},
-         f"/blockIO/{name}/0/minor", "is no device number: -1")
+         f"/blockIO/{name}/0/minor", "is not a valid device number: -1")
         for name in ("throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOPSDevice",
                      "throttleWriteIOPSDevice")
     ],

@@ -7,6 +7,7 @@ import errno
 import os
 
 from pyrunc.errors import KernelError, PyruncError, UsageError
+from pyrunc.kernel import rights
 from pyrunc.lifecycle.bundle import written
 
 
@@ -70,13 +71,12 @@ def connected(socket: str | int, what: str) -> int:
 def send_pidfd(path: str, pidfd: int, kind: bytes = b"standard") -> None:
     """One message with the pidfd: "standard" for a container's init, "setns" for a process that
     has joined, as runc words it."""
-    from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET
+    from _socket import AF_UNIX, SOCK_STREAM
     from _socket import socket as make
 
     connection = make(AF_UNIX, SOCK_STREAM, 0, connected(path, "pidfd"))
     try:
-        data = pidfd.to_bytes(4, "little")
-        connection.sendmsg([kind], [(SOL_SOCKET, SCM_RIGHTS, data)])
+        rights.send(connection, kind, pidfd)
     finally:
         connection.close()
 
