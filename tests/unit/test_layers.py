@@ -15,13 +15,6 @@ import pyrunc
 PACKAGE = Path(pyrunc.__file__).parent
 TOP = PACKAGE.parent
 CSRC = TOP / "csrc"
-MAX_LINES = 410
-MAX_FUNCTION = 60
-GENERATED = {
-    "csrc/init/plan_wire.h",
-    "pyrunc/kernel/_core.c",
-    "pyrunc/kernel/_seccomp.c",
-}
 # `os.path` for string functions, and for the place of a file of the package's own.
 OS_PATH_ONLY = {"pyrunc/spec/check.py", "pyrunc/spec/deep.py"}
 
@@ -31,8 +24,6 @@ def name_of(path: Path) -> str:
 
 
 PYTHON = sorted(PACKAGE.rglob("*.py"))
-C = sorted(path for kind in ("*.c", "*.h", "*.cdef") for path in CSRC.rglob(kind))
-SIZED = [path for path in (*PYTHON, *C) if name_of(path) not in GENERATED]
 
 
 @cache
@@ -222,24 +213,6 @@ def test_init_names_no_terminal() -> None:
     named = {text for path in sources for text in string_literals(path.read_text())
              if "pts" in text}  # fmt: skip
     assert named == {'"/dev/pts/ptmx"'}
-
-
-# --- sizes -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", SIZED, ids=name_of)
-def test_files_fit_in_a_head(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= MAX_LINES
-
-
-@pytest.mark.parametrize("path", PYTHON, ids=name_of)
-def test_functions_fit_on_a_screen(path: Path) -> None:
-    sizes = {
-        node.name: node.end_lineno - node.lineno + 1
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
-    }
-    assert {name: size for name, size in sizes.items() if size > MAX_FUNCTION} == {}
 
 
 # --- the package -----------------------------------------------------------------------------
