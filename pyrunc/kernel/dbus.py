@@ -40,7 +40,7 @@ _CHUNK = 1 << 16
 _HEAD = 16  # bytes that hold a message's size
 _MOST = 16 << 20  # bytes of a message; systemd's have some kilobytes, D-Bus allows 128 MiB
 _MOST_WORDS = 4096  # bytes of what comes before the first message
-# What jeepney's parser makes of bytes that are no message.
+# What jeepney's parser raises for bytes that are not a message.
 _NONSENSE = (ValueError, LookupError, TypeError, AssertionError, RecursionError, struct_error)
 # The D-Bus specification's authentication. The peer knows from the socket who we are, and knows
 # it better: in a user namespace our number is another one. All at once, since the answers are
@@ -57,7 +57,7 @@ class Message:
     Attributes:
         error: the name of the D-Bus error that it reports, or "".
         signal: the name of a signal, or "".
-        sender: who it is from; None where no bus is between us.
+        sender: of the message; None where no bus is between us.
         reply_to: the number of the call that it answers, or -1.
         values: what it says, once it has been read.
 
@@ -213,7 +213,7 @@ class Connection:
                     try:
                         return Message(raw)
                     except BusError:
-                        continue  # over a bus anybody may send us anything
+                        continue  # over a bus any peer may send us anything
             self._receive_more(end, look)
 
     def _authenticate(self) -> None:
@@ -276,7 +276,7 @@ def split(signature: str) -> list[str]:
 
 
 def _text(value: Any) -> Any:
-    """A value with nothing but text in its strings, as D-Bus takes them."""
+    """A value whose strings are valid text, as D-Bus requires."""
     if isinstance(value, str):
         if "\0" in value:
             raise BusError("D-Bus", f"a text with a zero byte: {value!r}")
