@@ -44,6 +44,10 @@ def errno_text(number: int) -> str:
     return text[:1].lower() + text[1:]
 
 
+class PyruncWarning(UserWarning):
+    """What is odd, and goes on: a caller that asks for no `warn` gets it from Python."""
+
+
 class PyruncError(Exception):
     """Base of everything pyrunc raises on purpose.
 

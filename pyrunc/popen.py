@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts further processes in a container: what `Container.popen`, `exec` and `attend` share."""
+"""Starts further processes in a container: for `Container.popen`, `exec`, `exec_foreground`."""
 
 from __future__ import annotations
 
 import os
 from time import monotonic
 
+from pyrunc import keywords
 from pyrunc.errors import UsageError, one_line
 from pyrunc.kernel import process as kernel
-from pyrunc.lifecycle import exec as joining
-from pyrunc.lifecycle import handover, joiner, store
+from pyrunc.keywords import ExecKeywords, Stream
+from pyrunc.lifecycle import caller_io, exec, exec_process, store
 from pyrunc.lifecycle.handshake import NotReady
 from pyrunc.lifecycle.state import State
 from pyrunc.plan.joining import for_exec
-from pyrunc.process import DEVNULL, PIPE, STDOUT, Completed, ExecFailed, ExecTimeout, Process
+from pyrunc.process import DEVNULL, PIPE, STDOUT, Completed, ExecTimeout, Process
 from pyrunc.spec import load
 
 TYPE_CHECKING = False
@@ -23,13 +24,10 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from pyrunc.lifecycle.handshake import Child
-    from pyrunc.lifecycle.signals import Signals
     from pyrunc.lifecycle.store import Entry
     from pyrunc.limits import Limits
     from pyrunc.spec.model import Spec
     from pyrunc.spec.model_resources import Resources
-
-    Stream = int | BinaryIO | None
 
 
 class _Streams:
@@ -77,57 +75,47 @@ def popen(
     root: str,
     container_id: str,
     args: Sequence[str],
-    *,
-    process: dict[str, Any] | str | None = None,
-    stdin: Stream = None,
-    stdout: Stream = None,
-    stderr: Stream = None,
-    console_socket: str | int | None = None,
-    pidfd_socket: str | None = None,
-    pid_file: str | None = None,
-    preserve_fds: int = 0,
-    cgroup: dict[str, str] | None = None,
-    own_cgroup: bool = False,
-    limits: Limits | dict[str, Any] | None = None,
-    ignore_paused: bool = False,
-    detached: bool = False,
+    given: ExecKeywords,
     deadline: float | None = None,
-    signals: Signals | None = None,
-    **changes: Any,
 ) -> Process:
-    """As `Container.popen`, which see."""
-    handover.check_preserved(preserve_fds)
+    """As `Container.popen`, which see; by the deadline it has to be ready."""
+    caller_io.check_preserved(given.get("preserve_fds", 0))
     with store.open_entry(root, container_id) as entry:
         state = entry.state()
-        joining.check_status(entry, state, ignore_paused)
+        exec.check_status(entry, state, given.get("ignore_paused", False))
         warnings: list[str] = []
-        spec = _spec(entry, state, words(args), process, changes, warnings, signals)
-        assert spec.process is not None
-        terminal = spec.process.terminal
-        request = joining.Request(
-            preserve_fds=preserve_fds,
-            cgroup=cgroup,
-            own_cgroup=own_cgroup,
+        spec = _spec(entry, state, words(args), given, warnings)
+        limits = given.get("limits")
+        request = exec.Request(
+            preserve_fds=given.get("preserve_fds", 0),
+            cgroup=given.get("cgroup") or {},
+            own_cgroup=given.get("own_cgroup", False),
             limits=None if limits is None else _resources(limits),
-            ignore_paused=ignore_paused,
+            ignore_paused=given.get("ignore_paused", False),
             deadline=deadline,
-            signals=signals,
+            signals=given.get("signals"),
         )
-        streams = _Streams(stdin, stdout, stderr)
+        streams = _Streams(given.get("stdin"), given.get("stdout"), given.get("stderr"))
         request.stdio = (streams.theirs[0], streams.theirs[1], streams.theirs[2])
         started = _Start(entry, state, spec, request)
         try:
-            started.prepare(console_socket, terminal, detached)
-            made = started.run(pidfd_socket, pid_file)
+            started.prepare(given)
+            made = started.run(given.get("pidfd_socket"), given.get("pid_file"))
         except BaseException:
             streams.close(both=True)
             raise
         finally:
             streams.close()
             started.close()
-        made.stdin, made.stdout, made.stderr = streams.ours
-        made.warnings = [one_line(text) for text in warnings]
-        return made
+    made.stdin, made.stdout, made.stderr = streams.ours
+    try:
+        for text in warnings:
+            keywords.warn_by(given)(one_line(text))
+    except BaseException:
+        made.kill()
+        made.wait()
+        raise
+    return made
 
 
 def words(args: Sequence[str]) -> tuple[str, ...]:
@@ -145,22 +133,23 @@ def _spec(
     entry: Entry,
     state: State,
     args: tuple[str, ...],
-    process: dict[str, Any] | str | None,
-    changes: dict[str, Any],
+    given: ExecKeywords,
     warnings: list[str],
-    signals: Signals | None,
 ) -> Spec:
     """The container's configuration with the process to run."""
-    spec = joiner.of_container(entry)
+    spec = exec_process.of_container(entry)
+    process = given.get("process")
+    changes = keywords.members(given, exec_process.ExecOptions)
     if process is None:
-        wanted = joiner.changed(state, spec, joiner.Changes(args, **changes), warnings)
+        options = exec_process.ExecOptions(args, **changes)
+        wanted = exec_process.changed(state, spec, options, warnings)
     elif args or changes:
         raise UsageError("a process object is whole: it cannot be given with arguments or changes")
     elif isinstance(process, str):
-        wanted = joiner.read_process(process, warnings, signals)
+        wanted = exec_process.read_process(process, warnings, given.get("signals"))
     else:
         wanted = load.decode_process(process, "process", warnings)
-    joiner.complete(wanted, spec)
+    exec_process.complete(wanted, spec)
     return for_exec(spec, wanted)
 
 
@@ -174,7 +163,7 @@ def _resources(limits: Limits | dict[str, Any]) -> Resources:
 class _Start:
     """A start under way: what it holds until the process runs."""
 
-    def __init__(self, entry: Entry, state: State, spec: Spec, request: joining.Request) -> None:
+    def __init__(self, entry: Entry, state: State, spec: Spec, request: exec.Request) -> None:
         self.entry = entry
         self.state = state
         self.spec = spec
@@ -186,13 +175,15 @@ class _Start:
         """Close this one when the process has its own copy."""
         self._fds.append(fd)
 
-    def prepare(self, console_socket: str | int | None, terminal: bool, detached: bool) -> None:
+    def prepare(self, given: ExecKeywords) -> None:
         """Connect the console socket, or have the terminal's master sent to ourselves."""
-        if detached or console_socket is not None or not terminal:
-            handover.check_terminal(terminal, console_socket is not None, detached=True)
-        if console_socket is not None:
-            self.request.console_socket = handover.connected(console_socket, "console")
-            if isinstance(console_socket, str):
+        assert self.spec.process is not None
+        terminal, console = self.spec.process.terminal, given.get("console_socket")
+        if given.get("detached") or console is not None or not terminal:
+            caller_io.check_terminal(terminal, console is not None, detached=True)
+        if console is not None:
+            self.request.console_socket = caller_io.connected(console, "console")
+            if isinstance(console, str):
                 self.keep(self.request.console_socket)
         elif terminal:
             self.own_terminal()
@@ -214,15 +205,15 @@ class _Start:
 
     def run(self, pidfd_socket: str | None, pid_file: str | None) -> Process:
         """Join the container, tell who is to know, and let the process run."""
-        child = joining.join(self.entry, self.state, self.spec, self.request)
+        child = exec.join(self.entry, self.state, self.spec, self.request)
         try:
             return self._let_go(child, pidfd_socket, pid_file)
         except BaseException as error:
             child.kill()
             if child.sub_cgroup:
                 child.sub_cgroup.end()
-            if joining.is_unanswered(error):
-                joining.refuse_if_ending(self.state)
+            if exec.is_unanswered(error):
+                exec.refuse_if_ending(self.state)
             raise
         finally:
             child.close()
@@ -235,13 +226,13 @@ class _Start:
 
             master = os.fdopen(receive_master(self._receiver), "r+b", 0)
         if pidfd_socket is not None:
-            handover.send_pidfd(pidfd_socket, child.pidfd, b"setns")
+            caller_io.send_pidfd(pidfd_socket, child.pidfd, b"setns")
         # Before the pid file, which a failure here would leave behind.
         oom_kills = child.sub_cgroup.cgroup.oom_kills if child.sub_cgroup else None
         before = oom_kills() if oom_kills else 0
         if pid_file is not None:
             # Last: who waits for it may signal the process at once.
-            handover.write_pid_file(pid_file, child.pid)
+            caller_io.write_pid_file(pid_file, child.pid)
         try:
             if self.request.ignore_paused:
                 child.go()  # a frozen one hears it when it is resumed
@@ -262,27 +253,23 @@ def execute(
     root: str,
     container_id: str,
     args: Sequence[str],
-    *,
     input: bytes | None,
-    capture_output: bool,
     timeout: float | None,
-    check: bool,
-    **options: Any,
+    given: ExecKeywords,
 ) -> Completed:
-    """As `Running.exec`, which see."""
+    """As `Container.exec`, which see."""
     if input is not None:
-        options["stdin"] = PIPE
-    if capture_output:
-        options |= {"stdout": PIPE, "stderr": PIPE}
+        given["stdin"] = PIPE
+    deadline = None
     if timeout is not None:
-        options.setdefault("own_cgroup", True)
-        options["deadline"] = deadline = monotonic() + timeout
+        given.setdefault("own_cgroup", True)
+        deadline = monotonic() + timeout
     try:
-        process = popen(root, container_id, args, **options)
+        process = popen(root, container_id, args, given, deadline)
     except NotReady:
         raise ExecTimeout(words(args), timeout or 0.0, None, None) from None
     try:
-        left = None if timeout is None else max(0.0, deadline - monotonic())
+        left = None if deadline is None else max(0.0, deadline - monotonic())
         output, errors = process.communicate(input, left)
     except ExecTimeout as error:
         # Of all the time, not of what the start has left of it.
@@ -293,7 +280,4 @@ def execute(
         raise
     finally:
         process.close()
-    done = Completed(process.args, process.wait(), output, errors)
-    if check and done.code != 0:
-        raise ExecFailed(done)
-    return done
+    return Completed(process.args, process.wait(), output, errors)

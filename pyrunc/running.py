@@ -4,25 +4,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, Unpack
 
-from pyrunc import cgroups
+from pyrunc import cgroups, keywords, popen
+from pyrunc.cgroups import Cgroup
+from pyrunc.cgroups.stats import Stats
 from pyrunc.errors import ContainerNotRunning, PyruncError, UsageError
-from pyrunc.lifecycle import store
+from pyrunc.exits import Exit
+from pyrunc.keywords import CallKeywords, CheckpointKeywords, ExecKeywords
+from pyrunc.lifecycle import pause, store
+from pyrunc.lifecycle.checkpoint import checkpointed
+from pyrunc.lifecycle.delete import delete
+from pyrunc.lifecycle.foreground import Pipes, Terminal, serve
+from pyrunc.lifecycle.signals import Signals
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import is_alive
+from pyrunc.lifecycle.update import update
+from pyrunc.limits import Limits
+from pyrunc.observe.events import Events
+from pyrunc.process import PIPE, Completed, ExecFailed, Process
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any, TypeVar
-
-    from pyrunc.cgroups import Cgroup
-    from pyrunc.cgroups.stats import Stats
-    from pyrunc.limits import Limits
-    from pyrunc.observe.events import Events
-    from pyrunc.process import Completed, Process
-
-    T = TypeVar("T")
+T = TypeVar("T")
 
 
 class Running:
@@ -49,10 +52,8 @@ class Running:
             ContainerNotRunning: it is neither created nor running.
             PyruncError: it cannot be frozen, or has no cgroup; it goes on then.
         """
-        from pyrunc.lifecycle.pause import pause
-
         with store.open_entry(self.root, self.id) as entry:
-            pause(entry)
+            pause.pause(entry)
 
     def resume(self) -> None:
         """Let a paused container go on: it is what it was, created or running.
@@ -62,23 +63,23 @@ class Running:
             StateError: it is not paused.
             CgroupError: the kernel refuses.
         """
-        from pyrunc.lifecycle.pause import resume
-
         with store.open_entry(self.root, self.id) as entry:
-            resume(entry)
+            pause.resume(entry)
 
     def update(
-        self, limits: Limits | dict[str, Any], *, rdt: dict[str, str] | None = None
-    ) -> list[str]:
+        self,
+        limits: Limits | dict[str, Any],
+        *,
+        rdt: dict[str, str] | None = None,
+        **given: Unpack[CallKeywords],
+    ) -> None:
         """Change limits of the container, all of them or none.
 
         Args:
             limits: the new ones; what is left out stays as it is. A dict is a resources object
                 of the specification, in its units; device rules in it are ignored.
             rdt: of Intel RDT: "l3CacheSchema" and "memBwSchema", as in linux.intelRdt.
-
-        Returns:
-            Warnings: what is asked for and not done, a line each.
+            given: see `pyrunc.keywords.CallKeywords`; what is asked for and not done is warned of.
 
         Raises:
             ContainerNotFound: it has been deleted.
@@ -89,11 +90,12 @@ class Running:
 
         Source: config-linux.md, "Control groups"
         """
-        from pyrunc.lifecycle.update import update
-
+        keywords.check("update", given, CallKeywords)
         asked = limits if isinstance(limits, dict) else limits.to_resources()
         with store.open_entry(self.root, self.id) as entry:
-            return update(entry, asked, rdt or {})
+            warnings = update(entry, asked, rdt or {})
+        for warning in warnings:
+            keywords.warn_by(given)(warning)
 
     def stats(self) -> Stats:
         """What the container has used: bytes and nanoseconds, unless an attribute says otherwise.
@@ -123,8 +125,6 @@ class Running:
             UsageError: the interval is none.
             PyruncError: it has no cgroup that would tell.
         """
-        from pyrunc.observe.events import Events
-
         if not interval > 0:
             raise UsageError("duration interval must be greater than 0")
         return self._ask(lambda cgroup: Events(cgroup, interval))
@@ -153,31 +153,12 @@ class Running:
                 raise
             raise stopped from None
 
-    def popen(self, args: Sequence[str] = (), **options: Any) -> Process:
+    def popen(self, args: Sequence[str] = (), **given: Unpack[ExecKeywords]) -> Process:
         """Start a further process in the container, in the shape of subprocess.Popen.
 
         Args:
             args: the program and its arguments; it is looked up in the container.
-            options:
-                stdin, stdout, stderr: None to share the caller's, a descriptor or file,
-                or pyrunc.PIPE, pyrunc.DEVNULL, pyrunc.STDOUT;
-                terminal: give it one; without a console_socket the process's `terminal` is
-                its master;
-                env (``NAME=value``, or a dict; added), cwd, uid, gid, groups, capabilities,
-                no_new_privileges, selinux_label, apparmor_profile: what differs from the
-                container's own process (`pyrunc.lifecycle.joiner.Changes`);
-                process: instead of all those the whole process object, as a dict or the path
-                of a JSON file;
-                own_cgroup: give it a cgroup below the container's, so that `kill` and a
-                time-out end all that it has started;
-                limits: such a cgroup with limits of its own, in the form that `update` takes; on
-                cgroup v2 the kernel has only cpus, cpuset and pids for that, on v1 none of block
-                devices and network. Meanwhile the container's cannot be updated to less;
-                cgroup: a dict, controller or "" -> path of an existing cgroup below the
-                container's;
-                console_socket, pidfd_socket, pid_file, preserve_fds: as for `create`;
-                ignore_paused: in a paused container too: it runs after `resume`;
-                detached: nobody attends to it: a terminal then needs a console_socket.
+            given: see `pyrunc.keywords.ExecKeywords`.
 
         Returns:
             The process; it may have ended already.
@@ -188,9 +169,8 @@ class Running:
             SpecError: what is asked for is wrong.
             StartError: it could not be started; nothing of it is left.
         """
-        from pyrunc.popen import popen
-
-        return popen(self.root, self.id, args, **options)
+        keywords.check("popen", given, ExecKeywords)
+        return popen.popen(self.root, self.id, args, given)
 
     def exec(
         self,
@@ -200,7 +180,7 @@ class Running:
         capture_output: bool = False,
         timeout: float | None = None,
         check: bool = False,
-        **options: Any,
+        **given: Unpack[ExecKeywords],
     ) -> Completed:
         """Run a process in the container and wait for it, in the shape of subprocess.run.
 
@@ -210,7 +190,7 @@ class Running:
             capture_output: return what it writes to stdout and stderr.
             timeout: seconds, after which it is killed with all that it has started.
             check: raise if its exit code is not 0.
-            options: as for `popen`.
+            given: see `pyrunc.keywords.ExecKeywords`.
 
         Returns:
             How it ended, and what it wrote.
@@ -220,88 +200,68 @@ class Running:
             ExecFailed: with `check`, its exit code is not 0.
             PyruncError: as `popen`.
         """
-        from pyrunc.popen import execute
+        keywords.check("exec", given, ExecKeywords)
+        if capture_output:
+            given["stdout"] = given["stderr"] = PIPE
+        done = popen.execute(self.root, self.id, args, input, timeout, given)
+        if check and done.code != 0:
+            raise ExecFailed(done)
+        return done
 
-        options |= {"input": input, "capture_output": capture_output, "timeout": timeout}
-        return execute(self.root, self.id, args, check=check, **options)
-
-    def attend(
-        self,
-        args: Sequence[str] = (),
-        *,
-        warn: Callable[[str], None] = lambda _: None,
-        **options: Any,
-    ) -> int:
+    def exec_foreground(self, args: Sequence[str] = (), **given: Unpack[ExecKeywords]) -> Exit:
         """Run a process in the foreground: with the caller's terminal, if it is to have one.
 
         For the main thread: the process's signals go to it until it ends.
 
         Args:
             args: the program and its arguments.
-            warn: called with each warning, once the process runs.
-            options: as for `popen`, but for console_socket.
+            given: see `pyrunc.keywords.ExecKeywords`; without console_socket.
 
         Returns:
-            Its exit code, 128 + signal where a signal ended it.
+            How it ended.
 
         Raises:
             PyruncError: as `popen`.
         """
-        from pyrunc.lifecycle.foreground import Pipes, Terminal, attend
-        from pyrunc.lifecycle.signals import Signals
-
-        if options.get("console_socket"):
+        keywords.check("exec_foreground", given, ExecKeywords)
+        if given.get("console_socket"):
             raise UsageError("cannot use console socket if runc will not detach or allocate tty")
         signals = Signals()
         pipes = Pipes()
         streams: Terminal | Pipes = pipes
-        stdin, stdout, stderr = pipes.stdio
-        options |= {"stdin": stdin, "stdout": stdout, "stderr": stderr, "signals": signals}
+        given["stdin"], given["stdout"], given["stderr"] = pipes.stdio
+        given["signals"] = signals
         try:
-            process = self.popen(args, **options)
+            process = popen.popen(self.root, self.id, args, given)
             try:
-                for warning in process.warnings:
-                    warn(warning)
                 if process.terminal:
                     pipes.restore()
                     streams = Terminal(os.dup(process.terminal.fileno()))
                 else:
                     pipes.started()
-                code = attend(process, signals, streams).code
+                return serve(process, signals, streams)
             except BaseException:
-                process.kill()  # nobody attends to it
+                process.kill()  # nobody serves it
                 process.wait()
                 raise
         finally:
             streams.restore()
             signals.restore()
-        assert code is not None  # it was our child
-        return code
 
-    def checkpoint(
-        self, image_path: str, *, criu: dict[str, Any] | None = None, **dump: Any
-    ) -> list[str]:
+    def checkpoint(self, image_path: str, **given: Unpack[CheckpointKeywords]) -> None:
         """Store the container as an image, with CRIU; it then is deleted, unless it runs on.
 
         Args:
             image_path: directory of the image; made if need be.
-            criu: what a restore may ask for too, as `lifecycle.criu.Options` takes it.
-            dump: leave_running, pre_dump, parent_path, tcp_skip_in_flight, link_remap,
-                page_server, status_fd, as `lifecycle.checkpoint.Dump` takes them.
-
-        Returns:
-            Warnings of poststop hooks.
+            given: see `pyrunc.keywords.CheckpointKeywords`.
 
         Raises:
             ContainerNotFound: it has been deleted.
             StateError: it neither runs nor is paused.
             PyruncError: CRIU refuses; the container goes on.
         """
-        from pyrunc.lifecycle.checkpoint import Dump, checkpoint
-        from pyrunc.lifecycle.criu import Options
-        from pyrunc.lifecycle.delete import delete
-
-        options = Options(image_path, **(criu or {}))
+        keywords.check("checkpoint", given, CheckpointKeywords)
         with store.open_entry(self.root, self.id) as entry:
-            ended = checkpoint(entry, options, Dump(**dump))
-        return delete(self.root, self.id, force=True) if ended else []
+            ended = checkpointed(entry, image_path, given)
+        for warning in delete(self.root, self.id, force=True) if ended else []:
+            keywords.warn_by(given)(warning)

@@ -6,11 +6,10 @@ from __future__ import annotations
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import UsageError
+from pyrunc.keywords import CriuKeywords
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyrunc.cli.log import Log
     from pyrunc.cli.parse import Line
 
@@ -19,7 +18,7 @@ def run(line: Line, log: Log) -> int:
     """Store a container as an image."""
     options = line.options
     container = Container.load(line.arguments[0], root=root(line))
-    warnings = container.checkpoint(
+    container.checkpoint(
         options.get("image-path") or "checkpoint",
         criu=shared(line),
         leave_running=line.flag("leave-running"),
@@ -29,13 +28,12 @@ def run(line: Line, log: Log) -> int:
         link_remap=line.flag("link-remap"),
         page_server=_page_server(options.get("page-server", "")),
         status_fd=int(options.get("status-fd", "-1")),
+        warn=log.warning,
     )
-    for warning in warnings:
-        log.warning(warning)
     return 0
 
 
-def shared(line: Line) -> dict[str, Any]:
+def shared(line: Line) -> CriuKeywords:
     """The options that checkpoint and restore have in common."""
     return {
         "work_path": line.options.get("work-path", ""),

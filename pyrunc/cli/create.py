@@ -9,7 +9,7 @@ from pyrunc.cli.parse import TRUE
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import KernelError, UsageError
-from pyrunc.lifecycle.handover import check_preserved
+from pyrunc.lifecycle.caller_io import check_preserved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ def run(line: Line, log: Log) -> int:
     from pyrunc.lifecycle.signals import ENDING, Signals
 
     given = arguments(line, log)
+    if not log.verbose:  # nothing may be printed: 1 and 2 are the container's
+        given["warn"] = lambda _: None
     with Signals(ENDING) as signals:
         container = Container.create(**given, signals=signals)
-    if log.verbose:  # otherwise nothing may be printed: 1 and 2 are the container's
+    if log.verbose:
         log.debug(f"created {container.id}: pid {container.pid}")
-        for warning in container.warnings:
-            log.warning(warning)
     return 0
 
 
@@ -59,6 +59,7 @@ def arguments(line: Line, log: Log) -> dict[str, Any]:
         "new_keyring": not line.flag("no-new-keyring"),
         "notify": bool(os.environ.get("NOTIFY_SOCKET")),
         "config": _absolute(options.get("config")) or "",
+        "warn": log.warning,
         **_cgroup(line),
     }
     bundle = options.get("bundle") or "."

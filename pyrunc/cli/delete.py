@@ -29,5 +29,4 @@ def run(line: Line, log: Log) -> int:
 
 
 def _delete(container: Container, line: Line, log: Log) -> None:
-    for warning in container.delete(force=line.flag("force")):
-        log.warning(warning)
+    container.delete(force=line.flag("force"), warn=log.warning)

@@ -8,8 +8,8 @@ import os
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import UsageError
-from pyrunc.lifecycle.handover import check_preserved
-from pyrunc.lifecycle.joiner import parse_user
+from pyrunc.lifecycle.caller_io import check_preserved
+from pyrunc.lifecycle.exec_process import parse_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def run(line: Line, log: Log) -> int:
         "preserve_fds": line.number("preserve-fds"),
         "cgroup": _cgroups(line.lists.get("cgroup", [])),
         "ignore_paused": line.flag("ignore-paused"),
+        "warn": log.warning,
     }
     container = Container.load(line.arguments[0], root=root(line))
     args: tuple[str, ...] = ()
@@ -47,11 +48,11 @@ def run(line: Line, log: Log) -> int:
         from pyrunc.lifecycle.signals import ENDING, Signals
 
         with Signals(ENDING) as signals:
-            process = container.popen(args, detached=True, signals=signals, **given)
-        for warning in process.warnings:
-            log.warning(warning)
+            container.popen(args, detached=True, signals=signals, **given)
         return 0
-    return container.attend(args, warn=log.warning, **given)
+    ended = container.exec_foreground(args, **given)
+    assert ended.code is not None  # it was our child
+    return ended.code
 
 
 def _changes(line: Line) -> dict[str, Any]:

@@ -28,13 +28,13 @@ def run(line: Line, log: Log) -> int:
         from pyrunc.cli.regex import for_each
 
         signal = number(text)
-        for_each(line, "kill", lambda found: found.kill(signal, everything=line.flag("all")))
+        for_each(line, "kill", lambda found: found.kill(signal, all_processes=line.flag("all")))
         return 0
     # A container that does not exist is told first, as runc does: engines wait for that.
     container = Container.load(line.arguments[0], root=root(line))
     signal = number(text)
     log.debug(f"signal {signal} to {container.id}")
-    container.kill(signal, everything=line.flag("all"))
+    container.kill(signal, all_processes=line.flag("all"))
     return 0
 
 

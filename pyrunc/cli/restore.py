@@ -33,9 +33,9 @@ def run(line: Line, log: Log) -> int:
 
         set_subreaper(True)
     if line.flag("detach"):
+        given["warn"] = lambda _: None  # 1 and 2 are the container's
         Container.restore(bundle, container_id, image, **given)
         return 0
-    code, warnings = Container.run_restored(bundle, container_id, image, **given)
-    for warning in warnings:
-        log.warning(warning)
-    return code
+    ended = Container.run_restored(bundle, container_id, image, **given)
+    assert ended.code is not None  # it was our child
+    return ended.code

@@ -27,11 +27,9 @@ def run(line: Line, log: Log) -> int:
     if line.flag("detach"):
         _detached(given, manager, log)
         return 0
-    given |= {"keep": line.flag("keep"), "notify_socket": manager, "warn": log.warning}
-    code, warnings = Container.run(**given)
-    for warning in warnings:
-        log.warning(warning)
-    return code
+    ended = Container.run(**given, keep=line.flag("keep"), notify_socket=manager)
+    assert ended.code is not None  # it was our child
+    return ended.code
 
 
 def _detached(given: dict[str, Any], manager: str, log: Log) -> None:
@@ -39,10 +37,8 @@ def _detached(given: dict[str, Any], manager: str, log: Log) -> None:
 
     with Signals(ENDING) as signals:
         container = Container.create(**given, signals=signals)
-        for warning in container.warnings:
-            log.warning(warning)
         try:
             container.start(notify_socket=manager, signals=signals)
         except BaseException:
-            container.delete(force=True, signals=signals)
+            container.delete(force=True, signals=signals, warn=log.warning)
             raise

@@ -52,14 +52,12 @@ def run(line: Line, log: Log) -> int:
         rdt = {name: line.options[option] for option, name in _RDT if line.options.get(option)}
     log.debug(f"new limits: {asked} {rdt or ''}")
     try:
-        warnings = container.update(asked, rdt=rdt)
+        container.update(asked, rdt=rdt, warn=log.warning)
     except SpecError as error:
         error.document = _name(path) if path else error.document
         raise
     if "kernel-memory" in line.options or "kernel-memory-tcp" in line.options:
-        warnings.append("Kernel memory settings are ignored and will be removed")
-    for warning in warnings:
-        log.warning(warning)
+        log.warning("Kernel memory settings are ignored and will be removed")
     return 0
 
 

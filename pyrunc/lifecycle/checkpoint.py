@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
-from pyrunc import cgroups, jsontext
+from pyrunc import cgroups, jsontext, keywords
 from pyrunc.errors import KernelError, StateError, UsageError
 from pyrunc.kernel import criu as kernel
-from pyrunc.lifecycle import criu, joiner, launch
+from pyrunc.keywords import CheckpointKeywords
+from pyrunc.lifecycle import criu, exec_process, launch
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import CREATED, STOPPED, status_of
 from pyrunc.plan import criu as plan_criu
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 LOG = "dump.log"
 
 
-class Dump:
+@dataclass
+class CheckpointOptions:
     """What only a checkpoint may ask for.
 
     Args:
@@ -34,31 +37,17 @@ class Dump:
         status_fd: descriptor that gets a byte when lazy pages are ready, or -1.
     """
 
-    __slots__ = (
-        "leave_running", "link_remap", "page_server", "parent_path", "pre_dump", "status_fd",
-        "tcp_skip_in_flight",
-    )  # fmt: skip
+    leave_running: bool = False
+    pre_dump: bool = False
+    parent_path: str = ""
+    tcp_skip_in_flight: bool = False
+    link_remap: bool = False
+    page_server: tuple[str, int] | None = None
+    status_fd: int = -1
 
-    def __init__(
-        self,
-        *,
-        leave_running: bool = False,
-        pre_dump: bool = False,
-        parent_path: str = "",
-        tcp_skip_in_flight: bool = False,
-        link_remap: bool = False,
-        page_server: tuple[str, int] | None = None,
-        status_fd: int = -1,
-    ) -> None:
-        if os.path.isabs(parent_path):
+    def __post_init__(self) -> None:
+        if os.path.isabs(self.parent_path):
             raise UsageError("--parent-path must be relative")
-        self.leave_running = leave_running
-        self.pre_dump = pre_dump
-        self.parent_path = parent_path
-        self.tcp_skip_in_flight = tcp_skip_in_flight
-        self.link_remap = link_remap
-        self.page_server = page_server
-        self.status_fd = status_fd
 
     @property
     def ends(self) -> bool:
@@ -79,7 +68,14 @@ class Dump:
         )
 
 
-def checkpoint(entry: Entry, options: criu.Options, dump: Dump) -> bool:
+def checkpointed(entry: Entry, image_path: str, given: CheckpointKeywords) -> bool:
+    """As `checkpoint`, of a caller's keywords."""
+    own = keywords.members(given, CheckpointOptions)
+    options = criu.CriuOptions(image_path, **given.get("criu", {}))
+    return checkpoint(entry, options, CheckpointOptions(**own))
+
+
+def checkpoint(entry: Entry, options: criu.CriuOptions, dump: CheckpointOptions) -> bool:
     """Store a container.
 
     Args:
@@ -101,7 +97,7 @@ def checkpoint(entry: Entry, options: criu.Options, dump: Dump) -> bool:
     if status in (CREATED, STOPPED):
         raise StateError(f"Container cannot be checkpointed in {status} state")
     _check(options, dump)
-    spec = joiner.of_container(entry)
+    spec = exec_process.of_container(entry)
     fields = options.fields(spec, LOG) + dump.fields() + _of_container(state, spec)
     directories = options.directories(make=True)
     if not dump.pre_dump:
@@ -111,7 +107,7 @@ def checkpoint(entry: Entry, options: criu.Options, dump: Dump) -> bool:
     return dump.ends
 
 
-def _check(options: criu.Options, dump: Dump) -> None:
+def _check(options: criu.CriuOptions, dump: CheckpointOptions) -> None:
     if dump.parent_path:
         # The image's own directory need not be there yet.
         parent = os.path.normpath(f"{options.image_path}/{dump.parent_path}")
@@ -127,7 +123,10 @@ def _check(options: criu.Options, dump: Dump) -> None:
 
 
 def _ask(
-    fields: list[kernel.Field], options: criu.Options, dump: Dump, directories: tuple[str, ...]
+    fields: list[kernel.Field],
+    options: criu.CriuOptions,
+    dump: CheckpointOptions,
+    directories: tuple[str, ...],
 ) -> None:
     started = launch.Descriptors()
     program = ("criu", "swrk", str(criu.first_number()))
@@ -188,7 +187,7 @@ def _own_tmpfs(pid: int) -> set[str]:
     return {first.split()[4] for first, _, last in rows if last.startswith("tmpfs ")}
 
 
-def _describe(options: criu.Options, state: State) -> None:
+def _describe(options: criu.CriuOptions, state: State) -> None:
     """What 0, 1 and 2 were when it was created: pipes are put in the place of these later."""
     text = jsontext.dumps(state.stdio)
     with open(f"{options.image_path}/{criu.DESCRIPTORS}", "w", encoding="utf-8") as file:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 from pyrunc.errors import KernelError, PyruncError, UsageError
 from pyrunc.kernel import criu
@@ -31,7 +32,8 @@ EXTERNAL = {"network": ("net", "extRootNetNS"), "pid": ("pid", "extRootPidNS")}
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/urandom", "/dev/random")
 
 
-class Options:
+@dataclass
+class CriuOptions:
     """What a caller may ask of CRIU, for a checkpoint and a restore alike.
 
     Args:
@@ -47,40 +49,25 @@ class Options:
         lazy_pages: memory pages on demand.
     """
 
-    __slots__ = (
-        "auto_dedup", "empty_ns", "ext_unix_sk", "file_locks", "image_path", "lazy_pages",
-        "manage_cgroups_mode", "shell_job", "tcp_established", "work_path",
-    )  # fmt: skip
+    image_path: str
+    work_path: str = ""
+    tcp_established: bool = False
+    ext_unix_sk: bool = False
+    shell_job: bool = False
+    file_locks: bool = False
+    manage_cgroups_mode: str = ""
+    empty_ns: tuple[str, ...] = ()
+    auto_dedup: bool = False
+    lazy_pages: bool = False
 
-    def __init__(
-        self,
-        image_path: str,
-        *,
-        work_path: str = "",
-        tcp_established: bool = False,
-        ext_unix_sk: bool = False,
-        shell_job: bool = False,
-        file_locks: bool = False,
-        manage_cgroups_mode: str = "",
-        empty_ns: tuple[str, ...] = (),
-        auto_dedup: bool = False,
-        lazy_pages: bool = False,
-    ) -> None:
-        if manage_cgroups_mode not in _MODES:
+    def __post_init__(self) -> None:
+        if self.manage_cgroups_mode not in _MODES:
             raise UsageError("invalid manage-cgroups-mode value")
-        for name in empty_ns:
+        for name in self.empty_ns:
             if name != "network":
                 raise UsageError(f'namespace "{name}" is not supported in empty-ns')
-        self.image_path = os.path.abspath(image_path)
-        self.work_path = os.path.abspath(work_path) if work_path else ""
-        self.tcp_established = tcp_established
-        self.ext_unix_sk = ext_unix_sk
-        self.shell_job = shell_job
-        self.file_locks = file_locks
-        self.manage_cgroups_mode = manage_cgroups_mode
-        self.empty_ns = empty_ns
-        self.auto_dedup = auto_dedup
-        self.lazy_pages = lazy_pages
+        self.image_path = os.path.abspath(self.image_path)
+        self.work_path = os.path.abspath(self.work_path) if self.work_path else ""
 
     def fields(self, spec: Spec, log: str) -> list[criu.Field]:
         """As fields of criu_opts, with what is always asked for."""

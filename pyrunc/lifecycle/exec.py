@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import dataclass
 from signal import SIGKILL, SIGSYS
 
 from pyrunc import cgroups
@@ -50,6 +51,7 @@ _READY_SECONDS = 120.0
 STOPPED_TEXT = "cannot exec in a stopped container"
 
 
+@dataclass
 class Request:
     """What the caller of `exec` wants beside the process object.
 
@@ -65,33 +67,18 @@ class Request:
         signals: those that end the start, if anybody catches them.
     """
 
-    __slots__ = (
-        "cgroup", "console_socket", "deadline", "ignore_paused", "limits", "own_cgroup",
-        "preserve_fds", "signals", "stdio",
-    )  # fmt: skip
+    stdio: tuple[int, int, int] = (0, 1, 2)
+    console_socket: int = -1
+    preserve_fds: int = 0
+    cgroup: dict[str, str] | None = None
+    own_cgroup: bool = False
+    limits: Resources | None = None
+    ignore_paused: bool = False
+    deadline: float | None = None
+    signals: Signals | None = None
 
-    def __init__(
-        self,
-        *,
-        stdio: tuple[int, int, int] = (0, 1, 2),
-        console_socket: int = -1,
-        preserve_fds: int = 0,
-        cgroup: dict[str, str] | None = None,
-        own_cgroup: bool = False,
-        limits: Resources | None = None,
-        ignore_paused: bool = False,
-        deadline: float | None = None,
-        signals: Signals | None = None,
-    ) -> None:
-        self.stdio = stdio
-        self.console_socket = console_socket
-        self.preserve_fds = preserve_fds
-        self.cgroup = cgroup or {}
-        self.own_cgroup = own_cgroup or limits is not None
-        self.limits = limits
-        self.ignore_paused = ignore_paused
-        self.deadline = deadline
-        self.signals = signals
+    def __post_init__(self) -> None:
+        self.own_cgroup = self.own_cgroup or self.limits is not None
 
 
 def check_status(entry: Entry, state: State, ignore_paused: bool) -> str:

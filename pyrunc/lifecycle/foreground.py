@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attends to a container in the foreground: its streams, the caller's signals, its end.
+"""Serves a container in the foreground: its streams, the caller's signals, its end.
 
 For the main thread of a process that does nothing else, as the command line's is: signal
 handlers and the terminal's mode are the process's own. They are put back at the end.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyrunc.exits import Exit
     from pyrunc.lifecycle.signals import Signals
 
-    class Attended(Protocol):
+    class Child(Protocol):
         """A child of this process: a container's first process, or a further one."""
 
         def fileno(self) -> int: ...
@@ -228,7 +228,7 @@ def receive_master(socket: Any) -> int:
     return found[0]
 
 
-def attend(process: Attended, signals: Signals, streams: Terminal | Pipes) -> Exit:
+def serve(process: Child, signals: Signals, streams: Terminal | Pipes) -> Exit:
     """Forward signals and copy streams until the process has ended.
 
     Args:
@@ -263,7 +263,7 @@ def attend(process: Attended, signals: Signals, streams: Terminal | Pipes) -> Ex
             return process.wait()
 
 
-def _forward(process: Attended, numbers: bytes, streams: Terminal | Pipes) -> None:
+def _forward(process: Child, numbers: bytes, streams: Terminal | Pipes) -> None:
     for number in numbers:
         if number == _signal.SIGWINCH:
             streams.resize()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyrunc.cgroups import Cgroup
 
 
-def kill(state: State, signal: int, *, everything: bool = False) -> None:
+def kill(state: State, signal: int, *, all_processes: bool = False) -> None:
     """Send a signal to the container's init.
 
     SIGKILL to a container that shares its pid namespace ends all its processes: the kernel only
@@ -26,21 +26,21 @@ def kill(state: State, signal: int, *, everything: bool = False) -> None:
     Args:
         state: of the container.
         signal: number; 0 only asks.
-        everything: `--all`: to all its processes, leftovers of a stopped container among them;
+        all_processes: `--all`: to all its processes, leftovers of a stopped container among them;
             if there are none, that is no error.
 
     Raises:
         ContainerNotRunning: it has no live init.
         KernelError: the signal was refused.
     """
-    if everything or (signal == SIGKILL and not state.privatePid):
+    if all_processes or (signal == SIGKILL and not state.privatePid):
         cgroup = cgroups.open_cgroup(state.cgroup)
         if cgroup.exists:
             return _signal_all(cgroup, state, signal)
         # Nobody can tell the others then; pid 1 of a pid namespace takes them along.
     pidfd = open_pidfd(state)
     if pidfd < 0:
-        if everything:
+        if all_processes:
             return None
         raise ContainerNotRunning
     try:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 from pyrunc.lifecycle.store import check_id
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pyrunc.lifecycle.signals import Signals
 
 
+@dataclass
 class Request:
     """What the caller of `create` wants beside the bundle.
 
@@ -31,38 +33,20 @@ class Request:
         signals: those that end the creation, if anybody catches them.
     """
 
-    __slots__ = (
-        "bundle", "cgroup_manager", "config", "console_socket", "container_id", "environment",
-        "keyring", "no_pivot", "notify", "preserve_fds", "root", "signals", "stdio",
-    )  # fmt: skip
+    root: str
+    container_id: str
+    bundle: str
+    stdio: tuple[int, int, int] = (0, 1, 2)
+    console_socket: int = -1
+    preserve_fds: int = 0
+    environment: tuple[str, ...] = ()
+    keyring: bool = True
+    no_pivot: bool = False
+    cgroup_manager: str = "fs"
+    notify: bool = False
+    config: str = ""
+    signals: Signals | None = None
 
-    def __init__(
-        self,
-        *,
-        root: str,
-        container_id: str,
-        bundle: str,
-        stdio: tuple[int, int, int] = (0, 1, 2),
-        console_socket: int = -1,
-        preserve_fds: int = 0,
-        environment: tuple[str, ...] = (),
-        keyring: bool = True,
-        no_pivot: bool = False,
-        cgroup_manager: str = "fs",
-        notify: bool = False,
-        config: str = "",
-        signals: Signals | None = None,
-    ) -> None:
-        self.root = root
-        self.container_id = check_id(container_id)
-        self.bundle = bundle
-        self.stdio = stdio
-        self.console_socket = console_socket
-        self.preserve_fds = preserve_fds
-        self.environment = environment
-        self.keyring = keyring
-        self.no_pivot = no_pivot
-        self.cgroup_manager = cgroup_manager
-        self.notify = notify
-        self.signals = signals
-        self.config = os.path.abspath(config) if config else ""
+    def __post_init__(self) -> None:
+        check_id(self.container_id)
+        self.config = os.path.abspath(self.config) if self.config else ""

@@ -4,19 +4,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from pyrunc import jsontext
+from pyrunc import jsontext, keywords
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import criu as kernel
 from pyrunc.kernel import pidfd, rights
+from pyrunc.keywords import RestoreKeywords
 from pyrunc.lifecycle import criu, launch, store
 from pyrunc.lifecycle.create import Creation
 from pyrunc.plan import criu as plan_criu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pyrunc.lifecycle.request import Request
     from pyrunc.lifecycle.store import Entry
     from pyrunc.spec.model import Mount, Spec
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 LOG = "restore.log"
 
 
-class Return:
+@dataclass
+class RestoreOptions:
     """What only a restore may ask for.
 
     Args:
@@ -33,14 +36,9 @@ class Return:
         lsm_mount_context: SELinux context of mounts, instead of the stored one.
     """
 
-    __slots__ = ("lsm_mount_context", "lsm_profile", "tcp_close")
-
-    def __init__(
-        self, *, tcp_close: bool = False, lsm_profile: str = "", lsm_mount_context: str = ""
-    ) -> None:
-        self.tcp_close = tcp_close
-        self.lsm_profile = lsm_profile
-        self.lsm_mount_context = lsm_mount_context
+    tcp_close: bool = False
+    lsm_profile: str = ""
+    lsm_mount_context: str = ""
 
     def fields(self) -> list[kernel.Field]:
         return kernel.options(
@@ -53,7 +51,22 @@ class Return:
         )
 
 
-def restore(request: Request, spec: Spec, options: criu.Options, wanted: Return) -> tuple[int, int]:
+def restoring(
+    image_path: str, given: RestoreKeywords
+) -> Callable[[Request, Spec], tuple[int, int]]:
+    """What makes a container of an image, by a caller's keywords: `restore` with its options.
+
+    Raises:
+        UsageError: CRIU has no such option.
+    """
+    options = criu.CriuOptions(image_path, **given.get("criu", {}))
+    wanted = RestoreOptions(**keywords.members(given, RestoreOptions))
+    return partial(restore, options=options, wanted=wanted)
+
+
+def restore(
+    request: Request, spec: Spec, options: criu.CriuOptions, wanted: RestoreOptions
+) -> tuple[int, int]:
     """Restore a container; it runs when this returns.
 
     Args:
@@ -75,7 +88,9 @@ def restore(request: Request, spec: Spec, options: criu.Options, wanted: Return)
 class _Restoration(Creation):
     """One restoration under way."""
 
-    def __init__(self, request: Request, spec: Spec, options: criu.Options, wanted: Return) -> None:
+    def __init__(
+        self, request: Request, spec: Spec, options: criu.CriuOptions, wanted: RestoreOptions
+    ) -> None:
         super().__init__(request, spec)
         self.options = options
         self.wanted = wanted

@@ -46,7 +46,7 @@ def start(
     state: State,
     notify_socket: str = "",
     *,
-    attended: bool = False,
+    foreground: bool = False,
     signals: Signals | None = None,
 ) -> None:
     """Release the container's init, and run the poststart hooks once its program runs.
@@ -55,7 +55,7 @@ def start(
         entry: the container's directory.
         state: its saved state.
         notify_socket: tell this socket when the program is ready, and return then.
-        attended: do not wait for that; the caller has a program to attend to.
+        foreground: do not wait for that; the caller has the program's streams to serve.
         signals: those that end the waits here, if anybody catches them.
 
     Raises:
@@ -86,7 +86,7 @@ def start(
     if state.hooks.get("poststart"):
         _poststart(entry, state, signals)
     if listener is not None:
-        if attended:
+        if foreground:
             from _thread import start_new_thread
 
             # In the foreground somebody has to serve the terminal and the signals meanwhile.

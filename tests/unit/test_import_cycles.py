@@ -15,9 +15,15 @@ PACKAGE = Path(pyrunc.__file__).parent
 
 
 def modules(package: Path) -> dict[str, Path]:
-    """The modules of a package, by their full names."""
+    """The modules of a package, by their full names.
+
+    Not the package itself: it is imported before any of its modules, and what it exports is
+    imported when it is used (test_layers, test_importing_the_package_loads_nothing_else).
+    """
     found = {}
     for path in package.rglob("*.py"):
+        if path == package / "__init__.py":
+            continue
         parts = path.relative_to(package.parent).with_suffix("").parts
         found[".".join(parts).removesuffix(".__init__")] = path
     return found
@@ -48,10 +54,6 @@ def first_cycle(package: Path) -> list[str]:
     return []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="attended and container; filters asks the package for its version, which names both",
-)
 def test_the_package_has_no_import_cycle() -> None:
     assert first_cycle(PACKAGE) == []
 

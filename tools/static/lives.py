@@ -32,8 +32,8 @@ FIRST = (
     "pyrunc.lifecycle.launch", "pyrunc.lifecycle.outside", "pyrunc.plan.compile",
     "pyrunc.lifecycle.create", "pyrunc.spec.check", "pyrunc.spec.check_linux",
     "pyrunc.cgroups.devices", "pyrunc.cgroups.device_bpf", "pyrunc.kernel.bpf",
-    "pyrunc.lifecycle.joiner", "pyrunc.lifecycle.exec", "pyrunc.cli.exec", "pyrunc.popen",
-    "pyrunc.attended", "pyrunc.lifecycle.foreground", "pyrunc.cli.run", "pyrunc.lifecycle.ending",
+    "pyrunc.lifecycle.exec_process", "pyrunc.lifecycle.exec", "pyrunc.cli.exec", "pyrunc.popen",
+    "pyrunc.foreground", "pyrunc.lifecycle.foreground", "pyrunc.cli.run", "pyrunc.lifecycle.ending",
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import select
+from dataclasses import dataclass
 
 from pyrunc import jsontext
 from pyrunc.errors import KernelError, UsageError
@@ -29,7 +30,8 @@ _INHERITED = (
 )  # fmt: skip
 
 
-class Changes:
+@dataclass
+class ExecOptions:
     """What a caller changes on the container's own process, to have another one.
 
     Args:
@@ -46,38 +48,21 @@ class Changes:
         terminal: give it one.
     """
 
-    __slots__ = (
-        "apparmor_profile", "args", "capabilities", "cwd", "env", "gid", "groups",
-        "no_new_privileges", "selinux_label", "terminal", "uid",
-    )  # fmt: skip
+    args: tuple[str, ...]
+    env: tuple[str, ...] | dict[str, str] = ()
+    cwd: str | None = None
+    uid: int | None = None
+    gid: int | None = None
+    groups: tuple[int, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    no_new_privileges: bool = False
+    selinux_label: str | None = None
+    apparmor_profile: str | None = None
+    terminal: bool = False
 
-    def __init__(
-        self,
-        args: tuple[str, ...],
-        *,
-        env: tuple[str, ...] | dict[str, str] = (),
-        cwd: str | None = None,
-        uid: int | None = None,
-        gid: int | None = None,
-        groups: tuple[int, ...] = (),
-        capabilities: tuple[str, ...] = (),
-        no_new_privileges: bool = False,
-        selinux_label: str | None = None,
-        apparmor_profile: str | None = None,
-        terminal: bool = False,
-    ) -> None:
-        self.args = args
-        # As subprocess takes it.
-        self.env = tuple(f"{k}={v}" for k, v in env.items()) if isinstance(env, dict) else env
-        self.cwd = cwd
-        self.uid = uid
-        self.gid = gid
-        self.groups = groups
-        self.capabilities = capabilities
-        self.no_new_privileges = no_new_privileges
-        self.selinux_label = selinux_label
-        self.apparmor_profile = apparmor_profile
-        self.terminal = terminal
+    def __post_init__(self) -> None:
+        if isinstance(self.env, dict):  # as subprocess takes it
+            self.env = tuple(f"{name}={value}" for name, value in self.env.items())
 
 
 def of_container(entry: Entry) -> Spec:
@@ -130,7 +115,7 @@ def _read_all(fd: int, signals: Signals | None) -> bytes:
     return data
 
 
-def changed(state: State, spec: Spec, changes: Changes, warnings: list[str]) -> Process:
+def changed(state: State, spec: Spec, changes: ExecOptions, warnings: list[str]) -> Process:
     """The process of the bundle's config.json, as it is now, with changes.
 
     Args:

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes a container for the library's `create`, `run` and `restore`: the caller's keywords become
+a request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyrunc.errors import one_line
+from pyrunc.keywords import CreateKeywords
+from pyrunc.lifecycle import caller_io, create, store
+from pyrunc.lifecycle.bundle import read_spec
+from pyrunc.lifecycle.request import Request
+from pyrunc.spec.model import Spec
+
+How = Callable[[Request, Spec], tuple[int, int]]
+
+
+@dataclass
+class Made:
+    """A container that is there.
+
+    Attributes:
+        root: the directory where its state is.
+        id: its id.
+        pid: of its init.
+        pidfd: of its init, the caller's to close.
+        has_terminal: whether its program has one.
+        warnings: what was odd in config.json.
+    """
+
+    root: str
+    id: str
+    pid: int
+    pidfd: int
+    has_terminal: bool
+    warnings: list[str]
+
+
+def make(
+    bundle: str,
+    container_id: str,
+    given: CreateKeywords,
+    how: How = create.create,
+    *,
+    foreground: bool = False,
+) -> Made:
+    """Make a container.
+
+    Args:
+        bundle: directory of config.json.
+        container_id: letters, digits, ``_ + . -``.
+        given: of the caller; checked.
+        how: what makes it of the request and the configuration.
+        foreground: its terminal is the caller's to serve; else it goes to a console socket.
+
+    Raises:
+        PyruncError: nothing is left of the container.
+    """
+    preserved = given.get("preserve_fds", 0)
+    caller_io.check_preserved(preserved)
+    request = Request(
+        root=store.state_root(given.get("root")),
+        container_id=container_id,
+        bundle=caller_io.bundle_directory(bundle),
+        config=given.get("config", ""),
+        stdio=given.get("stdio", (0, 1, 2)),
+        preserve_fds=preserved,
+        environment=given.get("environment", ()),
+        keyring=given.get("new_keyring", True),
+        no_pivot=given.get("no_pivot", False),
+        notify=given.get("notify", False),
+        cgroup_manager=_manager(given),
+        signals=given.get("signals"),
+    )
+    spec = read_spec(request.bundle, given.get("limits"), request.config)
+    terminal = bool(spec.process and spec.process.terminal)
+    console = given.get("console_socket")
+    caller_io.check_terminal(terminal, console is not None, not foreground)
+    if console is not None:
+        request.console_socket = caller_io.connected(console, "console")
+    try:
+        pid, pidfd = how(request, spec)
+    finally:
+        if isinstance(console, str):
+            os.close(request.console_socket)
+    warnings = [one_line(text) for text in spec.warnings]
+    return Made(request.root, request.container_id, pid, pidfd, terminal, warnings)
+
+
+def _manager(given: CreateKeywords) -> str:
+    if given.get("systemd_cgroup"):
+        return "systemd"
+    return "none" if given.get("no_cgroup") else "fs"
