@@ -200,21 +200,28 @@ class Connection:
             BusError: none came.
         """
         while True:
-            if len(self._buffer) >= _HEAD:
+            if raw := self._take_message():
                 try:
-                    size = calc_msg_size(bytes(self._buffer[:_HEAD]))
-                except _NONSENSE:
-                    raise _nonsense() from None
-                if size > _MOST:
-                    raise BusError("D-Bus", f"a message of {size} bytes")
-                if len(self._buffer) >= size:
-                    raw = bytes(self._buffer[:size])
-                    del self._buffer[:size]
-                    try:
-                        return Message(raw)
-                    except BusError:
-                        continue  # over a bus any peer may send us anything
+                    return Message(raw)
+                except BusError:
+                    continue  # over a bus any peer may send us anything
             self._receive_more(end, look)
+
+    def _take_message(self) -> bytes:
+        """The first message that has come, b"" while it is not whole."""
+        if len(self._buffer) < _HEAD:
+            return b""
+        try:
+            size = calc_msg_size(bytes(self._buffer[:_HEAD]))
+        except _NONSENSE:
+            raise _nonsense() from None
+        if size > _MOST:
+            raise BusError("D-Bus", f"a message of {size} bytes is too large")
+        if len(self._buffer) < size:
+            return b""
+        raw = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return raw
 
     def _authenticate(self) -> None:
         end = monotonic() + SECONDS
@@ -225,7 +232,7 @@ class Connection:
         second, _, rest = rest.partition(b"\r\n")
         # systemd before 246 says OK twice.
         if first not in (b"DATA", second) or not second.startswith(b"OK "):
-            raise BusError("D-Bus", "it does not let us in")
+            raise BusError("D-Bus", "authentication failed")
         self._buffer[:] = rest
 
     def _send(self, data: bytes, end: float, look: Callable[[], None]) -> None:
@@ -250,7 +257,7 @@ class Connection:
             except OSError as error:
                 raise BusError("D-Bus", os.strerror(error.errno or 0)) from None
             if not data:
-                raise BusError("D-Bus", "it has hung up")
+                raise BusError("D-Bus", "the peer has closed the connection")
             self._buffer += data
             return
 

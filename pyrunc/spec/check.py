@@ -91,7 +91,9 @@ def _check_names(spec: Spec) -> None:
 
 def _check_mounts(mounts: tuple[Mount, ...], warnings: list[str]) -> None:
     if len(mounts) > MAX_MOUNTS:
-        raise SpecError(f"{len(mounts)} mounts, at most {MAX_MOUNTS} are made", pointer="/mounts")
+        raise SpecError(
+            f"{len(mounts)} mounts, at most {MAX_MOUNTS} are allowed", pointer="/mounts"
+        )
     for index, mount in enumerate(mounts):
         where = f"/mounts/{index}"
         destination = mount.destination
