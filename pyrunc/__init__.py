@@ -7,44 +7,49 @@
         container.start()
         print(container.wait().code)
 
-Nothing runs when this is imported; what is used is loaded then.
+Importing it changes nothing of the process.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.container import Container
-    from pyrunc.errors import (
-        BusError,
-        CgroupError,
-        ContainerExists,
-        ContainerNotFound,
-        ContainerNotRunning,
-        HookError,
-        KernelError,
-        PyruncError,
-        SpecError,
-        StartError,
-        StateError,
-        UnsupportedError,
-        UsageError,
-    )
-    from pyrunc.exits import Exit
-    from pyrunc.limits import Limits
-    from pyrunc.plan.context import Plan
-    from pyrunc.process import (
-        DEVNULL,
-        PIPE,
-        STDOUT,
-        Completed,
-        ExecFailed,
-        ExecTimeout,
-        Process,
-    )
-    from pyrunc.spec.model import Spec
+from pyrunc.container import Container
+from pyrunc.errors import (
+    BusError,
+    CgroupError,
+    ContainerExists,
+    ContainerNotFound,
+    ContainerNotRunning,
+    CriuError,
+    ExecError,
+    ForeignContainer,
+    HookError,
+    Interrupted,
+    KernelError,
+    NotReady,
+    PyruncError,
+    PyruncWarning,
+    SpecError,
+    StartError,
+    StateError,
+    UnsupportedError,
+    UsageError,
+)
+from pyrunc.exits import Exit
+from pyrunc.limits import Limits
+from pyrunc.plan.context import Plan
+from pyrunc.process import (
+    DEVNULL,
+    PIPE,
+    STDOUT,
+    Completed,
+    ExecFailed,
+    ExecTimeout,
+    Process,
+)
+from pyrunc.spec.model import Spec
+from pyrunc.version import VERSION
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "DEVNULL",
     "PIPE",
@@ -56,39 +61,26 @@ __all__ = [
     "ContainerExists",
     "ContainerNotFound",
     "ContainerNotRunning",
+    "CriuError",
+    "ExecError",
     "ExecFailed",
     "ExecTimeout",
     "Exit",
+    "ForeignContainer",
     "HookError",
+    "Interrupted",
     "KernelError",
     "Limits",
+    "NotReady",
     "Plan",
     "Process",
     "PyruncError",
+    "PyruncWarning",
     "Spec",
     "SpecError",
     "StartError",
     "StateError",
     "UnsupportedError",
     "UsageError",
+    "__version__",
 ]
-
-_HOMES = {
-    **dict.fromkeys(
-        ("Completed", "DEVNULL", "ExecFailed", "ExecTimeout", "PIPE", "Process", "STDOUT"),
-        "pyrunc.process",
-    ),
-    "Container": "pyrunc.container",
-    "Exit": "pyrunc.exits",
-    "Limits": "pyrunc.limits",
-    "Plan": "pyrunc.plan.context",
-    "Spec": "pyrunc.spec.model",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'pyrunc' has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(_HOMES.get(name, "pyrunc.errors")), name)

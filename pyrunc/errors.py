@@ -14,6 +14,9 @@
     │   ├── StartError               ... inside the container, before its program ran
     │   └── CgroupError              ... on a cgroup file
     ├── HookError                    a hook failed or ran out of time
+    ├── CriuError                    CRIU refused, or ended without an answer
+    ├── NotReady                     a process was not ready in the time that it was given
+    ├── ExecFailed                   its exit code was to be checked (process.py)
     └── Interrupted                  a signal asked the command to end
 
 An exception keeps its parts (what failed, where in config.json, the errno) to the end;
@@ -256,6 +259,32 @@ class HookError(PyruncError):
             f"error running {name} hook #{index}: {reason}", pointer=f"/hooks/{name}/{index}"
         )
         self.args = (name, index, reason)
+
+
+class CriuError(PyruncError):
+    """CRIU refused, or ended without an answer.
+
+    Args:
+        kind: of the answer, by its name in rpc.proto; "" where there was none.
+        errno: that it gave, or 0.
+        message: in its own words, or "".
+    """
+
+    code = "criu"
+
+    def __init__(self, kind: str, errno: int, message: str = "") -> None:
+        self.kind = kind
+        self.errno = errno
+        text = f"criu failed: type {kind} errno {errno}" if kind else f"criu failed: {message}"
+        # podman's tests look for the first half.
+        super().__init__(f"{text}: {message}" if kind and message else text)
+        self.args = (kind, errno, message)
+
+
+class NotReady(PyruncError):
+    """pyrunc-init has not done its steps in the time that it was given."""
+
+    code = "not-ready"
 
 
 class Interrupted(PyruncError):

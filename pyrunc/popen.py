@@ -7,11 +7,10 @@ import os
 from time import monotonic
 
 from pyrunc import keywords
-from pyrunc.errors import UsageError, one_line
+from pyrunc.errors import NotReady, UsageError, one_line
 from pyrunc.kernel import process as kernel
 from pyrunc.keywords import ExecKeywords, Stream
 from pyrunc.lifecycle import caller_io, exec, exec_process, store
-from pyrunc.lifecycle.handshake import NotReady
 from pyrunc.lifecycle.state import State
 from pyrunc.plan.joining import for_exec
 from pyrunc.process import DEVNULL, PIPE, STDOUT, Completed, ExecTimeout, Process

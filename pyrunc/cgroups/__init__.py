@@ -20,6 +20,10 @@ from pyrunc.cgroups.unit import Unit
 __all__ = ["Cgroup", "Layout", "Manager", "detect", "frozen", "manager_of", "new_manager",
            "open_cgroup"]  # fmt: skip
 
+# Controller, its file, and what that holds while nothing is frozen.
+_V1_FREEZER = ("freezer", "freezer.state", b"THAWED\n")
+_V2_FREEZER = ("", "cgroup.freeze", b"0\n")
+
 
 def new_manager(
     layout: Layout,
@@ -90,15 +94,17 @@ def frozen(data: dict[str, Any]) -> bool:
         KeyError, TypeError, ValueError: the document is not one of ours.
         CgroupError: the kernel refuses to say.
     """
-    if data["layout"]["kind"] == "v2" and data["manager"] != "none":
-        (_, mount, _), inner = data["layout"]["hierarchies"][0], data["inner"]
+    rows = zip(data["layout"]["hierarchies"], data["inner"], strict=True)
+    paths = {name: mount + inner for (names, mount, _), inner in rows for name in names}
+    name, file, thawed = _V1_FREEZER if "freezer" in paths else _V2_FREEZER
+    try:
+        # By path: nobody can make a symbolic link inside a cgroup filesystem.
+        fd = os.open(f"{paths[name]}/{file}", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            # By path: nobody can make a symbolic link inside a cgroup filesystem.
-            fd = os.open(f"{mount}{''.join(inner)}/cgroup.freeze", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                return os.read(fd, 8) == b"1\n"
-            finally:
-                os.close(fd)
-        except OSError:
-            pass  # it is gone; or the cgroup says what is wrong
+            if os.read(fd, 16) == thawed:
+                return False
+        finally:
+            os.close(fd)
+    except (KeyError, OSError):
+        pass  # it is gone, or has no freezer; or the cgroup says what is wrong
     return open_cgroup(data).frozen()

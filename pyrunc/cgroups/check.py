@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a driver refuses before anything is made. Must not touch a cgroup.
+"""Which limits are refused before anything is made. Must not touch a cgroup.
 
-`create` comes here only if it is asked for limits; the device rules are checked elsewhere.
+The device rules are checked in `devices`.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def values(resources: Resources, v2: bool, base: str) -> list[str]:
         network.check_v2(resources.network, base)
     if resources.unified:
         if not v2:
-            raise SpecError("needs cgroup v2, and this host has v1", pointer=f"{base}/unified")
+            raise SpecError("not supported on cgroup v1", pointer=f"{base}/unified")
         unified.limits(resources.unified, base)
     return warnings
 
 
 def wanted(resources: Resources, v2: bool, base: str) -> dict[str, str]:
-    """The controllers that limits are asked of, each with the pointer of what asks."""
+    """The controllers that limits need, each with the pointer of the member that needs it."""
     found = {}
     memory, cpu, pids = resources.memory, resources.cpu, resources.pids
     names = ("limit", "reservation", "swap", "disableOOMKiller")
@@ -64,8 +64,8 @@ def wanted(resources: Resources, v2: bool, base: str) -> dict[str, str]:
     if memory and (swappiness or any(getattr(memory, name) for name in names)):
         found["memory"] = f"{base}/memory"
     numbers = ("shares", "quota", "period", "realtimeRuntime", "realtimePeriod")
-    told = cpu and (cpu.idle is not None or cpu.burst is not None)  # 0 is a value of theirs
-    if cpu and (told or any(getattr(cpu, name) for name in numbers)):
+    given = cpu and (cpu.idle is not None or cpu.burst is not None)  # their 0 is a value
+    if cpu and (given or any(getattr(cpu, name) for name in numbers)):
         found["cpu"] = f"{base}/cpu"
     if cpu and (cpu.cpus or cpu.mems):
         found["cpuset"] = f"{base}/cpu/cpus" if cpu.cpus else f"{base}/cpu/mems"

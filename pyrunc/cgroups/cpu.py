@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """resources.cpu to the files of the cpu controller. Pure; must not touch a cgroup.
 
-Zero means "not set" for shares, quota and period: that is
-what Go's runtimes write for an absent value.
+Zero means "not set" for shares, quota and period: that is what Go's runtimes write for an absent
+value.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def check(cpu: CPU, base: str, v2: bool) -> None:
     for name in ("realtimeRuntime", "realtimePeriod"):
         if v2 and getattr(cpu, name):
             raise SpecError(
-                "cgroup v2 has no limits on real-time tasks",
+                "limits on real-time tasks are not supported on cgroup v2",
                 pointer=f"{base}/cpu/{name}",
                 hint="leave it out",
             )
@@ -82,7 +82,7 @@ def limits_v2(cpu: CPU) -> list[Limit]:
     if cpu.quota or cpu.period:
         quota = str(cpu.quota) if cpu.quota and cpu.quota > 0 else "max"
         period = cpu.period or PERIOD
-        # An update brings the other one along from the state: the one at fault is to be named.
+        # An update takes the other one from the state: the one at fault is to be named.
         fits = LEAST_PERIOD <= period <= MOST_PERIOD
         pointer = "/cpu/quota" if cpu.quota and fits else "/cpu/period"
         found.append(Limit("cpu.max", f"{quota} {period}", pointer))

@@ -58,7 +58,7 @@ def program(policy: Policy) -> bytes:
 # Most containers' policies have mostly the same.
 @functools.lru_cache(maxsize=64)
 def _exception(key: Key, access: int, default_allow: bool) -> bytes:
-    """Return the opposite of the default if everything matches, else go on behind it."""
+    """Return the opposite of the default if everything matches, else continue after it."""
     kind, major, minor = key
     # Each test is (operation, register, value): where it holds, the exception does not match.
     tests = [(JUMP_NOT_EQUAL, _TYPE, TYPES[kind])]

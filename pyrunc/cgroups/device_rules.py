@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a list of device rules means: the reference that both enforcers are made from.
 
-The semantics are those of the v1 devices controller, on v2 as well, so that one config.json
-means one thing: a default, and exceptions from it that the rules add and
-remove in their order. Pure; must not know how a policy is enforced.
+The semantics are those of the v1 devices controller, on v2 as well, so that one config.json means
+one thing: a default, and exceptions from it that the rules add and remove in their order. Pure;
+must not know how a policy is enforced.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _wider(key: Key) -> list[Key]:
 def _access(text: str | None, pointer: str) -> int:
     if not text:
         raise SpecError("device access must not be empty", pointer=f"{pointer}/access")
-    # Other letters are nothing to the kernel; check_resources.py has told of them.
+    # Other letters are nothing to the kernel; check_resources.py has warned about them.
     if found := bits("".join(letter for letter in text if letter in _BITS)):
         return found
     raise SpecError(f'"{text}" has none of the letters r, w and m', pointer=f"{pointer}/access")
@@ -158,5 +158,5 @@ def _number(number: int | None, pointer: str) -> int:
     if number is None or number == ANY:
         return ANY
     if not 0 <= number <= _LAST_NUMBER:
-        raise SpecError(f"is no device number: {number}", pointer=pointer)
+        raise SpecError(f"{number} is not a valid device number", pointer=pointer)
     return number

@@ -54,7 +54,7 @@ class UnifiedManager(Manager):
     def create_last(self, indexes: Collection[int], needed: Collection[str]) -> None:
         """Make the last directory only, and hand it controllers. See `sub_cgroup.SubCgroup`.
 
-        Beside processes the kernel hands down only what can limit threads, and makes the cgroup
+        Next to processes the kernel hands down only what can limit threads, and makes the cgroup
         above the root of a threaded subtree (cgroup-v2.rst, "Threads").
         """
         self._needed = needed
@@ -92,7 +92,7 @@ class UnifiedManager(Manager):
         """Enable every controller of the host in each cgroup above the container's.
 
         Failures are kept for the limits: the write that a missing controller makes impossible
-        names it, and a container that asks for no such limit is none the worse.
+        names it, and a container without such a limit does not need it.
         """
         dirs = self.cgroup.dirs
         mount = dirs.layout.hierarchies[0].mount
@@ -105,7 +105,7 @@ class UnifiedManager(Manager):
         for name in dirs.inner[0].split("/")[1:]:
             missing = sorted(wanted - set(tree.words(mount, above, "cgroup.subtree_control")))
             number = self._enable(above, missing) if missing else 0
-            # Where there are processes beside the container, as at the root of a container that
+            # Where there are processes next to the container, as at the root of a container that
             # runs containers, some work one by one and make that cgroup, which is not ours, the
             # root of a threaded subtree. So only what a limit needs, and only if it is of use.
             busy = number in (errno.EBUSY, errno.EOPNOTSUPP)

@@ -59,8 +59,8 @@ def check(limits: Sequence[HugepageLimit], present: Sequence[str], base: str) ->
 def limits(asked: Sequence[HugepageLimit], v2: bool) -> list[Limit]:
     """The values, in writing order: what is used, then what is reserved.
 
-    Without the second a process could reserve pages that nobody else gets, and fault in as
-    few as it is allowed. Linux 5.7 has it.
+    Without the second a process could reserve pages that no other process gets, and fault in as
+    few as it is allowed. It exists since Linux 5.7.
     """
     end = "max" if v2 else "limit_in_bytes"
     found = []

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """resources.blockIO to the files of blkio (v1) and io (v2). Pure; must not touch a cgroup.
 
-A weight of 0 is "not set", as in every Go runtime; a rate of 0 is "no
-limit", as in the v1 kernel.
+A weight of 0 is "not set", as in every Go runtime; a rate of 0 is "no limit", as in the v1 kernel.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Has = Callable[[str], bool]
 MIN_WEIGHT, MAX_WEIGHT = 10, 1000
 _V2_WEIGHTS = 9999  # io.weight goes from 1 to 10000
 _MAX_BPS = (1 << 64) - 1
-_MAX_IOPS = (1 << 32) - 1  # the kernel keeps these in 32 bits; all of them are "no limit"
+_MAX_IOPS = (1 << 32) - 1  # the kernel keeps these in 32 bits; all ones are "no limit"
 
 # Member, v1 file, v2 key, the first rate that is no limit.
 _THROTTLES = (
@@ -40,10 +39,10 @@ def weight(blkio: int) -> int:
 
 
 def check(block: BlockIO, base: str, v2: bool) -> None:
-    """Refuse what a cgroup version has no file for.
+    """Refuse what is not supported on a cgroup version.
 
     Raises:
-        SpecError: leaf weights on v2, which knows no tasks beside sub-cgroups.
+        SpecError: leaf weights on v2, which has no tasks next to sub-cgroups.
     """
     if not v2:
         return
@@ -53,7 +52,7 @@ def check(block: BlockIO, base: str, v2: bool) -> None:
     for name, value in asked.items():
         if value:
             raise SpecError(
-                "cgroup v2 has no leaf weight",
+                "leaf weights are not supported on cgroup v2",
                 pointer=f"{base}/blockIO/{name}",
                 hint="leave it out",
             )
@@ -70,7 +69,7 @@ def limits_v1(block: BlockIO, has: Has) -> list[Limit]:
 
     Args:
         block: resources.blockIO.
-        has: tells whether the cgroup has a file. CFQ's weights are gone since Linux 5.0;
+        has: whether the cgroup has a file. CFQ's weights are gone since Linux 5.0;
             BFQ's files are there instead.
     """
     prefix = "blkio" if has("blkio.weight") else "blkio.bfq"
@@ -103,7 +102,7 @@ def limits_v2(block: BlockIO, has: Has) -> list[Limit]:
 
     Args:
         block: resources.blockIO.
-        has: tells whether the cgroup has a file. Where BFQ is the scheduler its own weights
+        has: whether the cgroup has a file. Where BFQ is the scheduler its own weights
             count, which have the range of v1; io.weight is of the iocost controller.
     """
     bfq = has("io.bfq.weight")
@@ -133,5 +132,5 @@ def _throttle(file: str, value: str, member: str, index: int, device: ThrottleDe
 def _keyed(file: str, value: str, pointer: str, number: str) -> Limit:
     hint = f"is {number} a whole block device of this host?"
     if "weight" in file:
-        hint = f"is {number} a whole block device, and has it a scheduler that knows weights?"
+        hint = f"is {number} a whole block device, and does its scheduler support weights?"
     return Limit(file, value, pointer, compare=KEYED, hint=hint)

@@ -15,8 +15,8 @@ from typing import Any
 from pyrunc.errors import PyruncError
 
 ROOT = "/sys/fs/cgroup"
-# The v1 controllers that a container joins, in runc's order. A hierarchy
-# that carries none of these is somebody's private one.
+# The v1 controllers that a container joins, in runc's order. A hierarchy that carries none of these
+# is a private one.
 CONTROLLERS = (
     "cpuset",
     "devices",
@@ -110,8 +110,8 @@ def parse(mountinfo: str, own: str, device: Any = None) -> Layout | None:
     Args:
         mountinfo: text of /proc/self/mountinfo.
         own: text of /proc/self/cgroup.
-        device: tells the "major:minor" that a path is on now; a mount that something else
-            covers is passed over by it. None believes every line.
+        device: returns the "major:minor" that a path is on now, so that a mount that is covered by
+            another is passed over. None believes every line.
 
     Returns:
         The layout, or None where no cgroup hierarchy is mounted.

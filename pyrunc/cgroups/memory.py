@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """resources.memory to the files of the memory controller. Pure; must not touch a cgroup.
 
-In the configuration `swap` is memory and swap together,
--1 is no limit, and 0 is "not set", as in every Go runtime.
+In the configuration `swap` is memory and swap together, -1 is no limit, and 0 is "not set", as in
+every Go runtime.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pyrunc.errors import SpecError
 from pyrunc.spec.model_resources import Memory
 
 MAX_SWAPPINESS = 100
-# What cgroup v2 has no file for. useHierarchy is not among them: v2 is always hierarchical,
+# Not supported on cgroup v2. useHierarchy is not among them: v2 is always hierarchical,
 # and so is v1 since Linux 5.11.
 _V1_ONLY = ("kernel", "kernelTCP", "swappiness", "disableOOMKiller")
 
@@ -56,10 +56,12 @@ def check(memory: Memory, base: str, v2: bool) -> list[str]:
         raise SpecError("unable to set swap limit without memory limit", pointer=f"{where}/swap")
     for name in _V1_ONLY:
         value = getattr(memory, name)
-        # -1 is no limit, which is what v2 has; a swappiness of 0 is a wish, though.
+        # -1 is no limit, which is what v2 has; but a swappiness of 0 is a request.
         if value is None or (value in (False, -1) and name != "swappiness"):
             continue
-        raise SpecError(f"cgroup v2 has no {name}", pointer=f"{where}/{name}", hint="leave it out")
+        raise SpecError(
+            f"{name} is not supported on cgroup v2", pointer=f"{where}/{name}", hint="leave it out"
+        )
     return []
 
 

@@ -9,7 +9,7 @@ from pyrunc.spec.model_resources import Network
 
 
 def check_v2(network: Network, base: str) -> None:
-    """Refuse what cgroup v2 has no files for.
+    """Refuse what is not supported on cgroup v2.
 
     Raises:
         SpecError: a class or a priority is asked for.
@@ -17,7 +17,7 @@ def check_v2(network: Network, base: str) -> None:
     for name in ("classID", "priorities"):
         if getattr(network, name):
             raise SpecError(
-                "cgroup v2 has no network controllers",
+                "network controllers are not supported on cgroup v2",
                 pointer=f"{base}/network/{name}",
                 hint="use a filter that matches the cgroup: iptables -m cgroup --path, or eBPF",
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No cgroup at all: an unprivileged user whose host grants none, and who asks for no limits.
+"""No cgroup at all: an unprivileged user to whom the host grants none, and no limits are asked for.
 
 The same for `--cgroup-manager disabled`. The container's processes stay in the caller's cgroup.
 Whatever a limit would need is refused, never left out.
@@ -28,7 +28,7 @@ class NoCgroup(Cgroup):
 
     Args:
         layout: the host's hierarchies.
-        chosen: the caller wants none; otherwise he may not make one.
+        chosen: the caller wants none; otherwise it may not make one.
     """
 
     exists = False
@@ -51,7 +51,7 @@ class NoCgroup(Cgroup):
         return False
 
     def kill(self) -> None:
-        """There is nobody to be found."""
+        """No process can be found."""
 
     def frozen(self) -> bool:
         return False
@@ -131,7 +131,7 @@ def wanted(cgroup: Cgroup, cgroups_path: str | None) -> bool:
 
     Args:
         cgroup: the one that would be made.
-        cgroups_path: linux.cgroupsPath; who names a cgroup wants that one, or an error.
+        cgroups_path: linux.cgroupsPath; a caller that names a cgroup wants that one, or an error.
     """
     if cgroups_path:
         return False

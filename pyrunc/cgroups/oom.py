@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Out-of-memory events of a cgroup, as they happen: an object that can be polled.
 
-v2's files of events wake who polls them for priority data; v1 signals an eventfd. Either way
-one epoll descriptor stands for all sources, so that the caller needs to know nothing of them.
-This module must not decide what an event is worth.
+v2's event files wake pollers with priority data; v1 signals an eventfd. Either way one epoll
+descriptor stands for all sources, so that the caller needs to know nothing about them. This module
+must not decide what an event is worth.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class OomCounts:
     """What has happened since the last look.
 
     Attributes:
-        oom: how often there was no memory left below the limit.
+        oom: how often the cgroup was out of memory.
         oom_kill: how many processes were killed for it.
         oom_group_kill: how often the whole cgroup was (memory.oom.group, Linux 5.17).
     """
@@ -61,7 +61,7 @@ class OomEvents:
         self.ended = False
 
     def fileno(self) -> int:
-        """Readable when `read` may have something to tell."""
+        """Readable when `read` may have something to report."""
         return self._epoll.fileno()
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class OomEvents:
         raise NotImplementedError
 
     def _watch(self, directory: int, name: str) -> int:
-        """Have changes of a file wake who polls. The descriptor, -1 where there is no file."""
+        """Have changes of a file wake pollers. The descriptor, -1 where there is no file."""
         try:
             fd = os.open(name, tree.READ, dir_fd=directory)
         except FileNotFoundError:
@@ -125,14 +125,14 @@ class UnifiedEvents(OomEvents):
     def __init__(self, directory: int, path: str) -> None:
         super().__init__()
         try:
-            # The kernel tells changes of cgroup.events 10 ms apart at least, and drops the last
-            # one if the cgroup is removed meanwhile: who polls the file would wait for ever.
+            # The kernel reports changes of cgroup.events at least 10 ms apart, and drops the last
+            # one if the cgroup is removed in the meantime: a poller of the file would wait forever.
             self._removals = watch.removals(os.path.dirname(path))
             self._files.append(self._removals)
             self._epoll.register(self._removals, select.EPOLLIN)
             self._drain = watch.drain
             self._state = self._watch(directory, "cgroup.events")
-            # Not there without the memory controller: then only the end is told.
+            # Not there without the memory controller: then only the end is reported.
             self._memory = self._watch(directory, "memory.events")
             if self._memory >= 0:
                 self._since(_text(self._memory))
@@ -153,7 +153,7 @@ class LegacyEvents(OomEvents):
 
     Args:
         memory: descriptor of its directory in the memory hierarchy, needed only here.
-        unified: of its v2 directory on a hybrid host, which tells when nothing runs there any
+        unified: of its v2 directory on a hybrid host, which shows when nothing runs there any
             more, or -1; the end is the removal of the cgroup then.
 
     Raises:
@@ -171,7 +171,7 @@ class LegacyEvents(OomEvents):
             self._epoll.register(self._event, select.EPOLLIN)
             self._state = self._watch(unified, "cgroup.events") if unified >= 0 else -1
             if self._ends(self._state):
-                # Nobody joined it there, as may happen: it cannot tell the end.
+                # No process joined it there, as may happen: it cannot report the end.
                 self._epoll.unregister(self._state)
                 self._state = -1
             self._since(_text(self._control))

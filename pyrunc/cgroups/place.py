@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """linux.cgroupsPath to a clean path in each hierarchy. Pure; must not touch a cgroup.
 
-For the fs driver; under systemd the same property names a unit (`unit_name`). The rules are
-those of runc: an absolute path starts at the mount, a relative
-one at this process's own cgroup, and no path at all means the container's id.
+Under systemd the same property names a unit (`unit_name`). The rules are those of runc: an absolute
+path starts at the mount, a relative one at this process's own cgroup, and no path at all means the
+container's id.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def place(layout: Layout, cgroups_path: str | None, container_id: str) -> list[s
     """
     asked = cgroups_path or container_id
     if "\0" in asked:
-        raise SpecError("must not hold a NUL byte", pointer=POINTER)
+        raise SpecError("must not contain a NUL byte", pointer=POINTER)
     if ".." in asked.split("/"):
-        # runc takes it out. Nobody means it, but who wants to get at another's cgroup.
-        raise SpecError(f'"{asked}" must not hold ".."', pointer=POINTER)
+        # runc removes it. Only an attack on another's cgroup would contain it.
+        raise SpecError(f'"{asked}" must not contain ".."', pointer=POINTER)
     relative = clean(asked)
     if not relative:
         raise SpecError(f'"{asked}" names the root of the hierarchy', pointer=POINTER)
@@ -52,6 +52,6 @@ def clean(path: str) -> str:
 
 def _base(layout: Layout, hierarchy: Hierarchy) -> str:
     own = hierarchy.own if hierarchy.own != "/" else ""
-    # v2 allows no cgroup beside processes (the rule of no internal processes), so the
-    # container goes beside this process's own cgroup there, and below it on v1.
+    # v2 allows no cgroup next to processes (the rule of no internal processes), so the
+    # container goes next to this process's own cgroup there, and below it on v1.
     return own.rpartition("/")[0] if layout.kind == "v2" else own

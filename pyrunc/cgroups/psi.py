@@ -18,7 +18,7 @@ def pressure(read: Callable[[str], str], kind: str) -> Pressure | None:
         kind: "cpu", "memory" or "io".
 
     Returns:
-        None where the kernel has no such file, or is told not to count (psi=0, cgroup.pressure).
+        None where the kernel has no such file, or does not count (psi=0, cgroup.pressure).
     """
     try:
         text = read(f"{kind}.pressure")

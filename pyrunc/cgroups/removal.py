@@ -19,7 +19,7 @@ from pyrunc.errors import CgroupError
 OWNED_SECONDS = 5.0
 # As long as each round removes some of them: a container may have made tens of thousands.
 MOST_SECONDS = 120.0
-# Without ownership there is nobody to kill; a process of ours that got there dies by itself.
+# What is not owned is not killed; a process of ours that got there dies by itself.
 UNOWNED_SECONDS = 0.5
 _FIRST_PAUSE = 0.0005
 _LAST_PAUSE = 0.1

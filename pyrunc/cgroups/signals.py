@@ -56,7 +56,7 @@ def _open(pids: list[int]) -> dict[int, int]:
             try:
                 opened[pid] = os.pidfd_open(pid)
             except OSError as error:
-                # ENOENT: a thread id, of a process that has ended meanwhile.
+                # ENOENT: a thread id, of a process that has ended in the meantime.
                 if error.errno not in (errno.ESRCH, errno.ENOENT, errno.EINVAL):
                     raise
     except BaseException:

@@ -53,9 +53,9 @@ class SubCgroup:
     """A cgroup of its own for one process of a container, so that all that it starts ends with it
     and is held by limits of its own.
 
-    Below the container's, whose limits hold it too; in the hierarchy that counts processes, and
-    on v1 in those of its limits, but for those where the container's would hold no more (block
-    devices, network). On v2 limits beside other processes are for cpu, cpuset and pids only, and
+    It is below the container's, whose limits hold it too; in the hierarchy that counts processes,
+    and on v1 in those of its limits, except those where the container's would hold no more (block
+    devices, network). On v2 limits next to other processes are for cpu, cpuset and pids only, and
     leave these controllers enabled. A container that may manage cgroups of its own can move its
     processes elsewhere; what has left is neither ended nor limited.
 
@@ -72,7 +72,7 @@ class SubCgroup:
     """
 
     def __init__(self, parent: Cgroup, resources: Resources | None = None) -> None:
-        # A container must not know it before.
+        # A container must not be able to guess it.
         name = f"exec-{os.urandom(6).hex()}"
         needed = check.wanted(resources, parent.layout.kind == "v2", "") if resources else {}
         self._counting = parent.dirs.counting

@@ -241,7 +241,7 @@ def walk(directory: int) -> Iterator[int]:
     """The descriptor of a cgroup and of each cgroup below it, parents first.
 
     The first one stays the caller's; the others are closed when the next one is asked for.
-    What disappears meanwhile is skipped.
+    What disappears in the meantime is skipped.
     """
     yield directory
     place = _Below(directory)
@@ -252,7 +252,7 @@ def walk(directory: int) -> Iterator[int]:
             elif place.down(place.left[-1].pop()):
                 yield place.here
     except FileNotFoundError:
-        return  # what is above has gone meanwhile, with all below it
+        return  # what is above has gone in the meantime, with all below it
     finally:
         place.close()
 
@@ -320,7 +320,7 @@ def remove_below(directory: int) -> tuple[int, OSError | None]:
             removed += error is None
             first = first or error
     except FileNotFoundError:
-        pass  # what is above has gone meanwhile, with all below it
+        pass  # what is above has gone in the meantime, with all below it
     finally:
         place.close()
     return removed, first

@@ -33,7 +33,7 @@ class Unit:
         self._version = 0
 
     def close(self) -> None:
-        """Disconnect from the bus. Using it again connects anew."""
+        """Disconnect from the bus. Using it again reconnects."""
         bus, self._bus = self._bus, None
         if bus is not None:
             bus.close()
@@ -76,7 +76,7 @@ class Unit:
         except BusError as error:
             if error.name != _EXISTS:
                 raise
-            # The unit of an earlier container that failed; it is only a name already.
+            # The unit of an earlier container that failed; only its name is left.
             self._reset_failed()
             result = self._job("StartTransientUnit", *arguments, look=look)
         if result != "done":

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Annotations `org.systemd.property.NAME` to properties of the container's unit. Pure.
 
-Engines pass annotations on from whoever may name a container, a pod's author at times, and a
-unit's property can be a command that systemd runs as root (CVE-2024-3154). So only what
-cannot reach further than the container is allowed, each with the type that systemd
-expects. Values are in GVariant's text form, as busctl and runc take them.
+Engines pass annotations on from others, a pod's author for one, and a unit's property can be a
+command that systemd runs as root (CVE-2024-3154). So only what cannot reach further than the
+container is allowed, each with the type that systemd expects. Values are in GVariant's text form,
+as busctl and runc take them.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _property(key: str, name: str, text: str) -> Property:
     try:
         value = _seconds(text) if seconds else _value(kind, text.strip())
     except ValueError:
-        raise SpecError(f"is no value of type {kind}: {text}", pointer=pointer) from None
+        raise SpecError(f"{text} is not a valid value of type {kind}", pointer=pointer) from None
     return name, kind, value
 
 

@@ -2,7 +2,7 @@
 """linux.resources to properties of a systemd unit on cgroup v2. Pure.
 
 systemd writes the same files as we do, and may write them again at any time (daemon-reload):
-what it is not told it would reset. What it has no property for is left to the files alone.
+what it does not know it would reset. What it has no property for is left to the files alone.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def of_resources(resources: Resources, version: Callable[[], int]) -> list[Prope
 def of_devices(policy: Policy) -> list[Property]:
     """The properties for a device policy; our own filter enforces it either way.
 
-    A policy that systemd has no words for is "auto" to it, which filters nothing: a narrower
+    A policy that systemd cannot express is "auto" to it, which filters nothing: a narrower
     filter than asked for would break the container after a daemon-reload.
     """
     allowed = []

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All limits of a resources object as files of cgroup v1, in writing order.
 
-One place for the order, one file per controller for the values. Must not write.
+One place for the order, one module per controller for the values. Must not write.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Read = Callable[[str, str], str]
 
 
 def limits(resources: Resources, read: Read, is_new: bool) -> list[tuple[str, list[Limit]]]:
-    """Pairs of controller and limits, each imported only if it is asked for.
+    """Pairs of controller and limits.
 
     Args:
         resources: linux.resources, which `check.values` has seen.

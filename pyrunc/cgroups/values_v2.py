@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All limits of a resources object as files of cgroup v2, in writing order.
 
-One place for the order, one file per controller for the values. Must not write.
+One place for the order, one module per controller for the values. Must not write.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pyrunc.spec.model_resources import Resources
 
 
 def limits(resources: Resources, read: Callable[[str], str], base: str) -> list[Limit]:
-    """In runc's order, and each controller imported only if it is asked for.
+    """In runc's order.
 
     Args:
         resources: linux.resources, which `check.values` has seen.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write limits to a cgroup's files, and see that the kernel took them.
 
-The controllers' files (memory, cpu, io, ...) say what to write; this one does it. It must not
-know where a limit comes from. Each value is read back: a limit that was
-accepted and not enforced is a hole that nobody notices.
+The controllers' modules (memory, cpu, io, ...) say what to write; this one does it. It must not
+know where a limit comes from. Each value is read back: a limit that was accepted and is not
+enforced is a hole that goes unnoticed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ BYTES = "bytes"  # the same number of bytes, rounded down to the limit's unit
 LIST = "list"  # the same set of numbers: "0,1" is "0-1"
 SHARES = "shares"  # as TEXT, but the kernel clamps instead of refusing
 FLAG = "flag"  # the first line of a "key value" file ends in it
-PAIR = "pair"  # the same words; what stands behind them was not asked for
+PAIR = "pair"  # the same words; what follows them was not asked for
 KEYED = "keyed"  # a line for a device each: "8:0 rbps=1", "lo 5", "mlx hca_handle=2"
 WRITTEN = "written"  # not compared: the file reads in another form than it is written in
 
 _NO_LIMIT = ("max", "-1")
 _LONG_MAX = (1 << 63) - 1
-_UNKNOWN = "unknown"  # said of a file that cannot be read
+_UNKNOWN = "unknown"  # the text of a file that cannot be read
 # A device without a line has these values.
 _UNSET = ("0", "max", "default")
 _SUFFIXES = {"K": 10, "M": 20, "G": 30, "T": 40, "P": 50, "E": 60}  # memparse() of the kernel
@@ -48,7 +48,7 @@ class Limit:
         unit: the kernel keeps multiples of this many bytes (BYTES); 0 is the page size.
         optional: a missing file is no error.
         defer: EINVAL may mean "not before the other values": then it is tried again last.
-        hint: what may be the matter where the kernel refuses the value.
+        hint: the likely reason where the kernel refuses the value.
     """
 
     file: str
@@ -164,7 +164,7 @@ def _refused(target: Target, limit: Limit, error: OSError) -> PyruncError:
 def _not_kept(target: Target, limit: Limit, got: str) -> PyruncError:
     pointer = target.base + limit.pointer
     if limit.compare == SHARES and got.isdigit():
-        # runc's words, which users know: the kernel clamps shares silently.
+        # runc's text, which users know: the kernel clamps shares silently.
         edge = "maximum" if int(limit.value) > int(got) else "minimum"
         return PyruncError(f"the {edge} allowed cpu-shares is {got}", pointer=pointer)
     return PyruncError(
@@ -236,7 +236,7 @@ def size(text: str) -> int:
     """A number of bytes as the kernel reads it, "1G" for one.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a number of bytes.
     """
     shift = _SUFFIXES.get(text[-1:].upper(), 0)
     return int(text[:-1] if shift else text) << shift

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import sys
 
-import pyrunc
 from pyrunc.cli.version import inside
 from pyrunc.jsontext import dumps_indented
 from pyrunc.kernel import seccomp
 from pyrunc.observe.features import features
+from pyrunc.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def run(line: Line, log: Log) -> int:
     """Print what this runtime can do."""
-    found = features(seccomp.version(), version=pyrunc.__version__)
+    found = features(seccomp.version(), version=VERSION)
     found["annotations"] |= {f"org.pyrunc.{name}.version": v for name, v in inside().items()}
     sys.stdout.write(dumps_indented(found, "    ") + "\n")
     return 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import sys
 
-import pyrunc
 from pyrunc.cli.parse import UnknownCommand
 from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP
+from pyrunc.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _page(command: str) -> str:
 
 def _head(command: str, summary: str) -> tuple[str, ...]:
     name = f"pyrunc\\-{command}" if command else "pyrunc"
-    title = f'.TH {name.upper()} 8 "" "pyrunc {_text(pyrunc.__version__)}"'
+    title = f'.TH {name.upper()} 8 "" "pyrunc {_text(VERSION)}"'
     return title, ".SH NAME", f"{name} \\- {_text(summary)}", ".SH SYNOPSIS"
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-import pyrunc
+from pyrunc.version import VERSION
 
 SPEC_VERSION = "1.3.0"
 # What the command has inside beside Python, where it is one executable (docs/static.md).
@@ -16,7 +16,7 @@ EMBEDDED: dict[str, str] = {}
 def version_text() -> str:
     """As runc words it: containerd, docker and podman read these lines."""
     name = "runc" if os.path.basename(sys.argv[0]) == "runc" else "pyrunc"
-    lines = [f"{name} version {pyrunc.__version__}", f"commit: v{pyrunc.__version__}"]
+    lines = [f"{name} version {VERSION}", f"commit: v{VERSION}"]
     lines.append(f"spec: {SPEC_VERSION}")
     lines += [f"{name}: {version}" for name, version in inside().items()]
     return "\n".join(lines) + "\n"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from _socket import socket
 from collections.abc import Callable, Iterable
 
-from pyrunc.errors import KernelError, PyruncError
+from pyrunc.errors import CriuError, KernelError
 from pyrunc.kernel import rights
 
 # A field's number and its value; one that repeats is there more than once.
@@ -40,26 +40,6 @@ _SCRIPT, _PID = 1, 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _LARGEST = 10 * 4096
 _MOST_DESCRIPTORS = 12
-
-
-class Failure(PyruncError):
-    """CRIU refused, or ended without an answer.
-
-    Args:
-        kind: of the answer, by its name in rpc.proto; "" where there was none.
-        errno: that it gave, or 0.
-        message: in its own words, or "".
-    """
-
-    code = "criu"
-
-    def __init__(self, kind: str, errno: int, message: str = "") -> None:
-        self.kind = kind
-        self.errno = errno
-        text = f"criu failed: type {kind} errno {errno}" if kind else f"criu failed: {message}"
-        # podman's tests look for the first half.
-        super().__init__(f"{text}: {message}" if kind and message else text)
-        self.args = (kind, errno, message)
 
 
 def encode(fields: Iterable[Field]) -> bytes:
@@ -147,7 +127,7 @@ def request(
         The pid of the restored process, 0 for another kind.
 
     Raises:
-        Failure: it could not be done; why is in CRIU's log.
+        CriuError: it could not be done; why is in CRIU's log.
     """
     try:
         connection.send(encode([(_TYPE, kind), (_OPTS, fields)]))
@@ -162,7 +142,7 @@ def request(
             _serve(notified, name, _number(notification, _PID), descriptors)
             connection.send(encode([(_TYPE, NOTIFY), (_NOTIFY_SUCCESS, 1)]))
     except (OSError, ValueError) as error:
-        raise Failure("", 0, f"no answer ({error})") from None
+        raise CriuError("", 0, f"no answer ({error})") from None
     restored = answer.get(_RESTORED, b"")
     return _number(decode(restored), 1) if isinstance(restored, bytes) and restored else 0
 
@@ -180,14 +160,14 @@ def _serve(
 def _receive(connection: socket) -> tuple[dict[int, int | bytes], list[int]]:
     data, descriptors = rights.receive(connection, _LARGEST, _MOST_DESCRIPTORS)
     if not data:
-        raise Failure("", 0, "it ended without an answer")
+        raise CriuError("", 0, "it ended without an answer")
     answer = decode(data)
     if not _number(answer, _SUCCESS):
         words = answer.get(_MESSAGE, b"")
         message = words.decode(errors="replace") if isinstance(words, bytes) else ""
         kind = _number(answer, _TYPE)
         name = TYPES[kind] if kind < len(TYPES) else str(kind)
-        raise Failure(name, _number(answer, _ERRNO), message)
+        raise CriuError(name, _number(answer, _ERRNO), message)
     return answer, descriptors
 
 

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 
 from pyrunc import cgroups, jsontext, keywords
-from pyrunc.errors import KernelError, StateError, UsageError
+from pyrunc.errors import CriuError, KernelError, StateError, UsageError
 from pyrunc.kernel import criu as kernel
 from pyrunc.keywords import CheckpointKeywords
 from pyrunc.lifecycle import criu, exec_process, launch
@@ -88,7 +88,7 @@ def checkpoint(entry: Entry, options: criu.CriuOptions, dump: CheckpointOptions)
 
     Raises:
         StateError: it neither runs nor is paused.
-        Failure: CRIU refuses; the container goes on.
+        CriuError: CRIU refuses; the container goes on.
         PyruncError: anything else.
     """
     entry.lock()
@@ -147,7 +147,7 @@ def _ask(
         kernel.request(
             connection, kernel.PRE_DUMP if dump.pre_dump else kernel.DUMP, fields, notified
         )
-    except kernel.Failure as error:
+    except CriuError as error:
         options.explain(error, LOG)
         raise
     finally:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from pyrunc.errors import KernelError, PyruncError, UsageError
+from pyrunc.errors import CriuError, KernelError, PyruncError, UsageError
 from pyrunc.kernel import criu
 from pyrunc.lifecycle import launch
 from pyrunc.plan import criu as plan_criu
@@ -102,7 +102,7 @@ class CriuOptions:
             raise KernelError("open", "", error.errno or 0, str(error.filename)) from None
         return (self.image_path, self.work_path) if self.work_path else (self.image_path,)
 
-    def explain(self, error: criu.Failure, log: str) -> None:
+    def explain(self, error: CriuError, log: str) -> None:
         """Say where CRIU's log is, and what its last error is."""
         path = f"{self.work_path or self.image_path}/{log}"
         error.hint = f"log file: {path}"

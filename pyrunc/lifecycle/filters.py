@@ -11,11 +11,11 @@ import errno
 import marshal
 import os
 
-import pyrunc
 from pyrunc import jsontext
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import rights, seccomp
 from pyrunc.lifecycle import roots
+from pyrunc.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _name(raw: Any) -> str:
         text = marshal.dumps(raw, 0)
     except ValueError:  # a subclass of dict: an unknown member with a key twice
         text = jsontext.dumps(raw).encode()
-    made_by = (seccomp.version(), pyrunc.__version__, os.uname().machine)
+    made_by = (seccomp.version(), VERSION, os.uname().machine)
     return _digest(b"\0".join([*map(str.encode, made_by), text])).hex()
 
 

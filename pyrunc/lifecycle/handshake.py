@@ -31,7 +31,7 @@ from __future__ import annotations
 import os
 import select
 
-from pyrunc.errors import KernelError, PyruncError
+from pyrunc.errors import KernelError, NotReady, PyruncError
 from pyrunc.kernel import pidfd, rights
 from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle.report import MESSAGE, Report, messages
@@ -52,12 +52,6 @@ _OUTPUT_KEPT = 64 << 10
 _DEATH_SECONDS = 10.0
 # From the end of its socket to that of the process.
 _LAST_WORDS_MS = 1000
-
-
-class NotReady(PyruncError):
-    """pyrunc-init has not done its steps in the time that it was given."""
-
-    code = "not-ready"
 
 
 class Child:

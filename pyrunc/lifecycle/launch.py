@@ -6,9 +6,9 @@ from __future__ import annotations
 import errno
 import os
 
-from pyrunc.errors import KernelError, PyruncError, SpecError
+from pyrunc.errors import KernelError, NotReady, PyruncError, SpecError
 from pyrunc.kernel import process as kernel
-from pyrunc.lifecycle.handshake import Child, NotReady
+from pyrunc.lifecycle.handshake import Child
 from pyrunc.plan import wire
 from pyrunc.plan.encode import encode
 

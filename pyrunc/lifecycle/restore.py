@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from pyrunc import jsontext, keywords
-from pyrunc.errors import KernelError, PyruncError
+from pyrunc.errors import CriuError, KernelError, PyruncError
 from pyrunc.kernel import criu as kernel
 from pyrunc.kernel import pidfd, rights
 from pyrunc.keywords import RestoreKeywords
@@ -79,7 +79,7 @@ def restore(
         The pid of its init and a pidfd that the caller owns.
 
     Raises:
-        Failure: CRIU refuses.
+        CriuError: CRIU refuses.
         PyruncError: anything else. Nothing of it is left.
     """
     return _Restoration(request, spec, options, wanted).run()
@@ -210,7 +210,7 @@ class _Restoration(Creation):
                 fields,
                 lambda name, pid, fds: self._notified(entry, name, pid, fds),
             )
-        except kernel.Failure as error:
+        except CriuError as error:
             self.options.explain(error, LOG)
             raise
         finally:

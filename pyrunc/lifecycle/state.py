@@ -40,7 +40,7 @@ class State:
         startTime: of its init, in clock ticks since the boot (proc_pid_stat(5)).
         boot: which boot that was, or "".
         created: when, as RFC 3339 has it.
-        cgroup: its cgroup, as `cgroups.from_dict` reads it.
+        cgroup: its cgroup, as `cgroups.open_cgroup` reads it.
     """
 
     id: str

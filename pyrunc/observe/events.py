@@ -87,7 +87,7 @@ class Events:
             self._next = monotonic() + self._interval
             if self._ticks:
                 self._ticks.take()
-            # Where only v1 hierarchies are mounted nothing tells the end.
+            # Where only v1 hierarchies are mounted nothing reports the end.
             self.ended = not self._cgroup.populated()
             if not self.ended:
                 found.append(Event(STATS, stats=self._cgroup.stats()))
@@ -96,7 +96,7 @@ class Events:
         return found
 
     def fileno(self) -> int:
-        """Readable when `read` may have something to tell."""
+        """Readable when `read` may have something to report."""
         if self._all is None:
             self._ticks = _Ticks(self._interval)
             self._all = select.epoll()
@@ -126,7 +126,7 @@ class Events:
             if self._ticks is not None:
                 self._ticks.close()
         except (OSError, AttributeError):
-            pass  # nobody is here to be told
+            pass  # there is no caller to report to
 
 
 class _Ticks:

@@ -22,7 +22,7 @@ def listing(root: str) -> tuple[list[dict[str, Any]], list[str]]:
 
     Returns:
         The states in the order of the ids, and a line for each that cannot be read. What is
-        deleted meanwhile, or not yet complete, is passed over.
+        deleted in the meantime, or not yet complete, is passed over.
 
     Raises:
         FileNotFoundError: there is no such directory.
@@ -61,7 +61,7 @@ def found(root: str, pattern: str) -> list[str]:
     """The ids below a state root in which a regular expression finds something; "" is all.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the pattern is not valid.
     """
     try:
         above = store.open_root(root)

@@ -2,7 +2,7 @@
 """What `events` prints: statistics as JSON values with runc's keys, in runc's order.
 
 Pure: a Stats in, a dict out. Which numbers are left out when they are zero is runc's choice as
-well; who reads them counts on either.
+well; readers rely on either.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def container(bundle, runtime):
 
 def cgroup_of(container):
     with store.open_entry(container.root, container.id) as entry:
-        return cgroups.open_cgroup(entry.state()["cgroup"])
+        return cgroups.open_cgroup(entry.state().cgroup)
 
 
 @needs("memory")

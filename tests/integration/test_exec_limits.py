@@ -194,7 +194,7 @@ def test_one_with_a_time_out_beside_one_with_limits(container):
 def test_a_container_that_has_gone_does_not_come_back(runtime, container):
     """Whoever is about to start a process must not make its cgroup anew."""
     with store.open_entry(str(runtime.root), container.id) as entry:
-        cgroup = cgroups.open_cgroup(entry.state()["cgroup"])
+        cgroup = cgroups.open_cgroup(entry.state().cgroup)
     container.delete(force=True)
     with pytest.raises(pyrunc.CgroupError):
         SubCgroup(cgroup)

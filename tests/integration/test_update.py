@@ -318,7 +318,7 @@ def test_from_the_library(runtime, running):
     container.update(pyrunc.Limits(pids=21, memory_max=80 * MIB, swap_max=0))
     assert reads(runtime, running, PIDS) == "21"
     assert reads(runtime, running, MEMORY) == str(80 * MIB)
-    assert container.update({"pids": {"limit": 22}}) == []
+    container.update({"pids": {"limit": 22}})
     assert reads(runtime, running, PIDS) == "22"
     with pytest.raises(pyrunc.SpecError) as caught:
         container.update({"memory": {"swap": 1}})
@@ -331,5 +331,5 @@ def test_from_the_library(runtime, running):
 @pytest.mark.skipif(not LEGACY, reason="needs a host with v1")
 def test_what_v1_has_no_file_for(runtime, running):
     container = pyrunc.Container.load(running, root=str(runtime.root))
-    with pytest.raises(pyrunc.SpecError, match="needs cgroup v2"):
+    with pytest.raises(pyrunc.SpecError, match="not supported on cgroup v1"):
         container.update(pyrunc.Limits(memory_high=MIB))
