@@ -15,15 +15,9 @@ PACKAGE = Path(pyrunc.__file__).parent
 
 
 def modules(package: Path) -> dict[str, Path]:
-    """The modules of a package, by their full names.
-
-    Not the package itself: it is imported before any of its modules, and what it exports is
-    imported when it is used (test_layers, test_importing_the_package_loads_nothing_else).
-    """
+    """The modules of a package, by their full names."""
     found = {}
     for path in package.rglob("*.py"):
-        if path == package / "__init__.py":
-            continue
         parts = path.relative_to(package.parent).with_suffix("").parts
         found[".".join(parts).removesuffix(".__init__")] = path
     return found
