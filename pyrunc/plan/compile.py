@@ -213,11 +213,4 @@ def _finish_root(ctx: Context) -> list[Step]:
 
 def _read_only(register: int, pointer: str) -> Step:
     """By the mount itself: its path may already lead to another that covers it."""
-    return steps.MountAttributes(
-        mount=register,
-        set=k.MOUNT_ATTR_RDONLY,
-        clear=0,
-        fallback=0,
-        recursive=False,
-        pointer=pointer,
-    )
+    return steps.MountAttributes(mount=register, set=k.MOUNT_ATTR_RDONLY, pointer=pointer)

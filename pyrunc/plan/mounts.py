@@ -129,7 +129,6 @@ def _bind(ctx: Context, mount: PlannedMount) -> list[Step]:
                 set=options.set,
                 clear=(_REPLACED | atime) & ~(options.set & ~k.MOUNT_ATTR_ATIME),
                 fallback=options.clear,
-                recursive=False,
                 pointer=mount.pointer,
             )
         )
@@ -203,9 +202,7 @@ def _attach(mount: PlannedMount, register: int, fstype: str) -> list[Step]:
     rule = target_rule(mount.destination, fstype, pointer)
     made.append(steps.Attach(mount=register, target=mount.destination, rule=rule, pointer=pointer))
     made += [
-        steps.Propagation(
-            mount=register, whole=False, flag=flag, recursive=recursive, pointer=pointer
-        )
+        steps.Propagation(mount=register, flag=flag, recursive=recursive, pointer=pointer)
         for flag, recursive in options.propagation
     ]
     return made

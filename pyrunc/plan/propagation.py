@@ -35,9 +35,7 @@ def _wanted(ctx: Context) -> str:
 
 
 def _set(register: int, flag: int, recursive: bool, pointer: str) -> Step:
-    return steps.Propagation(
-        mount=register, whole=False, flag=flag, recursive=recursive, pointer=pointer
-    )
+    return steps.Propagation(mount=register, flag=flag, recursive=recursive, pointer=pointer)
 
 
 def whole(flag: int, recursive: bool, pointer: str = "") -> Step:
