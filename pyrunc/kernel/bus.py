@@ -36,7 +36,7 @@ class Bus:
     """
 
     def __init__(self, user: bool = False) -> None:
-        self._ended: dict[tuple[str | None, str], str] = {}  # (who says so, job): result
+        self._ended: dict[tuple[str | None, str], str] = {}  # (sender, job): result
         reason = "no socket is known"
         for path, self._broker in _places(user):
             try:
@@ -131,7 +131,7 @@ class Bus:
             self._call(_DBUS, _DBUS_PATH, _DBUS, "AddMatch", "s", (rule,))
             self.manager("Subscribe", "")
         reply = self._call(SERVICE, MANAGER_PATH, MANAGER, member, signature, values, "o", look)
-        # That a job is over is for who has begun it to say.
+        # Only the peer that started a job may report its end.
         job = (reply.sender, reply.values[0])
         end = monotonic() + seconds
         try:
@@ -161,13 +161,13 @@ class Bus:
         return reply
 
     def _note(self, message: Message) -> None:
-        """A signal may come before the answer to what caused it."""
+        """A signal may come before the answer to the call that caused it."""
         if message.signal != _REMOVED:
             return
         try:
             _, path, _, result = message.read("uoss")
         except BusError:
-            return  # not systemd's: over a bus anybody may send one
+            return  # not systemd's: over a bus any peer may send one
         self._ended[message.sender, path] = result
 
 

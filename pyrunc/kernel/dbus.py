@@ -40,7 +40,7 @@ _CHUNK = 1 << 16
 _HEAD = 16  # bytes that hold a message's size
 _MOST = 16 << 20  # bytes of a message; systemd's have some kilobytes, D-Bus allows 128 MiB
 _MOST_WORDS = 4096  # bytes of what comes before the first message
-# What jeepney's parser makes of bytes that are no message.
+# What jeepney's parser raises for bytes that are not a message.
 _NONSENSE = (ValueError, LookupError, TypeError, AssertionError, RecursionError, struct_error)
 # The D-Bus specification's authentication. The peer knows from the socket who we are, and knows
 # it better: in a user namespace our number is another one. All at once, since the answers are
@@ -57,7 +57,7 @@ class Message:
     Attributes:
         error: the name of the D-Bus error that it reports, or "".
         signal: the name of a signal, or "".
-        sender: who it is from; None where no bus is between us.
+        sender: of the message; None where no bus is between us.
         reply_to: the number of the call that it answers, or -1.
         values: what it says, once it has been read.
 
@@ -200,21 +200,28 @@ class Connection:
             BusError: none came.
         """
         while True:
-            if len(self._buffer) >= _HEAD:
+            if raw := self._take_message():
                 try:
-                    size = calc_msg_size(bytes(self._buffer[:_HEAD]))
-                except _NONSENSE:
-                    raise _nonsense() from None
-                if size > _MOST:
-                    raise BusError("D-Bus", f"a message of {size} bytes")
-                if len(self._buffer) >= size:
-                    raw = bytes(self._buffer[:size])
-                    del self._buffer[:size]
-                    try:
-                        return Message(raw)
-                    except BusError:
-                        continue  # over a bus anybody may send us anything
+                    return Message(raw)
+                except BusError:
+                    continue  # over a bus any peer may send us anything
             self._receive_more(end, look)
+
+    def _take_message(self) -> bytes:
+        """The first message that has come, b"" while it is not whole."""
+        if len(self._buffer) < _HEAD:
+            return b""
+        try:
+            size = calc_msg_size(bytes(self._buffer[:_HEAD]))
+        except _NONSENSE:
+            raise _nonsense() from None
+        if size > _MOST:
+            raise BusError("D-Bus", f"a message of {size} bytes is too large")
+        if len(self._buffer) < size:
+            return b""
+        raw = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return raw
 
     def _authenticate(self) -> None:
         end = monotonic() + SECONDS
@@ -225,7 +232,7 @@ class Connection:
         second, _, rest = rest.partition(b"\r\n")
         # systemd before 246 says OK twice.
         if first not in (b"DATA", second) or not second.startswith(b"OK "):
-            raise BusError("D-Bus", "it does not let us in")
+            raise BusError("D-Bus", "authentication failed")
         self._buffer[:] = rest
 
     def _send(self, data: bytes, end: float, look: Callable[[], None]) -> None:
@@ -250,7 +257,7 @@ class Connection:
             except OSError as error:
                 raise BusError("D-Bus", os.strerror(error.errno or 0)) from None
             if not data:
-                raise BusError("D-Bus", "it has hung up")
+                raise BusError("D-Bus", "the peer has closed the connection")
             self._buffer += data
             return
 
@@ -276,7 +283,7 @@ def split(signature: str) -> list[str]:
 
 
 def _text(value: Any) -> Any:
-    """A value with nothing but text in its strings, as D-Bus takes them."""
+    """A value whose strings are valid text, as D-Bus requires."""
     if isinstance(value, str):
         if "\0" in value:
             raise BusError("D-Bus", f"a text with a zero byte: {value!r}")

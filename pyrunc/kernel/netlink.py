@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from socket import AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socket
 from struct import calcsize, pack, unpack_from
 
@@ -32,19 +33,15 @@ _ROUTE = 0
 _ROOM = 1 << 16
 
 
+@dataclass(slots=True)
 class Address:
     """One address of a device: what is needed to give another device the same."""
 
-    __slots__ = ("attributes", "family", "flags", "prefix", "scope")
-
-    def __init__(
-        self, family: int, prefix: int, flags: int, scope: int, attributes: dict[int, bytes]
-    ) -> None:
-        self.family = family
-        self.prefix = prefix
-        self.flags = flags
-        self.scope = scope
-        self.attributes = attributes
+    family: int
+    prefix: int
+    flags: int
+    scope: int
+    attributes: dict[int, bytes]
 
     @property
     def permanent(self) -> bool:
@@ -122,7 +119,7 @@ class Netlink:
         """Give a device another one's address."""
         request = pack(_ADDRESS_HEADER, address.family, address.prefix, 0, address.scope, index)
         given = address.attributes
-        # Without a peer the kernel wants, and gives, the same in both.
+        # Without a peer the kernel expects, and reports, the same in both.
         local = given.get(_LOCAL) or given.get(_ADDRESS, b"")
         request += _attribute(_LOCAL, local) + _attribute(_ADDRESS, local)
         if _BROADCAST in given:

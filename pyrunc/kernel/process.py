@@ -40,7 +40,7 @@ def open_sealed(directory: str, name: str) -> int:
     """A program opened so that a process that gets its descriptor cannot write to its file
     (CVE-2019-5736): through a read-only overlay of its directory that is attached nowhere, or a
     read-only clone of the mount. For hosts where no memory file may be executed
-    (vm.memfd_noexec=2) or be as long (RLIMIT_FSIZE).
+    (vm.memfd_noexec=2) or be of its size (RLIMIT_FSIZE).
 
     Args:
         directory: where it is, absolute.

@@ -9,6 +9,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from pyroute2 import IPRoute, NetNS
@@ -18,13 +19,11 @@ _PERMANENT = 0x80  # <linux/if_addr.h>
 _UNIVERSE = 0
 
 
+@dataclass(slots=True)
 class Address:
     """One address of a device, as pyroute2 has it."""
 
-    __slots__ = ("row",)
-
-    def __init__(self, row: Any) -> None:
-        self.row = row
+    row: Any
 
     @property
     def permanent(self) -> bool:

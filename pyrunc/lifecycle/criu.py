@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyrunc.cgroups.join import Joining
     from pyrunc.lifecycle.handshake import Child
     from pyrunc.plan.context import Plan
-    from pyrunc.spec.model import Spec
+    from pyrunc.spec.model import Mount, Spec
 
 # enum criu_cg_mode.
 _MODES = {"": 6, "soft": 3, "full": 4, "strict": 5, "ignore": 0}
@@ -186,15 +186,15 @@ def refuse_listener(fd: int) -> None:
 
 def external_mounts(spec: Spec) -> list[str]:
     """Where the container has mounts from the host, which are not dumped but made again."""
-    found = [m.destination for m in spec.mounts if is_bind(m.type, m.options)]
+    found = [m.destination for m in spec.mounts if is_bind(m)]
     if spec.linux and any(ns.type == "user" for ns in spec.linux.namespaces):
         # Device nodes are bound there: none can be made.
         found += [*_DEVICES, *(device.path for device in spec.linux.devices)]
     return found
 
 
-def is_bind(kind: str | None, options: tuple[str, ...]) -> bool:
-    return kind == "bind" or "bind" in options or "rbind" in options
+def is_bind(mount: Mount) -> bool:
+    return mount.type == "bind" or mount.is_bind
 
 
 def pairs(name: str, key: str, value: Any) -> criu.Field:

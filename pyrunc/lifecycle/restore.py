@@ -179,7 +179,7 @@ class _Restoration(Creation):
         self.pidfd = -1
 
     def _binds(self) -> list[Mount]:
-        return [m for m in self.spec.mounts if criu.is_bind(m.type, m.options)]
+        return [m for m in self.spec.mounts if criu.is_bind(m)]
 
     def _ask(self, entry: Entry, fields: list[kernel.Field], inherited: list[int]) -> None:
         path = criu.search_path()
@@ -266,6 +266,6 @@ def mount_points(mounts: Sequence[Mount]) -> list[tuple[str, bool]]:
     for mount in mounts:
         if mount.type == "cgroup" or any(mount.destination.startswith(t) for t in tmpfs):
             continue
-        bound = criu.is_bind(mount.type, mount.options)
+        bound = criu.is_bind(mount)
         found.append((mount.destination, not bound or os.path.isdir(mount.source or "")))
     return found

@@ -28,7 +28,6 @@ def compile_cgroup(ctx: Context, mount: PlannedMount) -> list[Step]:
             source="tmpfs",
             options=("mode=755",),
             attributes=base,
-            mode_of=None,
             pointer=pointer,
         ),
         _attach(base_register, destination, pointer),
@@ -50,9 +49,7 @@ def _cgroup_v2(
                 result=register,
                 fstype="cgroup2",
                 source="cgroup",
-                options=(),
                 attributes=options.set,
-                mode_of=None,
                 pointer=pointer,
             )
         ]
@@ -70,14 +67,7 @@ def _bind(
     return [
         steps.OpenTree(result=register, path=path, recursive=recursive, pointer=pointer),
         *propagation.not_the_hosts(ctx, register, pointer),
-        steps.MountAttributes(
-            mount=register,
-            set=options.set,
-            clear=0,
-            fallback=0,
-            recursive=False,
-            pointer=pointer,
-        ),
+        steps.MountAttributes(mount=register, set=options.set, pointer=pointer),
     ]
 
 
@@ -100,7 +90,6 @@ def _cgroup_v1(
                 source="cgroup",
                 options=controllers,
                 attributes=options.set,
-                mode_of=None,
                 pointer=pointer,
             )
         )

@@ -96,10 +96,10 @@ def order(ctx: Context) -> list[Step]:
     # Before /proc/sys may become read-only, and through a procfs that no mount can cover.
     made += process.sysctls(ctx)
     made += mounts.covered_paths(ctx)
-    # Covering a path clones a mount, as the console does, and what is unbindable has no clones
-    # (EINVAL). Only steps of ours have run since the pivot, so that it was not missed.
+    # Covering a path clones a mount, as the console does, and an unbindable mount cannot be cloned
+    # (EINVAL). Only our own steps have run since the pivot, so nothing depended on it so far.
     made += propagation.of_the_root(ctx, "unbindable")
-    # Last of all mounts done: from here on privileges only go.
+    # The last mount is done: from here on privileges are only dropped.
     made += process.drop_privileges(ctx, process.start(ctx))
     return made
 
@@ -108,7 +108,7 @@ def _enter(ctx: Context) -> list[Step]:
     """From the host's namespaces into the container's, and out of the caller's session."""
     options = ctx.options
     made: list[Step] = [
-        # Before anything else: a creating process that dies takes an unfinished container along.
+        # Before anything else: an unfinished container dies with the process that creates it.
         steps.ParentDeath(signal=k.SIGKILL),
     ]
     if ctx.joined:
@@ -184,7 +184,7 @@ def _hooks_before_pivot(ctx: Context) -> list[Step]:
         return []
     made: list[Step] = []
     if hooks.prestart or hooks.createRuntime:
-        # The namespaces and mounts are there, the old root still is: what the spec promises.
+        # The namespaces and mounts exist, and so does the old root, as the specification says.
         made.append(steps.Sync(message=wire.Message.HOOKS))
     made += process.hooks(ctx, "createContainer", hooks.createContainer)
     return made
@@ -213,11 +213,4 @@ def _finish_root(ctx: Context) -> list[Step]:
 
 def _read_only(register: int, pointer: str) -> Step:
     """By the mount itself: its path may already lead to another that covers it."""
-    return steps.MountAttributes(
-        mount=register,
-        set=k.MOUNT_ATTR_RDONLY,
-        clear=0,
-        fallback=0,
-        recursive=False,
-        pointer=pointer,
-    )
+    return steps.MountAttributes(mount=register, set=k.MOUNT_ATTR_RDONLY, pointer=pointer)

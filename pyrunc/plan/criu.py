@@ -76,7 +76,7 @@ def _own_root(rootfs: str, mount_points: tuple[tuple[str, bool], ...]) -> list[S
         steps.Propagation(mount=wire.ROOT, whole=True, flag=k.MS_SLAVE, recursive=True),
         steps.OpenTree(result=wire.ROOT, path=rootfs, recursive=True, pointer="/root/path"),
         # A slave as the container's root is: CRIU gives it the same master again.
-        steps.Propagation(mount=wire.ROOT, whole=False, flag=k.MS_SLAVE, recursive=True),
+        steps.Propagation(mount=wire.ROOT, flag=k.MS_SLAVE, recursive=True),
         steps.AttachRoot(path=rootfs, elsewhere=False, pointer="/root/path"),
     ]
     for path, directory in mount_points:

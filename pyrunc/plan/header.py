@@ -53,7 +53,7 @@ def header() -> str:
         "};",
         "",
     ]
-    lines += _enum("pr_register", "PR_REG", _registers())
+    lines += _enum("pr_register", "PR_REG", wire.REGISTERS)
     lines += _enum("pr_message_kind", "PR_MSG", wire.MESSAGES)
     lines += _enum("pr_call", "PR_CALL", wire.CALLS)
     lines += _enum("pr_reason", "PR_WHY", wire.REASONS)
@@ -78,12 +78,6 @@ def header() -> str:
 def _struct(name: str, members: tuple[tuple[str, str], ...]) -> list[str]:
     rows = [f"    {_C_NUMBERS[letter]} {member};" for member, letter in members]
     return [f"struct {name} {{", *rows, "};", ""]
-
-
-def _registers() -> tuple[str, ...]:
-    names = ("plan", "sync", "fifo", "root", "old_root", "procfs", "hook_output", "console")
-    assert [getattr(wire, name.upper()) for name in names] == list(range(wire.FIRST_FREE))
-    return names
 
 
 def _enum(name: str, prefix: str, members: tuple[str, ...]) -> list[str]:

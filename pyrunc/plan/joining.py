@@ -17,7 +17,7 @@ from pyrunc.plan.scheduling import affinity
 from pyrunc.plan.steps import Step
 from pyrunc.spec.model import Process, Spec
 
-# The pidfd of the container's first process, once a join: setns closes its copy.
+# The pidfd of the container's first process, once for each join: setns closes its copy.
 _TARGETS = 2
 
 

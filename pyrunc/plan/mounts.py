@@ -19,7 +19,7 @@ _LXCFS = frozenset(
         "sys/kernel/ns_last_pid", "sys/crypto/fips_enabled",
     )
 )  # fmt: skip
-# All that a remount of a bind without any of these options would drop, as mount(2) does.
+# What a remount of a bind mount without any of these options drops, as with mount(2).
 _REPLACED = (
     k.MOUNT_ATTR_RDONLY
     | k.MOUNT_ATTR_NOSUID
@@ -51,7 +51,7 @@ def target_rule(destination: str, fstype: str, pointer: str) -> TargetRule:
     return TargetRule.PROCFS_ROOT if destination == "/proc" else TargetRule.ANYWHERE
 
 
-# SELinux labels these by its policy, and refuses a context for them.
+# SELinux labels these by its own policy, and refuses a context option.
 _UNLABELED = ("proc", "sysfs", "mqueue")
 
 
@@ -62,7 +62,7 @@ def compile_mounts(ctx: Context) -> list[Step]:
         if mount.options.remount:
             made += _remount(mount)
             continue
-        # What is mounted there from now on is another one.
+        # From now on another mount is there.
         ctx.anchors.pop(mount.destination, None)
         if mount.destination == "/":
             raise SpecError(
@@ -129,7 +129,6 @@ def _bind(ctx: Context, mount: PlannedMount) -> list[Step]:
                 set=options.set,
                 clear=(_REPLACED | atime) & ~(options.set & ~k.MOUNT_ATTR_ATIME),
                 fallback=options.clear,
-                recursive=False,
                 pointer=mount.pointer,
             )
         )
@@ -155,7 +154,7 @@ def _filesystem(ctx: Context, mount: PlannedMount) -> list[Step]:
         register = ctx.registers.take()
         ctx.anchors[mount.destination] = register
     if attributes & k.MOUNT_ATTR_RDONLY and later:
-        # It has to be filled first: made read-only when all is in place.
+        # It has to be filled first, and is made read-only when all is in place.
         attributes &= ~k.MOUNT_ATTR_RDONLY
         register = ctx.registers.take()
         ctx.read_only_later.append((register, mount.pointer))
@@ -203,9 +202,7 @@ def _attach(mount: PlannedMount, register: int, fstype: str) -> list[Step]:
     rule = target_rule(mount.destination, fstype, pointer)
     made.append(steps.Attach(mount=register, target=mount.destination, rule=rule, pointer=pointer))
     made += [
-        steps.Propagation(
-            mount=register, whole=False, flag=flag, recursive=recursive, pointer=pointer
-        )
+        steps.Propagation(mount=register, flag=flag, recursive=recursive, pointer=pointer)
         for flag, recursive in options.propagation
     ]
     return made

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the steps of a container's plan are made with: namespaces, mounts, registers; pure.
 
-All of it is known before the first step is made, so that the order of the steps is free.
+All of it is known before the first step is made, so that it does not constrain their order.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def prepare(spec: Spec, facts: HostFacts, options: Options) -> Context:
             planned.register = registers.take()
     passed = registers.count
     mount_register = registers.take()
-    # A source that is opened early is kept until its turn; of all others one at a time.
+    # A source that is opened early is kept until its turn; of the others one is held at a time.
     sources = registers.take(len(mounts)) if early else mount_register
     for index, planned in enumerate(mounts):
         if not planned.mapped:

@@ -36,7 +36,7 @@ def needs_procfs(ctx: Context) -> bool:
 
 
 def joined_keyring(ctx: Context) -> list[Step]:
-    """The container's, which is there."""
+    """Join the keyring that the container has already."""
     return [_join_keyring(ctx)]
 
 
@@ -45,7 +45,7 @@ def keyring(ctx: Context) -> list[Step]:
     key = _join_keyring(ctx)
     if not label:
         return [key]
-    # The key gets the program's label; what this process makes later must not.
+    # The key gets the program's label; keys that this process makes later must not.
     pointer = "/process/selinuxLabel"
     return [_label("keycreate", None, label, pointer), key, _label("keycreate", None, "", pointer)]
 
@@ -178,7 +178,7 @@ def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
         steps.ParentDeath(signal=0),
     ]
     if program is not None and confined:
-        # As late as possible: the profile then has to allow nothing of ours but write, read,
+        # As late as possible: of our own calls the profile then has to allow only write, read,
         # close and execve. The parent learns of it only after it is in force.
         made.append(_seccomp(ctx, program))
     made += [
@@ -200,8 +200,8 @@ def _as_runtime(ctx: Context, process: Process) -> list[Step]:
     program = ctx.options.seccomp
     made: list[Step] = []
     if process.rlimits or process.oomScoreAdj is not None:
-        # Set from outside, where the right to raise them is; after all that a small limit could
-        # hinder, and before the ids change: the kernel requires the same uid, or CAP_SYS_RESOURCE.
+        # Set by the parent, which may raise them; after everything that a small limit could
+        # prevent, and before the ids change: the kernel requires the same uid, or CAP_SYS_RESOURCE.
         made.append(steps.Sync(message=wire.Message.LIMITS, pointer="/process/rlimits"))
     # Before any filter: it reads the container's passwd with calls that a profile may not allow.
     made.append(_environment(ctx, process))
@@ -210,13 +210,13 @@ def _as_runtime(ctx: Context, process: Process) -> list[Step]:
     # While CAP_SYS_NICE is held, and before a filter could forbid the calls.
     made += compile_scheduling(process, ctx.spec.linux)
     if process.selinuxLabel and not ctx.options.for_exec:
-        # After all that this label could be refused, before the filter.
+        # After every step to which this label could deny something, before the filter.
         made.append(_label("exec", None, process.selinuxLabel, "/process/selinuxLabel"))
     # As the runtime's user first: root may enter a directory that the user cannot. And before a
-    # filter could forbid to ask where that is.
+    # filter could forbid getcwd.
     made.append(_chdir(process, final=False))
     # While CAP_SETPCAP is held, and before a filter could answer in the kernel's place. The
-    # rights of this process itself stay what they are.
+    # capabilities of this process itself stay.
     made += _bounding(process.capabilities)
     if program is not None and not process.noNewPrivileges:
         # Without no_new_privs the filter needs CAP_SYS_ADMIN, so before capabilities go.
@@ -242,7 +242,7 @@ def _chdir(process: Process, final: bool) -> Step:
 
 
 def _environment(ctx: Context, process: Process) -> Step:
-    """Of a variable given twice the last wins."""
+    """If a variable is given twice the last one wins."""
     variables: dict[str, str] = {}
     for entry in (*process.env, *ctx.options.environment):
         name, _, value = entry.partition("=")
@@ -294,8 +294,8 @@ def _bounding(capabilities: Capabilities | None) -> list[Step]:
 
 def _ids(ctx: Context, process: Process) -> Step:
     user = process.user
-    # The annotation leaves the caller's groups, and with them no place for others (as crun has it:
-    # engines set both).
+    # The annotation keeps the caller's groups, and then no others are added (as in crun: engines
+    # set both).
     groups = () if namespaces.keeps_groups(ctx) else user.additionalGids
     allowed = namespaces.sets_groups(ctx)
     if groups and not allowed:
@@ -324,7 +324,7 @@ def _capabilities(capabilities: Capabilities | None) -> list[Step]:
             pointer="/process/capabilities",
         ),
         steps.AmbientCapabilities(
-            # The kernel raises no others, which the check of the document has warned of.
+            # The kernel raises no others; the check of the document has warned of them.
             mask=mask(sets.ambient) & mask(sets.permitted) & mask(sets.inheritable),
             pointer="/process/capabilities/ambient",
         ),

@@ -15,8 +15,8 @@ from pyrunc.plan.steps import Step
 
 _POINTER = "/linux/rootfsPropagation"
 # What "/" of the new mount namespace becomes, and whether all below it does. Slaves by default:
-# unmounts on the host still arrive, so that the container pins nothing. Unbindable
-# it becomes at the very end only, or nothing could be cloned.
+# unmounts on the host still arrive, so that the container pins nothing. It becomes unbindable only
+# at the very end, or nothing could be cloned.
 _BEGINNING = {
     "": (k.MS_SLAVE, True),
     "private": (k.MS_PRIVATE, False),
@@ -35,9 +35,7 @@ def _wanted(ctx: Context) -> str:
 
 
 def _set(register: int, flag: int, recursive: bool, pointer: str) -> Step:
-    return steps.Propagation(
-        mount=register, whole=False, flag=flag, recursive=recursive, pointer=pointer
-    )
+    return steps.Propagation(mount=register, flag=flag, recursive=recursive, pointer=pointer)
 
 
 def whole(flag: int, recursive: bool, pointer: str = "") -> Step:
@@ -80,7 +78,7 @@ def begin(ctx: Context) -> list[Step]:
     """For a new mount namespace, before any other mount operation in it."""
     flag, recursive = _BEGINNING[_wanted(ctx)]
     if ctx.early:
-        # Of a user namespace: slaves already, and what is cloned was cloned outside.
+        # Owned by a user namespace: all are slaves already, and the clones were made before it.
         return [whole(flag if flag == k.MS_PRIVATE and recursive else k.MS_SLAVE, True)]
     made = [whole(flag, recursive, _POINTER if _wanted(ctx) else "")]
     if stays_shared(ctx):
@@ -101,7 +99,7 @@ def cloned(ctx: Context, register: int, pointer: str) -> list[Step]:
 
 
 def not_the_hosts(ctx: Context, register: int, pointer: str) -> list[Step]:
-    """For what the runtime itself brings from the host: nothing mounted on it may get there."""
+    """For what the runtime itself takes from the host: mounts on top of it must not get there."""
     return [_set(register, k.MS_SLAVE, True, pointer)] if stays_shared(ctx) else []
 
 

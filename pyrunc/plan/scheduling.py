@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the program is scheduled and where its memory lies, as steps; pure.
+"""How the program is scheduled and where its memory is allocated, as steps; pure.
 
 The numbers are the kernel's, whose order the names in `spec.names` keep: policies and modes
 count from 0, I/O classes from 1, flags are bits.
@@ -25,7 +25,7 @@ from pyrunc.spec.names import (
 # struct sched_attr of sched_setattr(2) in its first version, which every kernel takes.
 _SCHED_ATTR = "=IIQiIQQQ"
 _SCHED_ATTR_SIZE = 48
-# ioprio_set(2): the class stands above the 13 bits of the priority.
+# ioprio_set(2): the class is above the 13 bits of the priority.
 _IOPRIO_CLASS_SHIFT = 13
 # <linux/mempolicy.h>: the first of the mode's flags, MPOL_F_NUMA_BALANCING.
 _FIRST_MEMORY_FLAG = 13
@@ -58,7 +58,7 @@ def _scheduler(scheduler: Scheduler) -> Step:
         SCHED_POLICIES.index(scheduler.policy),
         flags,
         scheduler.nice or 0,
-        # A negative one is the kernel's to refuse, as any that is out of its range.
+        # The kernel refuses a negative one, as any that is out of its range.
         (scheduler.priority or 0) & 0xFFFFFFFF,
         scheduler.runtime or 0,
         scheduler.deadline or 0,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, dataclass_transform, get_type_hints
 
 from pyrunc.plan.wire import BYTES, NUMBER, OPTIONAL, REGISTER, STRING, STRINGS
 
-# The annotation of a field is its kind on the wire. An IntEnum is a number whose names C has, too.
+# The annotation of a field is its kind on the wire. An IntEnum is a number; C gets its names.
 Number = Annotated[int, NUMBER]
 Flag = Annotated[bool, NUMBER]
 Register = Annotated[int, REGISTER]
@@ -41,7 +41,7 @@ class Step:
     SIZE: ClassVar[int] = 0
     # A record's fixed part: made once a class, as a container's plan has some seventy steps.
     LAYOUT: ClassVar[Struct]
-    # What goes into it: the number, its size, the fields; and which of these are no numbers.
+    # What goes into it: the number, its size, the fields; and which of these are not numbers.
     SLOTS: ClassVar[Any]  # an operator.attrgetter
     TEXTS: ClassVar[tuple[int, ...]] = ()
 

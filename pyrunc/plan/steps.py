@@ -111,7 +111,7 @@ class Propagation(Step):
     """Set the propagation of the mount in a register, or of "/" of this namespace."""
 
     mount: Register
-    whole: Flag
+    whole: Flag = False
     flag: Number
     recursive: Flag
 
@@ -163,9 +163,9 @@ class MakeFilesystem(Step):
     result: Register
     fstype: String
     source: OptionalString
-    options: Strings
+    options: Strings = ()
     attributes: Number
-    mode_of: OptionalString
+    mode_of: OptionalString = None
 
 
 class LongFilesystem(Step):
@@ -186,9 +186,9 @@ class MountAttributes(Step):
 
     mount: Register
     set: Number
-    clear: Number
-    fallback: Number
-    recursive: Flag
+    clear: Number = 0
+    fallback: Number = 0
+    recursive: Flag = False
 
 
 class TargetRule(IntEnum):

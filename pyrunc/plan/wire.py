@@ -38,8 +38,9 @@ STRINGS = "l"  # NUL-terminated strings, one after the other
 BYTES = "b"  # raw bytes, 8-byte aligned
 
 # Fixed registers: what is open at the start of every plan. Those a plan allocates come after them.
-PLAN, SYNC, FIFO, ROOT, OLD_ROOT, PROCFS, HOOK_OUTPUT, CONSOLE = range(8)
-FIRST_FREE = 8
+REGISTERS = ("plan", "sync", "fifo", "root", "old_root", "procfs", "hook_output", "console")
+PLAN, SYNC, FIFO, ROOT, OLD_ROOT, PROCFS, HOOK_OUTPUT, CONSOLE = range(len(REGISTERS))
+FIRST_FREE = len(REGISTERS)
 
 
 class Message(IntEnum):

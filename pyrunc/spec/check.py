@@ -14,12 +14,11 @@ from pyrunc.errors import SpecError
 from pyrunc.spec.check_linux import check_linux, check_mappings
 from pyrunc.spec.check_process import check_process
 from pyrunc.spec.model import Hook, Hooks, Mount, Spec
-from pyrunc.spec.names import HOOKS, PROPAGATIONS
+from pyrunc.spec.names import HOOKS, PROPAGATIONS, SECCOMP_RECEIVER
 from pyrunc.spec.spelling import check_bind_options
 
 # More than any real configuration has; each costs the runtime memory and time.
 MAX_MOUNTS = 10_000
-_RECEIVER = "run.oci.seccomp.receiver"  # see load.decode
 # What nearly all bind mounts have; spelling.py knows the others.
 _BIND = frozenset(
     ("bind", "rbind", "ro", "rw", "nosuid", "nodev", "noexec", "relatime", "noatime", *PROPAGATIONS)
@@ -51,14 +50,12 @@ def check(spec: Spec) -> None:
     for key in spec.annotations:
         if not key:
             spec.warnings.append("/annotations: has a member with an empty name")
-    if _RECEIVER in spec.annotations:
+    if SECCOMP_RECEIVER in spec.annotations:
         seccomp = spec.linux and spec.linux.seccomp
         if not (seccomp and seccomp.notifies):
-            spec.warnings.append(
-                f"/annotations/{_RECEIVER}: nothing is sent there, no rule has SCMP_ACT_NOTIFY"
-            )
+            where = f"/annotations/{SECCOMP_RECEIVER}"
+            spec.warnings.append(f"{where}: nothing is sent there, no rule has SCMP_ACT_NOTIFY")
     if spec.linux:
-        # Here, not above: a document for the host's own namespaces has no `linux`.
         check_linux(spec.linux, "/linux", spec.warnings)
 
 
@@ -94,7 +91,9 @@ def _check_names(spec: Spec) -> None:
 
 def _check_mounts(mounts: tuple[Mount, ...], warnings: list[str]) -> None:
     if len(mounts) > MAX_MOUNTS:
-        raise SpecError(f"{len(mounts)} mounts, at most {MAX_MOUNTS} are made", pointer="/mounts")
+        raise SpecError(
+            f"{len(mounts)} mounts, at most {MAX_MOUNTS} are allowed", pointer="/mounts"
+        )
     for index, mount in enumerate(mounts):
         where = f"/mounts/{index}"
         destination = mount.destination

@@ -186,7 +186,7 @@ def _check_time_offsets(linux: Linux, types: dict[str, Namespace], base: str) ->
 
 def _check_devices(devices: tuple[Device, ...], base: str) -> None:
     if len(devices) > MAX_DEVICES:
-        raise SpecError(f"{len(devices)} devices, at most {MAX_DEVICES} are made", pointer=base)
+        raise SpecError(f"{len(devices)} devices, at most {MAX_DEVICES} are allowed", pointer=base)
     for index, device in enumerate(devices):
         where = f"{base}/{index}"
         if device.type not in ("c", "u", "b", "p"):
@@ -224,7 +224,7 @@ def _check_paths(linux: Linux, name: str, own_mounts: bool, base: str, warnings:
             hint='add {"type": "mount"} to /linux/namespaces',
         )
     if len(paths) > MAX_PATHS:
-        raise SpecError(f"{len(paths)} paths, at most {MAX_PATHS} are taken", pointer=base)
+        raise SpecError(f"{len(paths)} paths, at most {MAX_PATHS} are allowed", pointer=base)
     for index, path in enumerate(paths):
         if path[:1] != "/":
             # As runc: relative to its directory then, which is the container's root.

@@ -88,7 +88,7 @@ def _check_ids(user: User, base: str) -> None:
 
 def _check_env(env: tuple[str, ...], base: str) -> None:
     if len(env) > MAX_VARIABLES:
-        what = f"{len(env)} variables, at most {MAX_VARIABLES} are taken"
+        what = f"{len(env)} variables, at most {MAX_VARIABLES} are allowed"
         raise SpecError(what, pointer=base)
     for index, entry in enumerate(env):
         if entry.find("=") > 0:
@@ -163,6 +163,6 @@ def _check_io_priority(priority: IOPriority, base: str, warnings: list[str]) -> 
     if priority.class_ not in IOPRIO_CLASSES:
         raise SpecError(f'unknown I/O class "{priority.class_}"', pointer=f"{base}/class")
     if priority.priority is None:
-        warnings.append(f"{base}: has no priority, which is taken for 0")
+        warnings.append(f"{base}: has no priority, which counts as 0")
     elif not 0 <= priority.priority <= 7:
         raise SpecError(f"must be from 0 to 7, not {priority.priority}", pointer=f"{base}/priority")

@@ -58,7 +58,7 @@ def _no_limit(value: int, pointer: str) -> SpecError:
 
 def _check_rules(rules: tuple[DeviceRule, ...], base: str, warnings: list[str]) -> None:
     if len(rules) > MAX_RULES:
-        raise SpecError(f"{len(rules)} rules, at most {MAX_RULES} are taken", pointer=base)
+        raise SpecError(f"{len(rules)} rules, at most {MAX_RULES} are allowed", pointer=base)
     for index, rule in enumerate(rules):
         where = f"{base}/{index}"
         if rule.type not in (None, "", "a", "c", "b"):
@@ -83,7 +83,7 @@ def _check_rules(rules: tuple[DeviceRule, ...], base: str, warnings: list[str]) 
                 )
             warnings.append(f'{where}/access: "{others}" is ignored, there are only r, w and m')
         if rule.allow is None:
-            warnings.append(f"{where}: has no `allow`, which is taken for false")
+            warnings.append(f"{where}: has no `allow`, which counts as false")
 
 
 def _check_memory(memory: Memory, base: str) -> None:

@@ -14,6 +14,7 @@ from pyrunc.errors import SpecError
 from pyrunc.spec.fields import ODD, decode_object
 from pyrunc.spec.model import Process, Spec
 from pyrunc.spec.model_resources import Resources
+from pyrunc.spec.names import SECCOMP_RECEIVER
 from pyrunc.spec.wrong import Wrong
 
 TYPE_CHECKING = False
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", bound=Model)
     R = TypeVar("R")
-
-RECEIVER = "run.oci.seccomp.receiver"
 
 
 def parse(data: bytes, document: str = "config.json") -> Spec:
@@ -90,7 +89,7 @@ def decode(raw: object, document: str = "config.json", warnings: list[str] | Non
         linux.seccomp = None
     if linux and linux.seccomp and not linux.seccomp.listenerPath:
         # crun's word for the same, older than listenerPath.
-        linux.seccomp.listenerPath = spec.annotations.get(RECEIVER)
+        linux.seccomp.listenerPath = spec.annotations.get(SECCOMP_RECEIVER)
     return spec
 
 

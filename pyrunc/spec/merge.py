@@ -31,16 +31,16 @@ _WITH = {"memory": ("limit", "swap", "checkBeforeUpdate"), "cpu": ("quota", "per
 _MEMBERS = ("memory", "cpu", "pids", "blockIO", "hugepageLimits", "network", "rdma", "unified")
 
 
-def wanted(asked: dict[str, Any]) -> dict[str, Any]:
+def wanted(update: dict[str, Any]) -> dict[str, Any]:
     """The members of a resources object that can be updated and mean something.
 
     Args:
-        asked: as received: with device rules, which an update never touches, with unknown
+        update: as received: with device rules, which an update never touches, with unknown
             members, and with empty ones, which engines send.
     """
     found = {}
     for name in _MEMBERS:
-        value = asked.get(name)
+        value = update.get(name)
         if isinstance(value, dict) and name in _NUMBERS:
             idle = {k: v for k, v in value.items() if k in _NUMBERS[name] and not v}
             value = {k: v for k, v in value.items() if k not in idle and v is not None}
@@ -49,12 +49,12 @@ def wanted(asked: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def merge(saved: dict[str, Any], asked: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def merge(saved: dict[str, Any], update: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Put an update into what is saved.
 
     Args:
         saved: the resources of the container until now.
-        asked: from `wanted`, checked.
+        update: from `wanted`, checked.
 
     Returns:
         The resources afterwards; and what has to be set for that: the update, with the saved
@@ -62,7 +62,7 @@ def merge(saved: dict[str, Any], asked: dict[str, Any]) -> tuple[dict[str, Any],
     """
     after = dict(saved)
     change = {}
-    for name, value in asked.items():
+    for name, value in update.items():
         if name in ("memory", "cpu"):
             after[name] = _numbers(name, saved.get(name) or {}, value)
             change[name] = dict(value)
@@ -75,28 +75,28 @@ def merge(saved: dict[str, Any], asked: dict[str, Any]) -> tuple[dict[str, Any],
     return after, change
 
 
-def _numbers(name: str, saved: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
-    after = saved | asked
-    if name == "memory" and asked.get("limit") == _NO_LIMIT and "swap" not in asked:
+def _numbers(name: str, saved: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
+    after = saved | update
+    if name == "memory" and update.get("limit") == _NO_LIMIT and "swap" not in update:
         # Their sum may not be less than the part of it that is unlimited now.
         after.pop("swap", None)
-    if name == "cpu" and "idle" in asked and "shares" not in asked:
+    if name == "cpu" and "idle" in update and "shares" not in update:
         # The kernel forgets the weight of an idle cgroup.
         after.pop("shares", None)
     return after
 
 
-def _joined(name: str, saved: Any, asked: Any) -> Any:
-    if isinstance(asked, dict) and isinstance(saved, dict):
-        both = saved | asked
+def _joined(name: str, saved: Any, update: Any) -> Any:
+    if isinstance(update, dict) and isinstance(saved, dict):
+        both = saved | update
         return {
-            key: _joined(key, saved.get(key), value) if key in asked else value
+            key: _joined(key, saved.get(key), value) if key in update else value
             for key, value in both.items()
         }
-    if isinstance(asked, list) and isinstance(saved, list) and name in _LISTS:
+    if isinstance(update, list) and isinstance(saved, list) and name in _LISTS:
         rows: dict[Any, Any] = {}
-        for row in (*saved, *asked):
+        for row in (*saved, *update):
             key = tuple(row[part] for part in _LISTS[name])
             rows[key] = rows.get(key, {}) | row
         return list(rows.values())
-    return asked
+    return update

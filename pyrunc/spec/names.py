@@ -107,3 +107,6 @@ MOUNT_RECURSIVE_OPTIONS = (
     "rstrictatime", "rsuid", "rsymfollow",
 )
 # fmt: on
+
+# An annotation: where a filter's listener is sent, crun's word from before listenerPath.
+SECCOMP_RECEIVER = "run.oci.seccomp.receiver"

@@ -50,8 +50,8 @@ BROKEN: list[tuple[str, object, str, str]] = [
     ("namespaces", spaces("pid", "pid"), "/3/type", 'the namespace "pid" is listed twice'),
     ("namespaces", [{"type": "uts", "path": "ns/uts"}], "/0/path", "must be an absolute path"),
     ("rootfsPropagation", "sharded", "", 'unknown propagation "sharded"'),
-    ("maskedPaths", ["/a"] * 4097, "", "4097 paths, at most 4096 are taken"),
-    ("readonlyPaths", ["/a"] * 4097, "", "4097 paths, at most 4096 are taken"),
+    ("maskedPaths", ["/a"] * 4097, "", "4097 paths, at most 4096 are allowed"),
+    ("readonlyPaths", ["/a"] * 4097, "", "4097 paths, at most 4096 are allowed"),
     ("timeOffsets", {"monotonic": {"secs": 1}}, "", "there is no time namespace"),
     ("devices", [{**CHAR, "type": "d"}], "/0/type", 'unknown device type "d"'),
     ("devices", [{**CHAR, "path": "dev/x"}], "/0/path", 'must be an absolute path, not "dev/x"'),
@@ -59,7 +59,7 @@ BROKEN: list[tuple[str, object, str, str]] = [
     ("devices", [without(CHAR, "minor")], "/0/minor", 'is required for a device of type "c"'),
     ("devices", [{**CHAR, "major": -1}], "/0/major", "is not a valid device number: -1"),
     ("devices", [{**CHAR, "minor": 2**32}], "/0/minor", "is not a valid device number: 4294967296"),
-    ("devices", [CHAR] * 4097, "", "4097 devices, at most 4096 are made"),
+    ("devices", [CHAR] * 4097, "", "4097 devices, at most 4096 are allowed"),
     ("personality", {"domain": "BSD"}, "/domain", 'unknown execution domain "BSD"'),
     ("memoryPolicy", {"mode": "BIND"}, "/mode", 'unknown memory policy "BIND"'),
     ("memoryPolicy", {"mode": "MPOL_BIND", "nodes": "0", "flags": ["X"]}, "/flags/0", 'flag "X"'),
@@ -80,7 +80,7 @@ BROKEN: list[tuple[str, object, str, str]] = [
     ("resources", {"devices": [{**RULE, "access": "xa"}]}, "/devices/0/access", "none of the"),
     ("resources", {"devices": [{**RULE, "major": -2}]}, "/devices/0/major", "number: -2"),
     ("resources", {"devices": [{**RULE, "minor": 2**32}]}, "/devices/0/minor", "number: 429"),
-    ("resources", {"devices": [RULE] * 4097}, "/devices", "4097 rules, at most 4096 are taken"),
+    ("resources", {"devices": [RULE] * 4097}, "/devices", "4097 rules, at most 4096 are allowed"),
     *[
         ("resources", {"memory": {name: -2}}, f"/memory/{name}", "must not be -2")
         for name in ("limit", "reservation", "swap", "kernel", "kernelTCP")
@@ -210,7 +210,7 @@ ODD: list[tuple[str, object, str]] = [
     ("resources", {"devices": [{**RULE, "access": "rwa"}]},
      '/devices/0/access: "a" is ignored, there are only r, w and m'),
     ("resources", {"devices": [{"access": "rwm"}]},
-     "/devices/0: has no `allow`, which is taken for false"),
+     "/devices/0: has no `allow`, which counts as false"),
     ("resources", {"unified": {"memory.high": None}}, '/unified/memory.high: null is taken for ""'),
     ("resources", {"hugepageLimits": [{"pagesize": "2MB", "limit": 1}]},
      "/hugepageLimits/0/pagesize: taken for \"pageSize\"; the specification's names have case"),
