@@ -10,7 +10,7 @@ from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import constants as k
 from pyrunc.kernel import mounts, pidfd
 from pyrunc.kernel import process as kernel
-from pyrunc.lifecycle import outside
+from pyrunc.lifecycle import parent_setup
 from pyrunc.lifecycle.launch import executable
 from pyrunc.plan import steps, wire
 from pyrunc.plan.encode import encode
@@ -36,7 +36,7 @@ def make(wanted: list[IdMapped]) -> list[int]:
     known: dict[object, int] = {}
     try:
         for one in wanted:
-            maps = (one.namespace, outside.map_text(one.uids), outside.map_text(one.gids))
+            maps = (one.namespace, parent_setup.map_text(one.uids), parent_setup.map_text(one.gids))
             if maps not in known:
                 known[maps] = _namespace(one, *maps[1:])
             made.append(_mount(one, known[maps]))
@@ -110,7 +110,7 @@ def user_namespace(uids: str, gids: str, pointer: str) -> int:
     try:
         if not ours.recv(64):
             raise PyruncError("the process of a user namespace died", pointer=pointer)
-        outside.write_map_texts(pid, uids, gids, pointer, pointer)
+        parent_setup.write_map_texts(pid, uids, gids, pointer, pointer)
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         ours.close()

@@ -29,7 +29,7 @@ FIRST = (
     "pyrunc.observe.listing", "pyrunc.cli.list", "pyrunc.lifecycle.pause", "pyrunc.cli.pause",
     "pyrunc.cli.resume", "pyrunc.observe.processes", "pyrunc.cli.ps", "pyrunc.lifecycle.delete",
     "pyrunc.cli.delete", "pyrunc.spec.load", "pyrunc.lifecycle.bundle", "pyrunc.cli.create",
-    "pyrunc.lifecycle.launch", "pyrunc.lifecycle.outside", "pyrunc.plan.compile",
+    "pyrunc.lifecycle.launch", "pyrunc.lifecycle.parent_setup", "pyrunc.plan.compile",
     "pyrunc.lifecycle.create", "pyrunc.spec.check", "pyrunc.spec.check_linux",
     "pyrunc.cgroups.devices", "pyrunc.cgroups.device_bpf", "pyrunc.kernel.bpf",
     "pyrunc.lifecycle.exec_process", "pyrunc.lifecycle.exec", "pyrunc.cli.exec", "pyrunc.popen",

@@ -33,17 +33,22 @@ _DIGEST = 16
 _SEND_SECONDS = 10.0
 
 
-def compiled(spec: Spec, profile: Seccomp, root: str) -> tuple[bytes, int]:
+def compiled(spec: Spec, root: str) -> tuple[bytes | None, int]:
     """The filter of a container, and the flags to load it with.
 
     Args:
         spec: checked configuration.
-        profile: its linux.seccomp.
         root: the state root, absolute.
+
+    Returns:
+        None and 0 where it has no filter.
 
     Raises:
         KernelError: libseccomp refuses a rule.
     """
+    profile = spec.linux.seccomp if spec.linux else None
+    if profile is None or not profile.defaultAction:
+        return None, 0
     flags = seccomp.flags(profile.flags, listens=profile.notifies)
     name = _name(spec.raw["linux"]["seccomp"])
     directory = f"{root}/{_DIRECTORY}"
