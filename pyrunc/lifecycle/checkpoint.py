@@ -14,12 +14,9 @@ from pyrunc.lifecycle import criu, exec_process, launch
 from pyrunc.lifecycle.handshake import Answers
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import CREATED, STOPPED, status_of
+from pyrunc.lifecycle.store import Entry
 from pyrunc.plan import criu as plan_criu
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.lifecycle.store import Entry
-    from pyrunc.spec.model import Spec
+from pyrunc.spec.model import Spec
 
 LOG = "dump.log"
 

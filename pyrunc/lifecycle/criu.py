@@ -6,20 +6,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
+from typing import Any
 
+from pyrunc.cgroups.join import Joining
 from pyrunc.errors import CriuError, KernelError, UsageError
 from pyrunc.kernel import criu
+from pyrunc.lifecycle.handshake import Child
 from pyrunc.lifecycle.launch import Descriptors, Launch
 from pyrunc.plan import criu as plan_criu
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pyrunc.cgroups.join import Joining
-    from pyrunc.lifecycle.handshake import Child
-    from pyrunc.plan.context import Plan
-    from pyrunc.spec.model import Mount, Spec
+from pyrunc.plan.context import Plan
+from pyrunc.spec.model import Mount, Spec
 
 # enum criu_cg_mode.
 _MODES = {"": 6, "soft": 3, "full": 4, "strict": 5, "ignore": 0}

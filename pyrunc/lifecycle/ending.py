@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from time import sleep
+
 from pyrunc.errors import PyruncError
 from pyrunc.exits import Exit
 from pyrunc.kernel import pidfd as kernel
+from pyrunc.kernel.process import exit_status
 from pyrunc.lifecycle import store
 from pyrunc.lifecycle.children import until_over
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # Who waits without being the parent gives that one so long to tell, or to reap.
 _TRIES, _PAUSE = 20, 0.01
@@ -42,10 +42,6 @@ def reap(root: str, container_id: str, pidfd: int, oom_killed: Callable[[], bool
 
 def _of_other(root: str, container_id: str, pidfd: int) -> Exit | None:
     """Of a process that is another one's child: from that one, or from the kernel."""
-    from time import sleep
-
-    from pyrunc.kernel.process import exit_status
-
     for _ in range(_TRIES):
         exit = read_exit(root, container_id)
         if exit is not None:

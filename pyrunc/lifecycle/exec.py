@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from signal import SIGKILL, SIGSYS
 from time import monotonic, sleep
@@ -30,22 +31,16 @@ from pyrunc.lifecycle import hooks, launch, parent_setup, seccomp
 from pyrunc.lifecycle.handshake import Answers, Child
 from pyrunc.lifecycle.host_fds import check_labels
 from pyrunc.lifecycle.resctrl import Group
+from pyrunc.lifecycle.signals import Signals
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import PAUSED, STOPPED, is_alive, open_pidfd, status_of
+from pyrunc.lifecycle.store import Entry
 from pyrunc.plan import joining, wire
-from pyrunc.plan.context import Options
+from pyrunc.plan.context import Options, Plan
 from pyrunc.spec import load
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from pyrunc.lifecycle.signals import Signals
-    from pyrunc.lifecycle.store import Entry
-    from pyrunc.plan.context import Plan
-    from pyrunc.spec.model import Process, Spec
-    from pyrunc.spec.model_linux import Namespace
-    from pyrunc.spec.model_resources import Resources
+from pyrunc.spec.model import Process, Spec
+from pyrunc.spec.model_linux import Namespace
+from pyrunc.spec.model_resources import Resources
 
 _LOOKS, _PAUSE = 50, 0.01
 # Engines give up after 30 to 240.

@@ -32,20 +32,19 @@ import os
 import select
 from collections.abc import Callable
 from dataclasses import dataclass
+from socket import socket
+from time import monotonic
 
+from pyrunc.cgroups.sub_cgroup import SubCgroup
 from pyrunc.errors import KernelError, NotReady, PyruncError
 from pyrunc.kernel import pidfd, rights
 from pyrunc.kernel import process as kernel
+from pyrunc.lifecycle import successor
+from pyrunc.lifecycle.messages import exception_for
 from pyrunc.lifecycle.report import MESSAGE, Report, messages
+from pyrunc.lifecycle.signals import Signals
 from pyrunc.plan import wire
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from _socket import socket
-
-    from pyrunc.cgroups.sub_cgroup import SubCgroup
-    from pyrunc.lifecycle.signals import Signals
-    from pyrunc.plan.context import Plan
+from pyrunc.plan.context import Plan
 
 _OUTPUT_KEPT = 64 << 10
 # What has been killed and does not end has been stopped by others (a frozen v1 hierarchy, a
@@ -147,8 +146,6 @@ class Child:
             PyruncError: it has died meanwhile; with its last word, if it had one.
         """
         self.go()
-        from time import monotonic
-
         try:
             # Its death proves nothing: what it was let go for may be over, and its end still be
             # open for a moment, in a child that another thread is starting.
@@ -177,8 +174,6 @@ class Child:
         """End it and take its exit status; it has run nothing of the container's program."""
         _end(self.pidfd)
         if self.peer and "forked" in self._expected:
-            from pyrunc.lifecycle import successor
-
             pidfd = successor.find(self.peer, self.pid)
             if pidfd >= 0:
                 _end(pidfd)
@@ -250,8 +245,6 @@ class Child:
             answers.steps[report.kind]()
 
     def _exception(self, report: Report) -> PyruncError:
-        from pyrunc.lifecycle.messages import exception_for
-
         return exception_for(report, self.plan.steps, self._drain())
 
     def _take(self, number: int) -> int:
@@ -341,8 +334,6 @@ class Child:
 
 
 def _milliseconds(deadline: float | None) -> float | None:
-    from time import monotonic
-
     return None if deadline is None else max(0.0, deadline - monotonic()) * 1000
 
 

@@ -4,19 +4,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from pyrunc.errors import KernelError, PyruncError, SpecError
 from pyrunc.host.probe import has_lsm
 from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import idmap
 from pyrunc.plan import namespaces
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pyrunc.plan.context import Plan
-    from pyrunc.spec.model import Spec
+from pyrunc.plan.context import Plan
+from pyrunc.spec.model import Spec
 
 
 def of_plan(spec: Spec, plan: Plan, keep: Callable[[int], int]) -> tuple[list[int], list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+from socket import AF_UNIX, SOCK_SEQPACKET, socketpair
 
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import constants as k
@@ -13,11 +14,8 @@ from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import parent_setup
 from pyrunc.lifecycle.launch import executable
 from pyrunc.plan import steps, wire
+from pyrunc.plan.context import IdMapped
 from pyrunc.plan.encode import encode
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.context import IdMapped
 
 
 def make(wanted: list[IdMapped]) -> list[int]:
@@ -87,8 +85,6 @@ def user_namespace(uids: str, gids: str, pointer: str) -> int:
     Returns:
         A descriptor, close-on-exec.
     """
-    from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair
-
     waiting = (steps.ParentDeath(signal=k.SIGKILL), steps.Sync(message=wire.Message.MAPS))
     data = encode(waiting, registers=wire.FIRST_FREE, first_fd=3, passed_fds=wire.FIRST_FREE)
     ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)

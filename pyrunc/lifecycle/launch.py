@@ -6,21 +6,19 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass, field
+from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
+from time import monotonic
+from typing import Any
 
 from pyrunc.cgroups.join import Joining
 from pyrunc.errors import KernelError, NotReady, PyruncError, SpecError
 from pyrunc.kernel import process as kernel
+from pyrunc.lifecycle import sealed
 from pyrunc.lifecycle.handshake import Child
+from pyrunc.lifecycle.signals import Signals
 from pyrunc.plan import wire
+from pyrunc.plan.context import Plan
 from pyrunc.plan.encode import encode
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from _socket import socket
-    from typing import Any
-
-    from pyrunc.lifecycle.signals import Signals
-    from pyrunc.plan.context import Plan
 
 _PATH = os.path.dirname(os.path.dirname(__file__)) + "/pyrunc-init"
 _INCOMPLETE = "the installation is not whole"
@@ -132,8 +130,6 @@ class Launch:
 
 def _socket_pair() -> tuple[socket, int, int]:
     """Our end, and the inode and descriptor of the other."""
-    from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair
-
     try:
         ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
     except OSError as error:
@@ -143,8 +139,6 @@ def _socket_pair() -> tuple[socket, int, int]:
 
 def _spawn(signals: Signals | None, deadline: float | None, **how: Any) -> tuple[int, int]:
     """One clone3; a signal that does not ask to end is kept for later."""
-    from time import monotonic
-
     while True:
         timeout = None if deadline is None else deadline - monotonic()
         interrupt = signals.reader if signals else -1
@@ -184,8 +178,6 @@ def executable() -> int:
         # vm.memfd_noexec=2 of this pid namespace; RLIMIT_FSIZE below its size.
         if error.errno not in (errno.EACCES, errno.EFBIG):
             raise
-    from pyrunc.lifecycle import sealed
-
     return sealed.executable("" if EMBEDDED else _PATH, program)
 
 

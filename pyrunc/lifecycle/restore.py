@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from socket import AF_UNIX, SOCK_STREAM, socket
 
 from pyrunc import jsontext, keywords
 from pyrunc.errors import CriuError, KernelError, PyruncError
@@ -15,14 +16,11 @@ from pyrunc.kernel import pidfd, rights
 from pyrunc.keywords import RestoreKeywords
 from pyrunc.lifecycle import criu, launch, store
 from pyrunc.lifecycle.handshake import Answers
+from pyrunc.lifecycle.request import Request
 from pyrunc.lifecycle.setup import Setup
+from pyrunc.lifecycle.store import Entry
 from pyrunc.plan import criu as plan_criu
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.lifecycle.request import Request
-    from pyrunc.lifecycle.store import Entry
-    from pyrunc.spec.model import Mount, Spec
+from pyrunc.spec.model import Mount, Spec
 
 LOG = "restore.log"
 
@@ -233,8 +231,6 @@ class _Restoration:
 
 
 def _hand_over(console_socket: int, master: int) -> None:
-    from _socket import AF_UNIX, SOCK_STREAM, socket
-
     if console_socket < 0:
         return
     connection = socket(AF_UNIX, SOCK_STREAM, 0, os.dup(console_socket))
