@@ -8,10 +8,9 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from typing import NoReturn
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NoReturn
+from pyrunc.cli.main import main as command
 
 
 def main() -> NoReturn:
@@ -19,8 +18,6 @@ def main() -> NoReturn:
     _fill_streams()
     # A command ends before collecting garbage pays.
     gc.disable()
-    from pyrunc.cli.main import main as command
-
     command()
 
 

@@ -257,13 +257,13 @@ class Container(Running):
         try:
             pidfd = self.fileno()
         except ContainerNotRunning:
-            self._exit = ending.told(self.root, self.id)
+            self._exit = ending.read_exit(self.root, self.id)
             if self._exit is None:
                 raise
             return self._exit
         if timeout is not None and not until_over(pidfd, timeout):
             raise TimeoutError(f"container {self.id} still runs")
-        self._exit = ending.taken(self.root, self.id, pidfd, self._oom_killed)
+        self._exit = ending.reap(self.root, self.id, pidfd, self._oom_killed)
         return self._exit
 
     def _oom_killed(self) -> bool:

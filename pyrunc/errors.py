@@ -29,10 +29,7 @@ from __future__ import annotations
 
 import errno as _errno
 import os
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from typing import Any
 
 # Callers (containerd, docker, podman, cri-o) match these texts.
 DOES_NOT_EXIST = "container does not exist"

@@ -4,10 +4,7 @@
 from __future__ import annotations
 
 from signal import SIGKILL
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from typing import Any
 
 
 class Exit:

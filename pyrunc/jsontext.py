@@ -1,27 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON in and out, strictly, without the standard `json` package.
-
-`import json` costs as much CPU as starting a container's namespaces, because its scanner
-module compiles regular expressions. The C scanner and encoder beneath it
-live in `_json` and need neither; this module drives them.
+"""JSON in and out, as strict as Go's and byte for byte as Go prints it.
 
 What Python's json would let pass and this does not: duplicate keys, NaN and infinities, lone
 surrogates, NUL inside a string, more nesting than a document of ours can have.
-A caller that collects warnings gets what Go's json reads as well: text behind the document, half
+A caller that collects warnings gets what Go's json reads as well: text after the document, half
 a surrogate pair, and duplicate keys, which are refused where somebody looks at them (`Repeated`).
 """
 
 from __future__ import annotations
 
-import _json
+import json
+import re
+from collections.abc import Callable
 from itertools import chain, compress
+from typing import Any
 
 from pyrunc.errors import SpecError, json_pointer
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, ClassVar
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 64
@@ -76,25 +70,15 @@ def _float(text: str) -> float:
     return value
 
 
-class _Context:
-    """What `_json.make_scanner` reads its settings from."""
-
-    strict = True
-    object_hook = None
-    object_pairs_hook = staticmethod(_pairs_once)
-    parse_float = staticmethod(_float)
-    parse_int = int
-    parse_constant = staticmethod(_constant)
-    memo: ClassVar[dict[str, str]] = {}
-
-
-class _Lenient(_Context):
-    object_pairs_hook = staticmethod(_pairs)
+def _decoder(pairs: Callable[[list[tuple[str, Any]]], Any]) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=pairs, parse_float=_float, parse_constant=_constant, strict=True
+    )
 
 
 _SPACE = " \t\n\r"
-_SCAN_LENIENT: Callable[[str, int], tuple[Any, int]] = _json.make_scanner(_Lenient)  # type: ignore[arg-type]  # as below
-_SCAN: Callable[[str, int], tuple[Any, int]] = _json.make_scanner(_Context)  # type: ignore[arg-type]  # any object with these attributes does
+_LENIENT, _STRICT = _decoder(_pairs), _decoder(_pairs_once)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
 
 
 def loads(data: bytes, document: str = "config.json", warnings: list[str] | None = None) -> Any:
@@ -124,13 +108,17 @@ def loads(data: bytes, document: str = "config.json", warnings: list[str] | None
         _refuse_many_names(text, document)
     start = len(text) - len(text.lstrip(_SPACE))
     try:
-        value, end = (_SCAN if warnings is None else _SCAN_LENIENT)(text, start)
+        value, end = (_STRICT if warnings is None else _LENIENT).raw_decode(text, start)
     except _Refused as error:
         raise SpecError(str(error), document=document) from None
+    except json.JSONDecodeError as error:
+        where = _place(text, error.pos, error.msg)
+        raise SpecError(f"not valid JSON: {where}", document=document) from None
+    except ValueError:
+        # The interpreter's own limit (sys.set_int_max_str_digits), far above any field's.
+        raise SpecError("a number has too many digits", document=document) from None
     except RecursionError:
         raise SpecError("nested too deeply", document=document) from None
-    except (StopIteration, ValueError, SystemError):
-        raise _explain(text, document) from None
     if text[end:].strip(_SPACE):
         end += len(text[end:]) - len(text[end:].lstrip(_SPACE))
         behind = _place(text, end, "more text after the document")
@@ -148,8 +136,6 @@ def _refuse_many_names(text: str, document: str) -> None:
     The static executable's hash key is public (docs/static.md): who finds names of one hash can
     make each cost as much as all before it. So these are sorted and compared, never hashed.
     """
-    import re  # for half a megabyte and more
-
     # Nothing is read twice, also not where the last string has no end: no document takes longer
     # than its length. It is none, and the scanner will say so.
     string = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"?+(\s*+:)?'
@@ -163,22 +149,6 @@ def _refuse_many_names(text: str, document: str) -> None:
     if len(first) > MAX_NAMES:
         what = f"more than {MAX_NAMES} names of members"
         raise SpecError(_place(text, sorted(first)[MAX_NAMES], what), document=document)
-
-
-def _explain(text: str, document: str) -> SpecError:
-    """Word a syntax error. The C scanner alone cannot: its exception lives in `json`."""
-    import json
-
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as error:
-        return SpecError(f"not valid JSON: {_place(text, error.pos, error.msg)}", document=document)
-    except ValueError:
-        # The interpreter's own limit (sys.set_int_max_str_digits), far above any field's.
-        return SpecError("a number has too many digits", document=document)
-    except RecursionError:
-        return SpecError("nested too deeply", document=document)
-    return SpecError("not valid JSON", document=document)
 
 
 def _is_deep(value: Any) -> bool:
@@ -206,7 +176,7 @@ def _without_hidden(value: Any, document: str, warnings: list[str] | None) -> An
 
     A raw control byte inside a string is refused by the scanner, so only an escape brings one.
     """
-    text = _encode(value)
+    text = _ENCODER.encode(value)
     if "\\u0000" in text.replace("\\\\", ""):
         raise SpecError(
             "a string contains a NUL byte (\\u0000)",
@@ -263,7 +233,7 @@ def _pointer(value: Any, wrong: Callable[[str], bool], base: str = "") -> str:
 
 def dumps(value: Any) -> str:
     """Compact JSON, byte for byte as Go's encoding/json prints it."""
-    text = _encode(value)
+    text = _ENCODER.encode(value)
     if "<" in text or ">" in text or "&" in text:
         # Go escapes these for HTML's sake; consumers compare bytes. They stand in strings only.
         text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -275,17 +245,6 @@ def dumps_indented(value: Any, indent: str) -> str:
     out: list[str] = []
     _indented(value, indent, "\n", out)
     return "".join(out)
-
-
-def _refuse_value(value: object) -> Any:
-    raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-def _encode(value: Any) -> str:
-    encoder = _json.make_encoder(
-        None, _refuse_value, _json.encode_basestring, None, ":", ",", False, False, False
-    )
-    return "".join(encoder(value, 0))
 
 
 def _indented(value: Any, indent: str, newline: str, out: list[str]) -> None:

@@ -10,13 +10,12 @@ device that is given by its path.
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from pyrunc.cgroups.write import expand
 from pyrunc.errors import UsageError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from typing import Any
 
 PERIOD = 100_000  # microseconds, the kernel's own default
 # The kernel takes no quota below a millisecond.
@@ -264,8 +263,6 @@ def _milliseconds(value: float) -> int:
 def _set(name: str, value: str | Iterable[int] | None) -> str | None:
     if value is None:
         return None
-    from pyrunc.cgroups.write import expand
-
     text = value if isinstance(value, str) else ",".join(map(str, value))
     if not expand(text):
         raise _wrong(name, value, 'numbers, or a list like "0-3,8"')
@@ -288,8 +285,6 @@ def _device(name: str, device: object) -> str:
     if isinstance(device, tuple) and len(device) == 2:
         device = ":".join(map(str, device))
     if isinstance(device, str) and device.startswith("/"):
-        import stat
-
         try:
             found = os.stat(device)
         except OSError as error:

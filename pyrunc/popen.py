@@ -4,29 +4,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 from time import monotonic
+from typing import Any, BinaryIO
 
 from pyrunc import keywords
 from pyrunc.errors import NotReady, UsageError, one_line
 from pyrunc.kernel import process as kernel
 from pyrunc.keywords import ExecKeywords, Stream
 from pyrunc.lifecycle import caller_io, exec, exec_process, store
+from pyrunc.lifecycle.foreground import receive_master
+from pyrunc.lifecycle.handshake import Child
 from pyrunc.lifecycle.state import State
+from pyrunc.lifecycle.store import Entry
+from pyrunc.limits import Limits
 from pyrunc.plan.joining import for_exec
 from pyrunc.process import DEVNULL, PIPE, STDOUT, Completed, ExecTimeout, Process
 from pyrunc.spec import load
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from _socket import socket
-    from collections.abc import Sequence
-    from typing import Any, BinaryIO
-
-    from pyrunc.lifecycle.handshake import Child
-    from pyrunc.lifecycle.store import Entry
-    from pyrunc.limits import Limits
-    from pyrunc.spec.model import Spec
-    from pyrunc.spec.model_resources import Resources
+from pyrunc.spec.model import Spec
+from pyrunc.spec.model_resources import Resources
 
 
 class _Streams:
@@ -196,8 +193,6 @@ class _Start:
 
     def own_terminal(self) -> None:
         """Have the terminal's master sent to ourselves."""
-        from _socket import AF_UNIX, SOCK_STREAM, socketpair
-
         self._receiver, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         self.request.console_socket = theirs.detach()
         self.keep(self.request.console_socket)
@@ -221,8 +216,6 @@ class _Start:
         assert self.spec.process is not None
         master = None
         if self._receiver:
-            from pyrunc.lifecycle.foreground import receive_master
-
             master = os.fdopen(receive_master(self._receiver), "r+b", 0)
         if pidfd_socket is not None:
             caller_io.send_pidfd(pidfd_socket, child.pidfd, b"setns")

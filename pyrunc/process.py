@@ -4,20 +4,18 @@
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock
+import select
+from collections.abc import Callable
 from signal import SIGKILL, SIGTERM
+from threading import Lock
+from time import monotonic
+from typing import BinaryIO
 
 from pyrunc.errors import PyruncError
 from pyrunc.exits import Exit
 from pyrunc.kernel import pidfd
 from pyrunc.lifecycle import children
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import BinaryIO
-
-    from pyrunc.lifecycle.handshake import Child
+from pyrunc.lifecycle.handshake import Child
 
 # As subprocess names them.
 PIPE, STDOUT, DEVNULL = -1, -2, -3
@@ -54,7 +52,7 @@ class Process:
         self._exit: Exit | None = None
         self._oom_kills: Callable[[], int] | None = None
         self._killed = self._killed_before = 0
-        self._reaping = allocate_lock()
+        self._reaping = Lock()
         children.add(self)
 
     def fileno(self) -> int:
@@ -154,8 +152,6 @@ class Process:
             TimeoutError: it ran out of time, and has been killed; its `output` and `errors`
                 are what it has written so far.
         """
-        from time import monotonic
-
         deadline = None if timeout is None else monotonic() + timeout
         kept: dict[int, bytearray] = {
             pipe.fileno(): bytearray() for pipe in (self.stdout, self.stderr) if pipe
@@ -178,9 +174,6 @@ class Process:
         self, kept: dict[int, bytearray], data: memoryview, deadline: float | None
     ) -> bool:
         """Move bytes both ways; whether all pipes ended before the deadline."""
-        import select
-        from time import monotonic
-
         poll = select.poll()
         open_ends = set(kept)
         for fd in open_ends:
@@ -311,8 +304,6 @@ def _give(fd: int, data: memoryview) -> memoryview:
 
 
 def _ready(fds: list[int], timeout: float | None) -> bool:
-    import select
-
     poll = select.poll()
     for fd in fds:
         poll.register(fd, select.POLLIN)

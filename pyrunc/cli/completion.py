@@ -7,17 +7,12 @@ Ids are asked of `pyrunc list` when they are needed, with the --root that stands
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 
-from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP, LIST, VALUE
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
+from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP, LIST, VALUE, Option
 from pyrunc.errors import UsageError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
-    from pyrunc.cli.table import Option
 
 # Where a value is one of a few words; every other one is completed as a file's name.
 _CHOICES = {

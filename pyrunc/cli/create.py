@@ -4,25 +4,20 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from pyrunc.cli.parse import TRUE
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import TRUE, Line
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import KernelError, UsageError
+from pyrunc.kernel.process import close_on_exec_from
 from pyrunc.lifecycle.caller_io import check_preserved
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
+from pyrunc.lifecycle.signals import ENDING, Signals
 
 
 def run(line: Line, log: Log) -> int:
     """Create a container; prints nothing, since 0 to 2 are the container's own."""
-    from pyrunc.lifecycle.signals import ENDING, Signals
-
     given = arguments(line, log)
     if not log.verbose:  # nothing may be printed: 1 and 2 are the container's
         given["warn"] = lambda _: None
@@ -39,8 +34,6 @@ def arguments(line: Line, log: Log) -> dict[str, Any]:
     The process changes to the bundle, as runc does: hooks without a directory of their own
     start there. The paths that the caller gave are his, so they are made absolute before.
     """
-    from pyrunc.kernel.process import close_on_exec_from
-
     options = line.options
     preserve, environment = _listen_fds()
     preserve += line.number("preserve-fds")

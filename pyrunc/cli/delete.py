@@ -5,21 +5,17 @@ from __future__ import annotations
 
 import os
 
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
+from pyrunc.cli.regex import for_each
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.lifecycle import store
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
 
 
 def run(line: Line, log: Log) -> int:
     """Delete a container, or all whose ids a regular expression finds."""
     if line.flag("regex"):
-        from pyrunc.cli.regex import for_each
-
         for_each(line, "delete", lambda found: _delete(found, line, log))
         return 0
     store.check_id(line.arguments[0])

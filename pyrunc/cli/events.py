@@ -4,19 +4,16 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
 from pyrunc.cli.root import root
+from pyrunc.cli.values import duration
 from pyrunc.container import Container
 from pyrunc.errors import UsageError
 from pyrunc.jsontext import dumps
 from pyrunc.observe import stats
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
 
 
 def run(line: Line, log: Log) -> int:
@@ -41,8 +38,6 @@ def _interval(line: Line) -> float:
     text = line.options.get("interval")
     if text is None:
         return 5.0
-    from pyrunc.cli.values import duration
-
     seconds = duration(text)
     if seconds is None:
         raise UsageError(

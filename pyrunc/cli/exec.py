@@ -4,25 +4,21 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import UsageError
+from pyrunc.kernel.process import close_on_exec_from
 from pyrunc.lifecycle.caller_io import check_preserved
 from pyrunc.lifecycle.exec_process import parse_user
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
+from pyrunc.lifecycle.signals import ENDING, Signals
 
 
 def run(line: Line, log: Log) -> int:
     """Run another process in a container; detached, nothing is printed: 1 and 2 are its own."""
-    from pyrunc.kernel.process import close_on_exec_from
-
     check_preserved(line.number("preserve-fds"), log.fd)
     # Whatever else the caller has left open is for nobody.
     close_on_exec_from(3)
@@ -45,8 +41,6 @@ def run(line: Line, log: Log) -> int:
         args = tuple(line.arguments[1:])
         given |= _changes(line)
     if line.flag("detach"):
-        from pyrunc.lifecycle.signals import ENDING, Signals
-
         with Signals(ENDING) as signals:
             container.popen(args, detached=True, signals=signals, **given)
         return 0

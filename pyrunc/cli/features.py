@@ -5,16 +5,13 @@ from __future__ import annotations
 
 import sys
 
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
 from pyrunc.cli.version import inside
 from pyrunc.jsontext import dumps_indented
 from pyrunc.kernel import seccomp
 from pyrunc.observe.features import features
 from pyrunc.version import VERSION
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
 
 
 def run(line: Line, log: Log) -> int:

@@ -4,17 +4,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
-from pyrunc.cli.parse import UnknownCommand, likely
-from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
-    from pyrunc.cli.table import Option
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line, UnknownCommand, likely
+from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP, Option
 
 
 def run(line: Line, log: Log) -> int:

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
-import _signal
+import signal as signals
 
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
+from pyrunc.cli.regex import for_each
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import UsageError
@@ -13,20 +16,13 @@ from pyrunc.errors import UsageError
 _DIGITS = 19
 # As glibc has them, whatever libc this is: musl keeps one more for itself.
 _RTMIN, _RTMAX = 34, 64
-_OTHERS = {"SIGRTMIN": _RTMIN, "SIGRTMAX": _RTMAX, "SIGCLD": _signal.SIGCHLD}
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
+_OTHERS = {"SIGRTMIN": _RTMIN, "SIGRTMAX": _RTMAX, "SIGCLD": signals.SIGCHLD}
 
 
 def run(line: Line, log: Log) -> int:
     """Send a signal to a container, or to all whose ids a regular expression finds."""
     text = line.arguments[1] if len(line.arguments) > 1 else "TERM"
     if line.flag("regex"):
-        from pyrunc.cli.regex import for_each
-
         signal = number(text)
         for_each(line, "kill", lambda found: found.kill(signal, all_processes=line.flag("all")))
         return 0
@@ -54,7 +50,7 @@ def number(text: str) -> int:
             signal = _RTMAX - int(offset) if sign == "-" else _RTMIN + int(offset)
             if _RTMIN <= signal <= _RTMAX:
                 return signal
-    plain = _OTHERS.get(name) or getattr(_signal, name, None)
+    plain = _OTHERS.get(name) or getattr(signals, name, None)
     if isinstance(plain, int) and "_" not in name:
-        return plain
+        return int(plain)
     raise UsageError(f'unknown signal "{text}"')

@@ -5,19 +5,15 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
 from pyrunc.cli.root import root
 from pyrunc.errors import KernelError, UsageError
 from pyrunc.jsontext import dumps
 from pyrunc.lifecycle import store
 from pyrunc.observe.listing import listing
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
 
 _COLUMNS = ("id", "pid", "status", "bundle", "created", "owner")
 _LEAST, _GAP = 12, 3

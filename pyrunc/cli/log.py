@@ -7,7 +7,8 @@ import os
 import sys
 import time
 
-from pyrunc.errors import UsageError
+from pyrunc.errors import UsageError, errno_text
+from pyrunc.jsontext import dumps
 
 ERROR, WARNING, DEBUG = "error", "warning", "debug"
 LEVELS = (ERROR, WARNING, DEBUG)
@@ -40,8 +41,6 @@ class Log:
             try:
                 self.fd = os.open(path, flags, 0o644)
             except OSError as error:
-                from pyrunc.errors import errno_text
-
                 raise UsageError(f"open {path}: {errno_text(error.errno or 0)}") from None
 
     @property
@@ -75,8 +74,6 @@ class Log:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         where = _caller() if self.verbose else {}
         if self.json:
-            from pyrunc.jsontext import dumps
-
             return dumps(where | {"level": level, "msg": message, "time": now})
         words = [f'time="{now}"', f"level={level}", f"msg={_quoted(message)}"]
         words += [f"{name}={_quoted(where[name])}" for name in ("func", "file") if where]

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
 
+from pyrunc.cli.help import help_text
 from pyrunc.cli.log import DEBUG, WARNING, Log
 from pyrunc.cli.parse import TRUE, Line, WrongCount, parse
+from pyrunc.cli.version import version_text
 from pyrunc.errors import Interrupted, KernelError, PyruncError, UsageError, errno_text
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NoReturn
 
 _NOT_BEGUN = 255
 
@@ -99,8 +98,6 @@ def _log(line: Line) -> Log:
 
 
 def _misused(line: Line, error: UsageError, log: Log) -> int:
-    from pyrunc.cli.help import help_text
-
     if error.exit_code == 1:
         what = "." if isinstance(error, WrongCount) else f": {error}"
         sys.stdout.write(f"Incorrect Usage{what}\n\n{help_text(line.command)}")
@@ -110,13 +107,9 @@ def _misused(line: Line, error: UsageError, log: Log) -> int:
 
 def _dispatch(line: Line, log: Log) -> int:
     if "version" in line.globals:
-        from pyrunc.cli.version import version_text
-
         sys.stdout.write(version_text())
         return 0
     if not line.command or "help" in line.options or "help" in line.globals:
-        from pyrunc.cli.help import help_text
-
         sys.stdout.write(help_text(line.command))
         return 0
     if log.verbose:

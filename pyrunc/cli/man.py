@@ -4,18 +4,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
-from pyrunc.cli.parse import UnknownCommand
-from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line, UnknownCommand
+from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP, Option
 from pyrunc.version import VERSION
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
-    from pyrunc.cli.table import Option
 
 # What a line of the table cannot say, a paragraph each.
 _MORE = {

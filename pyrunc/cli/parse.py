@@ -4,14 +4,11 @@ before and after the arguments."""
 
 from __future__ import annotations
 
-from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP, INTEGER, LIST, NUMBER
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP, INTEGER, LIST, NUMBER, Option
 from pyrunc.errors import UsageError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pyrunc.cli.table import Option
 
 TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
@@ -82,8 +79,6 @@ def parse(argv: Sequence[str], line: Line) -> None:
 
 def likely(name: str) -> str:
     """A hint: the command that is probably meant, or ""."""
-    from difflib import get_close_matches
-
     found = get_close_matches(name, COMMANDS, 1)
     return f"did you mean {found[0]}?" if found else ""
 

@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
 from pyrunc.cli.root import root
 from pyrunc.container import Container
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
 
 
 def run(line: Line, log: Log) -> int:

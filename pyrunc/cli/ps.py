@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import sys
 
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import UsageError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
+from pyrunc.jsontext import dumps
+from pyrunc.observe import processes
 
 
 def run(line: Line, log: Log) -> int:
@@ -20,12 +19,8 @@ def run(line: Line, log: Log) -> int:
     pids = Container.load(line.arguments[0], root=root(line)).processes()
     form = line.options.get("format") or "table"
     if form == "json":
-        from pyrunc.jsontext import dumps
-
         sys.stdout.write((dumps(pids) if pids else "null") + "\n")
     elif form == "table":
-        from pyrunc.observe import processes
-
         sys.stdout.write(processes.table(pids, line.arguments[1:]))
     else:
         raise UsageError("invalid format option")

@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from pyrunc.cli.parse import Line
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import ContainerNotFound, PyruncError
 from pyrunc.lifecycle import store
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pyrunc.cli.parse import Line
 
 
 def for_each(line: Line, verb: str, act: Callable[[Container], object]) -> None:

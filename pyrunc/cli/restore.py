@@ -7,12 +7,10 @@ import os
 
 from pyrunc.cli.checkpoint import shared
 from pyrunc.cli.create import arguments
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
 from pyrunc.container import Container
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
+from pyrunc.kernel.process import set_subreaper
 
 
 def run(line: Line, log: Log) -> int:
@@ -29,8 +27,6 @@ def run(line: Line, log: Log) -> int:
     }
     bundle, container_id = given.pop("bundle"), given.pop("container_id")
     if not line.flag("no-subreaper"):
-        from pyrunc.kernel.process import set_subreaper
-
         set_subreaper(True)
     if line.flag("detach"):
         given["warn"] = lambda _: None  # 1 and 2 are the container's

@@ -5,11 +5,8 @@ from __future__ import annotations
 
 import os
 
+from pyrunc.cli.parse import Line
 from pyrunc.errors import UsageError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cli.parse import Line
 
 
 def root(line: Line) -> str | None:

@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from pyrunc.cli.create import arguments
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
 from pyrunc.container import Container
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
+from pyrunc.kernel.process import set_subreaper
+from pyrunc.lifecycle.signals import ENDING, Signals
 
 
 def run(line: Line, log: Log) -> int:
@@ -21,8 +19,6 @@ def run(line: Line, log: Log) -> int:
     given = arguments(line, log)
     manager = os.environ.get("NOTIFY_SOCKET", "")
     if not line.flag("no-subreaper"):
-        from pyrunc.kernel.process import set_subreaper
-
         set_subreaper(True)
     if line.flag("detach"):
         _detached(given, manager, log)
@@ -33,8 +29,6 @@ def run(line: Line, log: Log) -> int:
 
 
 def _detached(given: dict[str, Any], manager: str, log: Log) -> None:
-    from pyrunc.lifecycle.signals import ENDING, Signals
-
     with Signals(ENDING) as signals:
         container = Container.create(**given, signals=signals)
         try:

@@ -6,14 +6,11 @@ from __future__ import annotations
 import os
 
 from pyrunc import cgroups
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.jsontext import dumps_indented
 from pyrunc.spec.template import default_spec
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
 
 
 def run(line: Line, log: Log) -> int:

@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import os
 
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.lifecycle.start import await_create
 from pyrunc.lifecycle.store import state_root
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
 
 
 def run(line: Line, log: Log) -> int:

@@ -5,14 +5,11 @@ from __future__ import annotations
 
 import sys
 
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.jsontext import dumps_indented
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
 
 
 def run(line: Line, log: Log) -> int:

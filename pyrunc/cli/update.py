@@ -4,19 +4,15 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from pyrunc import jsontext
+from pyrunc.cli.log import Log
+from pyrunc.cli.parse import Line
 from pyrunc.cli.root import root
 from pyrunc.cli.values import size
 from pyrunc.container import Container
 from pyrunc.errors import SpecError, UsageError, errno_text
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pyrunc.cli.log import Log
-    from pyrunc.cli.parse import Line
 
 # Option, section and member of linux.resources.
 _NUMBERS = (

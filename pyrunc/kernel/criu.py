@@ -8,8 +8,8 @@ it. Knows nothing of OCI.
 
 from __future__ import annotations
 
-from _socket import socket
 from collections.abc import Callable, Iterable
+from socket import socket
 
 from pyrunc.errors import CriuError, KernelError
 from pyrunc.kernel import rights

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from _socket import CMSG_LEN, MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET, socket
+from socket import CMSG_LEN, MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET, socket
 
 _BYTES = 4  # of a descriptor's number
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import Any
 
 from pyrunc import jsontext
 from pyrunc.errors import KernelError, PyruncError, SpecError
+from pyrunc.limits import Limits
 from pyrunc.spec import load
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pyrunc.limits import Limits
-    from pyrunc.spec.model import Spec
+from pyrunc.spec.model import Spec
 
 CONFIG = "config.json"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import errno
 import os
+from socket import AF_UNIX, SOCK_STREAM
+from socket import socket as make
 
 from pyrunc.errors import KernelError, PyruncError, UsageError
 from pyrunc.kernel import rights
@@ -52,9 +54,6 @@ def connected(socket: str | int, what: str) -> int:
     """A stream socket connected to a path; a descriptor is taken as it is."""
     if isinstance(socket, int):
         return socket
-    from _socket import AF_UNIX, SOCK_STREAM
-    from _socket import socket as make
-
     connection = make(AF_UNIX, SOCK_STREAM)
     connection.settimeout(10)
     try:
@@ -71,9 +70,6 @@ def connected(socket: str | int, what: str) -> int:
 def send_pidfd(path: str, pidfd: int, kind: bytes = b"standard") -> None:
     """One message with the pidfd: "standard" for a container's init, "setns" for a process that
     has joined, as runc words it."""
-    from _socket import AF_UNIX, SOCK_STREAM
-    from _socket import socket as make
-
     connection = make(AF_UNIX, SOCK_STREAM, 0, connected(path, "pidfd"))
     try:
         rights.send(connection, kind, pidfd)

@@ -11,14 +11,12 @@ from pyrunc.errors import CriuError, KernelError, StateError, UsageError
 from pyrunc.kernel import criu as kernel
 from pyrunc.keywords import CheckpointKeywords
 from pyrunc.lifecycle import criu, exec_process, launch
+from pyrunc.lifecycle.handshake import Answers
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import CREATED, STOPPED, status_of
+from pyrunc.lifecycle.store import Entry
 from pyrunc.plan import criu as plan_criu
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.lifecycle.store import Entry
-    from pyrunc.spec.model import Spec
+from pyrunc.spec.model import Spec
 
 LOG = "dump.log"
 
@@ -141,7 +139,7 @@ def _ask(
             os.write(dump.status_fd, b"\0")
 
     try:
-        child.until_parked({}, criu.died, criu.refuse_listener)
+        child.run_until_ready(Answers({}, criu.died))
         fields += criu.directory_fields(child.directories)
         child.go()
         kernel.request(

@@ -12,11 +12,8 @@ from __future__ import annotations
 import os
 import select
 import time
-from _weakref import ref
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from typing import Any
+from weakref import ref
 
 _started: set[ref[Any]] = set()
 _abandoned: set[int] = set()  # pidfds of those of which nobody asks any more

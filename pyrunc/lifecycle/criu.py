@@ -5,21 +5,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
+from typing import Any
 
-from pyrunc.errors import CriuError, KernelError, PyruncError, UsageError
+from pyrunc.cgroups.join import Joining
+from pyrunc.errors import CriuError, KernelError, UsageError
 from pyrunc.kernel import criu
-from pyrunc.lifecycle import launch
+from pyrunc.lifecycle.handshake import Child
+from pyrunc.lifecycle.launch import Descriptors, Launch
 from pyrunc.plan import criu as plan_criu
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from _socket import socket
-    from typing import Any
-
-    from pyrunc.cgroups.join import Joining
-    from pyrunc.lifecycle.handshake import Child
-    from pyrunc.plan.context import Plan
-    from pyrunc.spec.model import Mount, Spec
+from pyrunc.plan.context import Plan
+from pyrunc.spec.model import Mount, Spec
 
 # enum criu_cg_mode.
 _MODES = {"": 6, "soft": 3, "full": 4, "strict": 5, "ignore": 0}
@@ -122,7 +118,7 @@ def _config_file(spec: Spec) -> str:
 
 def start(
     plan: Plan,
-    descriptors: launch.Descriptors,
+    descriptors: Descriptors,
     joining: Joining | None,
     inherited: list[int],
     stdio: tuple[int, int, int],
@@ -139,18 +135,11 @@ def start(
     Returns:
         The process, and our end of the socket.
     """
-    from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair
-
     ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
     free = [descriptors.keep(theirs.detach()), *inherited]
     try:
-        cgroup = joining.spawn_fd() if joining else -1
-        if cgroup >= 0:
-            descriptors.keep(cgroup)
-        free += [descriptors.keep(fd) for fd in joining.fds()] if joining else []
-        child = launch.launch(
-            plan, descriptors, stdio=stdio, first_fd=3, cgroup=cgroup, named={}, free=free
-        )
+        cgroup, joins = descriptors.join(joining)
+        child = Launch(plan, descriptors, stdio, [*free, *joins], cgroup=cgroup).start()
     except BaseException:
         ours.close()
         raise
@@ -176,12 +165,6 @@ def search_path() -> str:
 def died() -> str:
     """What to say of a process that has ended before it was CRIU."""
     return "the process that was to be criu died before it was (out of memory, or killed?)"
-
-
-def refuse_listener(fd: int) -> None:
-    """CRIU's own start has no seccomp filter."""
-    os.close(fd)
-    raise PyruncError("criu sent a seccomp listener")
 
 
 def external_mounts(spec: Spec) -> list[str]:

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from signal import SIGKILL, pidfd_send_signal
+from typing import Any
 
 from pyrunc import cgroups
+from pyrunc.cgroups import Cgroup, Manager
 from pyrunc.errors import (
     ContainerNotFound,
     ForeignContainer,
@@ -16,17 +19,12 @@ from pyrunc.errors import (
     StateError,
 )
 from pyrunc.lifecycle import resctrl, store
+from pyrunc.lifecycle.children import until_over
+from pyrunc.lifecycle.hooks import decode, oci_state, run_hooks
+from pyrunc.lifecycle.signals import Signals
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import CREATED, STOPPED, open_pidfd, status_of
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from pyrunc.cgroups import Cgroup, Manager
-    from pyrunc.lifecycle.signals import Signals
-    from pyrunc.lifecycle.store import Entry
+from pyrunc.lifecycle.store import Entry
 
 _DEATH_SECONDS = 10.0
 
@@ -139,8 +137,6 @@ def _clear(
 
 def _kill(state: State, cgroup: Cgroup) -> None:
     """End init and wait for it; its zombie, which is the caller's to reap, counts as gone."""
-    from pyrunc.lifecycle.children import until_over
-
     pidfd = open_pidfd(state)
     if pidfd < 0:
         return
@@ -173,8 +169,6 @@ def poststop(state: State, signals: Signals | None = None) -> list[str]:
     """
     if not state.hooks.get("poststop"):
         return []
-    from pyrunc.lifecycle.hooks import decode, oci_state, run_hooks
-
     warnings = []
     document = oci_state(state, STOPPED, 0)
     for index, hook in enumerate(decode(state.hooks).poststop):

@@ -3,21 +3,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from time import sleep
+
 from pyrunc.errors import PyruncError
 from pyrunc.exits import Exit
-from pyrunc.kernel.pidfd import reap
+from pyrunc.kernel import pidfd as kernel
+from pyrunc.kernel.process import exit_status
 from pyrunc.lifecycle import store
 from pyrunc.lifecycle.children import until_over
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # Who waits without being the parent gives that one so long to tell, or to reap.
 _TRIES, _PAUSE = 20, 0.01
 
 
-def taken(root: str, container_id: str, pidfd: int, oom_killed: Callable[[], bool]) -> Exit:
+def reap(root: str, container_id: str, pidfd: int, oom_killed: Callable[[], bool]) -> Exit:
     """Wait for a program, take its status if it is a child of this process, and keep it.
 
     Args:
@@ -30,24 +30,20 @@ def taken(root: str, container_id: str, pidfd: int, oom_killed: Callable[[], boo
         How it ended; without a code where it was no child and its parent has not told.
     """
     until_over(pidfd, None)
-    ended = reap(pidfd)
+    ended = kernel.reap(pidfd)
     if ended is None:
         other = _of_other(root, container_id, pidfd) or Exit(None)
         other.oom_killed = other.oom_killed or oom_killed()
         return other
     exit = Exit(*ended, oom_killed())
-    keep(root, container_id, exit)
+    save_exit(root, container_id, exit)
     return exit
 
 
 def _of_other(root: str, container_id: str, pidfd: int) -> Exit | None:
     """Of a process that is another one's child: from that one, or from the kernel."""
-    from time import sleep
-
-    from pyrunc.kernel.process import exit_status
-
     for _ in range(_TRIES):
-        exit = told(root, container_id)
+        exit = read_exit(root, container_id)
         if exit is not None:
             return exit
         status = exit_status(pidfd)
@@ -58,7 +54,7 @@ def _of_other(root: str, container_id: str, pidfd: int) -> Exit | None:
     return None
 
 
-def keep(root: str, container_id: str, exit: Exit) -> None:
+def save_exit(root: str, container_id: str, exit: Exit) -> None:
     """Keep it with the container's state; a container that is deleted needs none."""
     try:
         with store.open_entry(root, container_id) as entry:
@@ -69,8 +65,8 @@ def keep(root: str, container_id: str, exit: Exit) -> None:
         pass
 
 
-def told(root: str, container_id: str) -> Exit | None:
-    """What `keep` has kept, or None."""
+def read_exit(root: str, container_id: str) -> Exit | None:
+    """What `save_exit` has saved, or None."""
     try:
         with store.open_entry(root, container_id) as entry:
             found = entry.document(store.EXIT)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from signal import SIGKILL, SIGSYS
+from time import monotonic, sleep
 
 from pyrunc import cgroups
 from pyrunc.cgroups.join import Joining, cgroup_of
@@ -25,25 +27,20 @@ from pyrunc.errors import (
     UsageError,
 )
 from pyrunc.host.probe import probe
-from pyrunc.lifecycle import launch, outside
+from pyrunc.lifecycle import hooks, launch, parent_setup, seccomp
+from pyrunc.lifecycle.handshake import Answers, Child
+from pyrunc.lifecycle.host_fds import check_labels
 from pyrunc.lifecycle.resctrl import Group
+from pyrunc.lifecycle.signals import Signals
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import PAUSED, STOPPED, is_alive, open_pidfd, status_of
+from pyrunc.lifecycle.store import Entry
 from pyrunc.plan import joining, wire
-from pyrunc.plan.context import Options
+from pyrunc.plan.context import Options, Plan
 from pyrunc.spec import load
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from pyrunc.lifecycle.handshake import Child
-    from pyrunc.lifecycle.signals import Signals
-    from pyrunc.lifecycle.store import Entry
-    from pyrunc.plan.context import Plan
-    from pyrunc.spec.model import Process, Spec
-    from pyrunc.spec.model_linux import Namespace
-    from pyrunc.spec.model_resources import Resources
+from pyrunc.spec.model import Process, Spec
+from pyrunc.spec.model_linux import Namespace
+from pyrunc.spec.model_resources import Resources
 
 _LOOKS, _PAUSE = 50, 0.01
 # Engines give up after 30 to 240.
@@ -215,28 +212,23 @@ class _Joining:
         plan = self._compile(len(joins))
         named = {wire.CONSOLE: self.request.console_socket}
         if self.process.apparmorProfile or self.process.selinuxLabel:
-            from pyrunc.lifecycle.inputs import check_labels
-
             check_labels(self.spec)
             named[wire.PROCFS] = self.fds.keep(os.open("/proc", os.O_PATH | os.O_CLOEXEC))
-        return launch.launch(
+        return launch.Launch(
             plan,
             self.fds,
             stdio=self.request.stdio,
-            first_fd=3 + self.request.preserve_fds,
+            preserve_fds=self.request.preserve_fds,
             cgroup=spawned,
             named=named,
             # At the end the init, once a join: each join closes its copy.
             free=[*joins, target, target],
             signals=self.request.signals,
             deadline=self.deadline,
-        )
+        ).start()
 
     def _own_cgroup(self) -> tuple[int, list[int]]:
-        spawned = self.joining.spawn_fd()
-        if spawned >= 0:
-            self.fds.keep(spawned)
-        return spawned, [self.fds.keep(fd) for fd in self.joining.fds()]
+        return self.fds.join(self.joining)
 
     def _another_cgroup(self, error: KernelError) -> Callable[[], tuple[int, list[int]]] | None:
         if error.errno == errno.EAGAIN and error.syscall == "clone3":
@@ -274,12 +266,7 @@ class _Joining:
         return self.spec.linux.namespaces if self.spec.linux else ()
 
     def _compile(self, joins: int) -> Plan:
-        seccomp, flags = None, 0
-        linux = self.spec.linux
-        if linux and linux.seccomp:
-            from pyrunc.lifecycle import filters
-
-            seccomp, flags = filters.compiled(self.spec, linux.seccomp, self.entry.root)
+        program, flags = seccomp.compiled(self.spec, self.entry.root)
         options = Options(
             container_id=self.entry.container_id,
             bundle=self.state.bundle,
@@ -287,7 +274,7 @@ class _Joining:
             cgroup_joins=joins,
             cgroup_waits=self.waits,
             keyring=self.state.keyring,
-            seccomp=seccomp,
+            seccomp=program,
             seccomp_flags=flags,
             console=self.process.terminal,
             for_exec=True,
@@ -295,16 +282,18 @@ class _Joining:
         return joining.compile_joining(self.spec, probe(self.cgroup.layout), options)
 
     def _serve(self, child: Child) -> None:
-        answers = {
+        steps = {
             "cgroup": lambda: self.joining.move(child.pid),
-            "limits": lambda: outside.set_limits(self.process, child.pid),
+            "limits": lambda: parent_setup.set_limits(self.process, child.pid),
         }
         if self.late:
-            answers["forked"] = answers["cgroup"]
-        child.until_parked(
-            answers,
-            lambda: self._why_dead(child),
-            lambda fd: self._listener(child.pid, fd),
+            steps["forked"] = steps["cgroup"]
+        child.run_until_ready(
+            Answers(
+                steps,
+                lambda: self._why_dead(child),
+                lambda fd: self._listener(child.pid, fd),
+            ),
             self.deadline,
         )
         if self.state.resctrl:
@@ -313,22 +302,16 @@ class _Joining:
     def _deadline(self) -> float | None:
         if self.request.deadline is not None or self.paused:
             return self.request.deadline
-        from time import monotonic
-
         return monotonic() + _READY_SECONDS
 
     def _listener(self, pid: int, fd: int) -> None:
-        from pyrunc.lifecycle import filters, hooks
-
         document = hooks.oci_state(self.state, "running", self.state.pid)
-        filters.hand_over(self.spec, document, pid, fd)
+        seccomp.hand_over(self.spec, document, pid, fd)
 
     def _why_dead(self, child: Child) -> str:
         signal = child.killed_by()
         if signal == SIGSYS:
-            from pyrunc.lifecycle import filters
-
-            return filters.killed(self.spec)
+            return seccomp.killed(self.spec)
         self.killed = signal == SIGKILL
         return f"the process died before it was ready{f' (signal {signal})' if signal else ''}"
 
@@ -347,8 +330,6 @@ def refuse_if_ending(state: State) -> None:
     Raises:
         ContainerNotRunning: it has stopped.
     """
-    from time import sleep
-
     for _ in range(_LOOKS):
         if not is_alive(state):
             raise ContainerNotRunning(STOPPED_TEXT)

@@ -11,17 +11,13 @@ from dataclasses import dataclass
 from pyrunc import jsontext
 from pyrunc.errors import KernelError, UsageError
 from pyrunc.lifecycle.bundle import CONFIG, read_config
+from pyrunc.lifecycle.signals import Signals
 from pyrunc.lifecycle.state import State
+from pyrunc.lifecycle.store import Entry
 from pyrunc.spec import load
 from pyrunc.spec.check_process import check_process
 from pyrunc.spec.fields import decode_object
-from pyrunc.spec.model import Capabilities, Process
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.lifecycle.signals import Signals
-    from pyrunc.lifecycle.store import Entry
-    from pyrunc.spec.model import Spec
+from pyrunc.spec.model import Capabilities, Process, Spec
 
 # What a process takes from the container where it says nothing itself.
 _INHERITED = (

@@ -7,29 +7,27 @@ handlers and the terminal's mode are the process's own. They are put back at the
 
 from __future__ import annotations
 
-import _signal
 import os
 import select
+import signal
+import termios
+from typing import Any, Protocol
 
 from pyrunc.errors import KernelError, PyruncError
+from pyrunc.exits import Exit
 from pyrunc.kernel import pidfd, rights
 from pyrunc.kernel import process as kernel
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Protocol
-
-    from pyrunc.exits import Exit
-    from pyrunc.lifecycle.signals import Signals
-
-    class Child(Protocol):
-        """A child of this process: a container's first process, or a further one."""
-
-        def fileno(self) -> int: ...
-        def wait(self) -> Exit: ...
+from pyrunc.lifecycle.signals import Signals
 
 
-_NOT_FORWARDED = frozenset((_signal.SIGCHLD, _signal.SIGWINCH, _signal.SIGURG))
+class Child(Protocol):
+    """A child of this process: a container's first process, or a further one."""
+
+    def fileno(self) -> int: ...
+    def wait(self) -> Exit: ...
+
+
+_NOT_FORWARDED = frozenset((signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG))
 _CHUNK = 65536
 _LITTLE = 1024
 # A terminal answers a background job's read with EIO, a program may not read its input: so often
@@ -154,8 +152,6 @@ class Terminal:
     """
 
     def __init__(self, master: int) -> None:
-        import termios
-
         self.master = master
         self.host = _host_terminal()
         self._before = _mode_of(self.host)
@@ -189,8 +185,6 @@ class Terminal:
 
 
 def _mode_of(fd: int) -> list[Any]:
-    import termios
-
     try:
         return termios.tcgetattr(fd)
     except termios.error as error:  # no OSError
@@ -198,16 +192,14 @@ def _mode_of(fd: int) -> list[Any]:
 
 
 def _set_mode(fd: int, mode: list[Any]) -> None:
-    import termios
-
     # From a background job it is SIGTTOU, and is done if that is blocked or ignored.
-    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTTOU,))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTOU,))
     try:
         termios.tcsetattr(fd, termios.TCSANOW, mode)
     except termios.error as error:
         raise KernelError("set the mode of the terminal", "tcsetattr", error.args[0]) from None
     finally:
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _host_terminal() -> int:
@@ -265,7 +257,7 @@ def serve(process: Child, signals: Signals, streams: Terminal | Pipes) -> Exit:
 
 def _forward(process: Child, numbers: bytes, streams: Terminal | Pipes) -> None:
     for number in numbers:
-        if number == _signal.SIGWINCH:
+        if number == signal.SIGWINCH:
             streams.resize()
         elif number not in _NOT_FORWARDED:
             pidfd.send_signal(process.fileno(), number)

@@ -30,21 +30,21 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Callable
+from dataclasses import dataclass
+from socket import socket
+from time import monotonic
 
+from pyrunc.cgroups.sub_cgroup import SubCgroup
 from pyrunc.errors import KernelError, NotReady, PyruncError
 from pyrunc.kernel import pidfd, rights
 from pyrunc.kernel import process as kernel
+from pyrunc.lifecycle import successor
+from pyrunc.lifecycle.messages import exception_for
 from pyrunc.lifecycle.report import MESSAGE, Report, messages
+from pyrunc.lifecycle.signals import Signals
 from pyrunc.plan import wire
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from _socket import socket
-    from collections.abc import Callable
-
-    from pyrunc.cgroups.sub_cgroup import SubCgroup
-    from pyrunc.lifecycle.signals import Signals
-    from pyrunc.plan.context import Plan
+from pyrunc.plan.context import Plan
 
 _OUTPUT_KEPT = 64 << 10
 # What has been killed and does not end has been stopped by others (a frozen v1 hierarchy, a
@@ -52,6 +52,27 @@ _OUTPUT_KEPT = 64 << 10
 _DEATH_SECONDS = 10.0
 # From the end of its socket to that of the process.
 _LAST_WORDS_MS = 1000
+
+
+def _refuse_listener(fd: int) -> None:
+    os.close(fd)
+    raise PyruncError("unexpected message from pyrunc-init: a seccomp listener")
+
+
+@dataclass
+class Answers:
+    """What is done for pyrunc-init when it asks.
+
+    Args:
+        steps: what to do for each kind of message before it may go on; for "forked" besides what
+            `Child` does about it.
+        died: says why it may have died without a word.
+        listener: gets the descriptor of a seccomp listener, and closes it.
+    """
+
+    steps: dict[str, Callable[[], None]]
+    died: Callable[[], str]
+    listener: Callable[[int], None] = _refuse_listener
 
 
 class Child:
@@ -125,8 +146,6 @@ class Child:
             PyruncError: it has died meanwhile; with its last word, if it had one.
         """
         self.go()
-        from time import monotonic
-
         try:
             # Its death proves nothing: what it was let go for may be over, and its end still be
             # open for a moment, in a child that another thread is starting.
@@ -155,8 +174,6 @@ class Child:
         """End it and take its exit status; it has run nothing of the container's program."""
         _end(self.pidfd)
         if self.peer and "forked" in self._expected:
-            from pyrunc.lifecycle import successor
-
             pidfd = successor.find(self.peer, self.pid)
             if pidfd >= 0:
                 _end(pidfd)
@@ -185,20 +202,11 @@ class Child:
         ended = pidfd.reap(self.pidfd, os.WNOWAIT)
         return ended[1] if ended else 0
 
-    def until_parked(
-        self,
-        answers: dict[str, Callable[[], None]],
-        died: Callable[[], str],
-        listener: Callable[[int], None],
-        deadline: float | None = None,
-    ) -> None:
+    def run_until_ready(self, answers: Answers, deadline: float | None = None) -> None:
         """Serve its requests until it is ready to be started.
 
         Args:
-            answers: what to do for each kind of message before it may go on; for "forked" beside
-                what is done about it here.
-            died: says why it may have died without a word.
-            listener: gets the descriptor of a seccomp listener.
+            answers: to its requests.
             deadline: of time.monotonic(); who is in the container may hold it up for ever.
 
         Raises:
@@ -206,45 +214,37 @@ class Child:
             PyruncError: a step failed, or it died.
         """
         while True:
-            self._await(died, deadline)
-            report, fd = self._receive(died)
+            self._await(answers.died, deadline)
+            report, fd = self._receive(answers.died)
             if report.kind == "failure":
                 _close(fd)
                 raise self._exception(report)
             if not self._expected or report.kind != self._expected[0]:
                 _close(fd)
-                raise PyruncError(f"pyrunc-init asks for what is not its part: {report.kind}")
+                raise PyruncError(f"unexpected message from pyrunc-init: {report.kind}")
             del self._expected[0]
             if report.kind == "parked":
                 _close(fd)
                 return
-            self._serve(report, fd, answers, listener)
+            self._serve(report, fd, answers)
             self.go()
 
-    def _serve(
-        self,
-        report: Report,
-        fd: int,
-        answers: dict[str, Callable[[], None]],
-        listener: Callable[[int], None],
-    ) -> None:
+    def _serve(self, report: Report, fd: int, answers: Answers) -> None:
         if report.kind == "forked":
             self._adopt(report.value, fd)
-            if "forked" in answers:
-                answers["forked"]()
+            if "forked" in answers.steps:
+                answers.steps["forked"]()
         elif report.kind == "listener":
-            self._hand_over(fd if fd >= 0 else self._take(report.value), listener)
+            self._hand_over(fd if fd >= 0 else self._take(report.value), answers.listener)
         elif report.kind == "directory":
             if fd < 0:
                 raise PyruncError("pyrunc-init sent no directory")
             self.directories.append(fd)
         else:
             _close(fd)
-            answers[report.kind]()
+            answers.steps[report.kind]()
 
     def _exception(self, report: Report) -> PyruncError:
-        from pyrunc.lifecycle.wording import exception_for
-
         return exception_for(report, self.plan.steps, self._drain())
 
     def _take(self, number: int) -> int:
@@ -334,8 +334,6 @@ class Child:
 
 
 def _milliseconds(deadline: float | None) -> float | None:
-    from time import monotonic
-
     return None if deadline is None else max(0.0, deadline - monotonic()) * 1000
 
 

@@ -6,20 +6,17 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Sequence
 from signal import SIGKILL
+from typing import Any
 
 from pyrunc import jsontext
 from pyrunc.errors import HookError, errno_text
 from pyrunc.kernel.process import pipe, spawn_program
+from pyrunc.lifecycle.signals import Signals
 from pyrunc.lifecycle.state import State
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from pyrunc.lifecycle.signals import Signals
-    from pyrunc.spec.model import Hook, Hooks
+from pyrunc.spec.fields import decode_object
+from pyrunc.spec.model import Hook, Hooks
 
 _OUTPUT_KEPT = 64 << 10
 
@@ -42,9 +39,6 @@ def oci_state(state: State, status: str, pid: int) -> dict[str, Any]:
 
 def decode(raw: object) -> Hooks:
     """The hooks that a saved state holds as JSON."""
-    from pyrunc.spec.fields import decode_object
-    from pyrunc.spec.model import Hooks
-
     return decode_object(Hooks, raw)
 
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 
 import errno
 import os
+from socket import AF_UNIX, SOCK_SEQPACKET, socketpair
 
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import constants as k
 from pyrunc.kernel import mounts, pidfd
 from pyrunc.kernel import process as kernel
-from pyrunc.lifecycle import outside
+from pyrunc.lifecycle import parent_setup
 from pyrunc.lifecycle.launch import executable
 from pyrunc.plan import steps, wire
+from pyrunc.plan.context import IdMapped
 from pyrunc.plan.encode import encode
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.plan.context import IdMapped
 
 
 def make(wanted: list[IdMapped]) -> list[int]:
@@ -36,7 +34,7 @@ def make(wanted: list[IdMapped]) -> list[int]:
     known: dict[object, int] = {}
     try:
         for one in wanted:
-            maps = (one.namespace, outside.map_text(one.uids), outside.map_text(one.gids))
+            maps = (one.namespace, parent_setup.map_text(one.uids), parent_setup.map_text(one.gids))
             if maps not in known:
                 known[maps] = _namespace(one, *maps[1:])
             made.append(_mount(one, known[maps]))
@@ -87,8 +85,6 @@ def user_namespace(uids: str, gids: str, pointer: str) -> int:
     Returns:
         A descriptor, close-on-exec.
     """
-    from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair
-
     waiting = (steps.ParentDeath(signal=k.SIGKILL), steps.Sync(message=wire.Message.MAPS))
     data = encode(waiting, registers=wire.FIRST_FREE, first_fd=3, passed_fds=wire.FIRST_FREE)
     ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
@@ -110,7 +106,7 @@ def user_namespace(uids: str, gids: str, pointer: str) -> int:
     try:
         if not ours.recv(64):
             raise PyruncError("the process of a user namespace died", pointer=pointer)
-        outside.write_map_texts(pid, uids, gids, pointer, pointer)
+        parent_setup.write_map_texts(pid, uids, gids, pointer, pointer)
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         ours.close()

@@ -8,13 +8,10 @@ import os
 from signal import SIGKILL, pidfd_send_signal
 
 from pyrunc import cgroups
+from pyrunc.cgroups import Cgroup
 from pyrunc.errors import ContainerNotRunning, KernelError
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import open_pidfd
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.cgroups import Cgroup
 
 
 def kill(state: State, signal: int, *, all_processes: bool = False) -> None:

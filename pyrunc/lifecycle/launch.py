@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import dataclass, field
+from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
+from time import monotonic
+from typing import Any
 
+from pyrunc.cgroups.join import Joining
 from pyrunc.errors import KernelError, NotReady, PyruncError, SpecError
 from pyrunc.kernel import process as kernel
+from pyrunc.lifecycle import sealed
 from pyrunc.lifecycle.handshake import Child
+from pyrunc.lifecycle.signals import Signals
 from pyrunc.plan import wire
+from pyrunc.plan.context import Plan
 from pyrunc.plan.encode import encode
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from _socket import socket
-    from typing import Any
-
-    from pyrunc.lifecycle.signals import Signals
-    from pyrunc.plan.context import Plan
 
 _PATH = os.path.dirname(os.path.dirname(__file__)) + "/pyrunc-init"
 _INCOMPLETE = "the installation is not whole"
@@ -43,77 +43,93 @@ class Descriptors:
         self._fds.append(fd)
         return fd
 
+    def join(self, joining: Joining | None) -> tuple[int, list[int]]:
+        """Those by which a process comes into its cgroup, if there is any to join.
+
+        Returns:
+            The one to start in, or -1; and those that it joins by itself.
+        """
+        if joining is None:
+            return -1, []
+        spawned = joining.spawn_fd()
+        if spawned >= 0:
+            self.keep(spawned)
+        return spawned, [self.keep(fd) for fd in joining.fds()]
+
     def close(self) -> None:
         """Close them all."""
         while self._fds:
             os.close(self._fds.pop())
 
 
-def launch(
-    plan: Plan,
-    descriptors: Descriptors,
-    *,
-    stdio: tuple[int, int, int],
-    first_fd: int,
-    cgroup: int,
-    named: dict[int, int],
-    free: list[int],
-    hook_output: int = -1,
-    signals: Signals | None = None,
-    deadline: float | None = None,
-) -> Child:
-    """Start pyrunc-init.
+@dataclass
+class Launch:
+    """A start of pyrunc-init: what `create`, `exec` and `restore` have in common.
 
     Args:
         plan: what it is to do.
-        descriptors: all that is passed; closed afterwards, so that the process has the only
-            copies, and the end of either side is seen.
+        fds: all that is passed; closed afterwards, so that the process has the only copies, and
+            the end of either side is seen.
         stdio: what becomes 0, 1 and 2.
-        first_fd: where the plan's registers begin; what lies between 2 and it is the program's.
+        preserve_fds: how many descriptors from 3 on are the program's; the plan's registers
+            begin behind them.
         cgroup: descriptor of a cgroup v2 directory to start in, or -1.
         named: fixed register (`plan.wire`) -> descriptor, beside those made here.
         free: descriptors for the registers from `wire.FIRST_FREE` on.
         hook_output: our end of the pipe of hooks, or -1; the Child owns it.
         signals: those that end the wait for it.
         deadline: of time.monotonic(); a frozen cgroup lets nothing go on that is started in it.
-
-    Returns:
-        The process, whose first message is to be read.
-
-    Raises:
-        SpecError: the plan is larger than any can be.
-        KernelError: with the system call that failed.
-        NotReady: the deadline has passed.
-        Interrupted: a signal has ended it.
     """
-    ours, peer, theirs = _socket_pair()
-    keep = descriptors.keep
-    try:
-        passed = [-1] * plan.passed
-        passed[wire.SYNC] = keep(theirs)
-        exe = keep(executable())
-        passed[wire.PLAN] = keep(kernel.sealed_memfd("plan", _encoded(plan, first_fd)))
-        for register, fd in named.items():
-            passed[register] = fd
-        passed[wire.FIRST_FREE : wire.FIRST_FREE + len(free)] = free
-        pid, pidfd = _spawn(
-            signals, deadline, exe=exe, flags=plan.spawn_flags, cgroup=cgroup, stdio=stdio,
-            first_fd=first_fd, fds=passed,
-        )  # fmt: skip
-    except BaseException:
-        ours.close()
-        if hook_output >= 0:
-            os.close(hook_output)
-        raise
-    finally:
-        descriptors.close()
-    return Child(pid, pidfd, ours, hook_output, plan, peer, signals)
+
+    plan: Plan
+    fds: Descriptors
+    stdio: tuple[int, int, int]
+    free: list[int]
+    preserve_fds: int = 0
+    cgroup: int = -1
+    named: dict[int, int] = field(default_factory=dict)
+    hook_output: int = -1
+    signals: Signals | None = None
+    deadline: float | None = None
+
+    def start(self) -> Child:
+        """Start it.
+
+        Returns:
+            The process, whose first message is to be read.
+
+        Raises:
+            SpecError: the plan is larger than any can be.
+            KernelError: with the system call that failed.
+            NotReady: the deadline has passed.
+            Interrupted: a signal has ended it.
+        """
+        ours, peer, theirs = _socket_pair()
+        keep, first_fd = self.fds.keep, 3 + self.preserve_fds
+        try:
+            passed = [-1] * self.plan.passed
+            passed[wire.SYNC] = keep(theirs)
+            exe = keep(executable())
+            passed[wire.PLAN] = keep(kernel.sealed_memfd("plan", _encoded(self.plan, first_fd)))
+            for register, fd in self.named.items():
+                passed[register] = fd
+            passed[wire.FIRST_FREE : wire.FIRST_FREE + len(self.free)] = self.free
+            pid, pidfd = _spawn(
+                self.signals, self.deadline, exe=exe, flags=self.plan.spawn_flags,
+                cgroup=self.cgroup, stdio=self.stdio, first_fd=first_fd, fds=passed,
+            )  # fmt: skip
+        except BaseException:
+            ours.close()
+            if self.hook_output >= 0:
+                os.close(self.hook_output)
+            raise
+        finally:
+            self.fds.close()
+        return Child(pid, pidfd, ours, self.hook_output, self.plan, peer, self.signals)
 
 
 def _socket_pair() -> tuple[socket, int, int]:
     """Our end, and the inode and descriptor of the other."""
-    from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair
-
     try:
         ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
     except OSError as error:
@@ -123,8 +139,6 @@ def _socket_pair() -> tuple[socket, int, int]:
 
 def _spawn(signals: Signals | None, deadline: float | None, **how: Any) -> tuple[int, int]:
     """One clone3; a signal that does not ask to end is kept for later."""
-    from time import monotonic
-
     while True:
         timeout = None if deadline is None else deadline - monotonic()
         interrupt = signals.reader if signals else -1
@@ -164,8 +178,6 @@ def executable() -> int:
         # vm.memfd_noexec=2 of this pid namespace; RLIMIT_FSIZE below its size.
         if error.errno not in (errno.EACCES, errno.EFBIG):
             raise
-    from pyrunc.lifecycle import sealed
-
     return sealed.executable("" if EMBEDDED else _PATH, program)
 
 

@@ -11,11 +11,8 @@ import errno
 import os
 
 from pyrunc.errors import KernelError, PyruncError, json_pointer
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.kernel.netlink import Netlink
-    from pyrunc.spec.model_linux import NetDevice
+from pyrunc.kernel.netlink import Netlink
+from pyrunc.spec.model_linux import NetDevice
 
 
 def move_devices(devices: dict[str, NetDevice], pid: int) -> None:

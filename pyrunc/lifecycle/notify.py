@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import os
 import select
-from _socket import AF_UNIX, SOCK_DGRAM, socket
+from socket import AF_UNIX, SOCK_DGRAM, socket
 
 from pyrunc.errors import KernelError
 from pyrunc.kernel import rights
-from pyrunc.spec.model import Mount
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.lifecycle.signals import Signals
-    from pyrunc.spec.model import Spec
+from pyrunc.lifecycle.signals import Signals
+from pyrunc.spec.model import Mount, Spec
 
 DIRECTORY, NAME = "notify", "notify.sock"
 INSIDE = "/run/notify"

@@ -6,10 +6,7 @@ from __future__ import annotations
 from pyrunc import cgroups
 from pyrunc.errors import ContainerNotRunning, PyruncError, StateError
 from pyrunc.lifecycle.status import CREATED, PAUSED, RUNNING, is_alive, status_of
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.lifecycle.store import Entry
+from pyrunc.lifecycle.store import Entry
 
 
 def pause(entry: Entry) -> None:

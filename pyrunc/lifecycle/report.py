@@ -3,19 +3,15 @@
 
 from __future__ import annotations
 
-from _struct import Struct
+from collections.abc import Callable
+from struct import Struct
+from typing import Any
 
 from pyrunc.errors import PyruncError
 from pyrunc.plan import wire
+from pyrunc.plan.context import Plan
+from pyrunc.plan.step import Step
 from pyrunc.plan.steps import Fork, Seccomp, SendDirectory, Sync
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from pyrunc.plan.context import Plan
-    from pyrunc.plan.step import Step
 
 MESSAGE = Struct("=" + "".join(letter for _, letter in wire.MESSAGE))
 

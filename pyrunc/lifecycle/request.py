@@ -6,11 +6,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from pyrunc.lifecycle.signals import Signals
 from pyrunc.lifecycle.store import check_id
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.lifecycle.signals import Signals
 
 
 @dataclass

@@ -9,15 +9,11 @@ that deletes the container is another process than the one that created it.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 from pyrunc.errors import KernelError, PyruncError, SpecError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from pyrunc.spec.model_linux import IntelRdt
+from pyrunc.spec.model_linux import IntelRdt
 
 POINTER = "/linux/intelRdt"
 _MOUNTED = "/sys/fs/resctrl"

@@ -9,12 +9,9 @@ import os
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.lifecycle import resctrl
 from pyrunc.lifecycle.state import State
+from pyrunc.lifecycle.store import Entry
 from pyrunc.spec.fields import decode_object
 from pyrunc.spec.model_linux import IntelRdt
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.lifecycle.store import Entry
 
 # runc's words.
 _ABSENT = {

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from socket import AF_UNIX, SOCK_STREAM, socket
 
 from pyrunc import jsontext, keywords
 from pyrunc.errors import CriuError, KernelError, PyruncError
@@ -14,14 +15,12 @@ from pyrunc.kernel import criu as kernel
 from pyrunc.kernel import pidfd, rights
 from pyrunc.keywords import RestoreKeywords
 from pyrunc.lifecycle import criu, launch, store
-from pyrunc.lifecycle.create import Creation
+from pyrunc.lifecycle.handshake import Answers
+from pyrunc.lifecycle.request import Request
+from pyrunc.lifecycle.setup import Setup
+from pyrunc.lifecycle.store import Entry
 from pyrunc.plan import criu as plan_criu
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.lifecycle.request import Request
-    from pyrunc.lifecycle.store import Entry
-    from pyrunc.spec.model import Mount, Spec
+from pyrunc.spec.model import Mount, Spec
 
 LOG = "restore.log"
 
@@ -82,16 +81,16 @@ def restore(
         CriuError: CRIU refuses.
         PyruncError: anything else. Nothing of it is left.
     """
-    return _Restoration(request, spec, options, wanted).run()
+    return _Restoration(Setup(request, spec), options, wanted).run()
 
 
-class _Restoration(Creation):
+class _Restoration:
     """One restoration under way."""
 
-    def __init__(
-        self, request: Request, spec: Spec, options: criu.CriuOptions, wanted: RestoreOptions
-    ) -> None:
-        super().__init__(request, spec)
+    def __init__(self, setup: Setup, options: criu.CriuOptions, wanted: RestoreOptions) -> None:
+        self.setup = setup
+        self.request = setup.request
+        self.spec = setup.spec
         self.options = options
         self.wanted = wanted
         self.started = launch.Descriptors()
@@ -100,19 +99,19 @@ class _Restoration(Creation):
 
     def run(self) -> tuple[int, int]:
         try:
-            # Of two faults runc tells of this one: it looks at the image last.
+            # Of two faults runc reports this one: it looks at the image last.
             store.refuse_existing(self.request.root, self.request.container_id)
             fields = self.options.fields(self.spec, LOG) + self.wanted.fields()
             self.directories = self.options.directories(make=False)
-            self.state.stdio = self._stored_stdio()
+            self.setup.state.stdio = self._stored_stdio()
             fields += self._inherited_stdio()
-            self.check()
+            self.setup.check()
             namespaces, inherited = self._namespaces()
             with store.create_entry(self.request.root, self.request.container_id) as entry:
                 self._with(entry, fields + namespaces, inherited)
             return self.pid, self.pidfd
         finally:
-            self.fds.close()
+            self.setup.fds.close()
             self.started.close()
 
     def _stored_stdio(self) -> list[str]:
@@ -128,7 +127,7 @@ class _Restoration(Creation):
 
     def _inherited_stdio(self) -> list[kernel.Field]:
         """Pipes from outside: those of whoever restores come in their place."""
-        names = enumerate(self.state.stdio[:3])
+        names = enumerate(self.setup.state.stdio[:3])
         return [criu.pairs("inherit_fd", name, fd) for fd, name in names if "pipe:" in name]
 
     def _namespaces(self) -> tuple[list[kernel.Field], list[int]]:
@@ -156,8 +155,8 @@ class _Restoration(Creation):
 
     def _with(self, entry: Entry, fields: list[kernel.Field], inherited: list[int]) -> None:
         try:
-            self.begin(entry)
-            fields += kernel.options(root=self.rootfs)
+            self.setup.begin(entry)
+            fields += kernel.options(root=self.setup.rootfs)
             fields += [criu.pairs("ext_mnt", m.destination, m.source or "") for m in self._binds()]
             if self.spec.linux and self.spec.linux.maskedPaths:
                 fields.append(criu.pairs("ext_mnt", "/dev/null", "/dev/null"))
@@ -166,7 +165,7 @@ class _Restoration(Creation):
                 raise PyruncError("criu restored no process")
         except BaseException as error:
             self._end_restored()
-            self.undo(entry, None, error)
+            self.setup.undo(entry, None, error)
             raise
 
     def _end_restored(self) -> None:
@@ -187,20 +186,18 @@ class _Restoration(Creation):
             ("criu", "swrk", str(criu.first_number())),
             path,
             inherited=len(inherited),
-            joins=self._joins(),
-            waits=self.manager.needs_process or self.resctrl is not None,
-            rootfs=self.rootfs,
+            joins=self.setup.joins,
+            waits=self.setup.waits,
+            rootfs=self.setup.rootfs,
             directories=self.directories,
             mount_points=tuple(mount_points(self.spec.mounts)),
         )
         child, connection = criu.start(
-            plan, self.started, self.joining(), inherited, self.request.stdio
+            plan, self.started, self.setup.joining(), inherited, self.request.stdio
         )
         try:
-            child.until_parked(
-                {"cgroup": lambda: self.join(entry, child.pid)},
-                criu.died,
-                criu.refuse_listener,
+            child.run_until_ready(
+                Answers({"cgroup": lambda: self.setup.join(entry, child.pid)}, criu.died)
             )
             fields += criu.directory_fields(child.directories) + _own_cgroups(child.pid)
             child.go()
@@ -220,13 +217,13 @@ class _Restoration(Creation):
     def _notified(self, entry: Entry, name: str, pid: int, descriptors: list[int]) -> None:
         try:
             if name == "setup-namespaces" and self.spec.hooks:
-                self.runtime_hooks(pid)
+                self.setup.runtime_hooks(pid)
             elif name == "orphan-pts-master" and descriptors:
                 _hand_over(self.request.console_socket, descriptors[0])
             elif name == "post-restore":
                 # Before it runs on: whoever sees it run finds it in the state.
                 self.pid, self.pidfd = pid, os.pidfd_open(pid)
-                if not self.save(entry, pid):
+                if not self.setup.save(entry, pid):
                     raise PyruncError("the restored process died")
         finally:
             for fd in descriptors:
@@ -234,8 +231,6 @@ class _Restoration(Creation):
 
 
 def _hand_over(console_socket: int, master: int) -> None:
-    from _socket import AF_UNIX, SOCK_STREAM, socket
-
     if console_socket < 0:
         return
     connection = socket(AF_UNIX, SOCK_STREAM, 0, os.dup(console_socket))

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
+from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 
 from pyrunc.errors import KernelError
 from pyrunc.kernel import process as kernel
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _HINT = "vm.memfd_noexec is 2, or RLIMIT_FSIZE too small, and no directory takes a program"
 
@@ -54,8 +52,6 @@ def _beyond_limit(program: Callable[[], bytes]) -> int:
     """A memory file where RLIMIT_FSIZE forbids one of that size, which is meant for the caller's
     files: root may set it aside for a moment. -1 if that is not what is in the way.
     """
-    from resource import RLIMIT_FSIZE, getrlimit, setrlimit
-
     soft, hard = getrlimit(RLIMIT_FSIZE)
     data = program()
     if soft < 0 or soft >= len(data):

@@ -7,29 +7,26 @@ the process's own. They are put back at the end.
 
 from __future__ import annotations
 
-import _signal
 import os
+import signal
+from collections.abc import Iterable
+from typing import Any
 
 from pyrunc.errors import Interrupted
 from pyrunc.kernel.process import pipe
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
-
 # What asks a command to end; what it has done by then it undoes.
-ENDING = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGTERM)
+ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 # The kernel sends these for a fault of the process's own. A handler in Python runs after the
 # return to the faulting instruction, that is never.
 _FAULTS = (
-    _signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGTRAP,
-    _signal.SIGSYS, _signal.SIGABRT,
+    signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP,
+    signal.SIGSYS, signal.SIGABRT,
 )  # fmt: skip
 # Nor what no process can catch, nor what libc keeps for itself.
-_NOT = (*_FAULTS, _signal.SIGKILL, _signal.SIGSTOP)
-ALL = tuple(n for n in sorted(_signal.valid_signals()) if n not in _NOT)
-_JOB_CONTROL = (_signal.SIGTTIN, _signal.SIGTTOU)
+_NOT = (*_FAULTS, signal.SIGKILL, signal.SIGSTOP)
+ALL = tuple(n for n in sorted(signal.valid_signals()) if n not in _NOT)
+_JOB_CONTROL = (signal.SIGTTIN, signal.SIGTTOU)
 _MOST = 4096
 
 
@@ -50,19 +47,19 @@ class Signals:
         self._before: dict[int, Any] = {}
         self.reader, self._writer = pipe("catch signals", blocking=False)
         try:
-            self._wakeup = _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+            self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         except BaseException:
             os.close(self.reader)
             os.close(self._writer)
             raise
         for number in numbers:
-            if number in ENDING and _signal.getsignal(number) is _signal.SIG_IGN:
+            if number in ENDING and signal.getsignal(number) is signal.SIG_IGN:
                 # nohup, or a shell's background job: it is to go on. A program gets them.
                 self._ignored.add(number)
             # A background job's read then fails with EIO, and is not tried for ever.
-            handler = _signal.SIG_IGN if number in _JOB_CONTROL else _noted
+            handler = signal.SIG_IGN if number in _JOB_CONTROL else _noted
             try:
-                self._before[number] = _signal.signal(number, handler)
+                self._before[number] = signal.signal(number, handler)
             except (OSError, ValueError):
                 continue  # one that this kernel or libc has no more
         _forks[:] = self._before
@@ -96,10 +93,10 @@ class Signals:
 
     def restore(self) -> None:
         """Let the signals do again what they did before."""
-        _signal.set_wakeup_fd(self._wakeup)
+        signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._before.items():
             if handler is not None:
-                _signal.signal(number, handler)
+                signal.signal(number, handler)
         _forks.clear()
         os.close(self.reader)
         os.close(self._writer)
@@ -117,10 +114,10 @@ _forks: list[int] = []
 
 
 def _forget() -> None:
-    if _forks and _signal.getsignal(_signal.SIGTERM) is _noted:
-        _signal.set_wakeup_fd(-1)
+    if _forks and signal.getsignal(signal.SIGTERM) is _noted:
+        signal.set_wakeup_fd(-1)
         for number in _forks:
-            _signal.signal(number, _signal.SIG_DFL)
+            signal.signal(number, signal.SIG_DFL)
 
 
 os.register_at_fork(after_in_child=_forget)

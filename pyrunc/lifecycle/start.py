@@ -6,18 +6,17 @@ from __future__ import annotations
 import errno
 import os
 import select
+from socket import socket
+from threading import Thread
 
 from pyrunc.errors import PyruncError, StateError
+from pyrunc.lifecycle import notify
+from pyrunc.lifecycle.delete import delete_locked
+from pyrunc.lifecycle.hooks import decode, oci_state, run_hooks
+from pyrunc.lifecycle.signals import Signals
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import CREATED, PAUSED, STOPPED, is_alive, open_pidfd, status_of
-from pyrunc.lifecycle.store import FIFO, STATE, open_entry
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from _socket import socket
-
-    from pyrunc.lifecycle.signals import Signals
-    from pyrunc.lifecycle.store import Entry
+from pyrunc.lifecycle.store import FIFO, STATE, Entry, open_entry
 
 _REFUSALS = {
     STOPPED: "cannot start a container that has stopped",
@@ -69,8 +68,6 @@ def start(
     fifo = _open_fifo(entry, state)
     listener = None
     if state.notify and notify_socket:
-        from pyrunc.lifecycle import notify
-
         listener = notify.listen(entry.path)
     try:
         os.write(fifo, b"0")
@@ -87,10 +84,9 @@ def start(
         _poststart(entry, state, signals)
     if listener is not None:
         if foreground:
-            from _thread import start_new_thread
-
             # In the foreground somebody has to serve the terminal and the signals meanwhile.
-            start_new_thread(_relay, (state, listener, notify_socket, None))
+            waiting = (state, listener, notify_socket, None)
+            Thread(target=_relay, args=waiting, daemon=True).start()
         else:
             _relay(state, listener, notify_socket, signals)
 
@@ -121,14 +117,10 @@ def _await_exec(fifo: int, signals: Signals | None) -> None:
 
 
 def _poststart(entry: Entry, state: State, signals: Signals | None) -> None:
-    from pyrunc.lifecycle.hooks import decode, oci_state, run_hooks
-
     try:
         document = oci_state(state, "running", state.pid)
         run_hooks("poststart", decode(state.hooks).poststart, document, signals)
     except PyruncError as error:
-        from pyrunc.lifecycle.delete import delete_locked
-
         try:
             entry.lock()
             # A hook may have deleted it before the next one failed.
@@ -145,8 +137,6 @@ def _poststart(entry: Entry, state: State, signals: Signals | None) -> None:
 
 
 def _relay(state: State, listener: socket, manager: str, signals: Signals | None) -> None:
-    from pyrunc.lifecycle import notify
-
     pidfd = open_pidfd(state)
     try:
         if pidfd >= 0:

@@ -5,16 +5,12 @@ from __future__ import annotations
 
 import errno
 import os
+import time
+from typing import Any
 
 from pyrunc import cgroups
 from pyrunc.lifecycle.state import State
-from pyrunc.lifecycle.store import FIFO
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pyrunc.lifecycle.store import Entry
+from pyrunc.lifecycle.store import FIFO, Entry
 
 CREATED, RUNNING, PAUSED, STOPPED = "created", "running", "paused", "stopped"
 _STATE, _START_TIME = 0, 19  # fields 3 and 22 of proc_pid_stat(5), counted behind the name
@@ -109,8 +105,6 @@ def open_pidfd(state: State) -> int:
 
 def timestamp(nanoseconds: int) -> str:
     """RFC 3339 with nanoseconds, as Go prints a time in UTC."""
-    import time
-
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
     text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     digits = f"{fraction:09d}".rstrip("0")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Any
 
 from pyrunc import jsontext
 from pyrunc.errors import (
@@ -22,12 +23,9 @@ from pyrunc.errors import (
     PyruncError,
     UsageError,
 )
-from pyrunc.lifecycle import roots
+from pyrunc.host.user_namespace import in_user_namespace
+from pyrunc.lifecycle import locking, roots
 from pyrunc.lifecycle.state import State
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 STATE, JOURNAL, FIFO, CONFIG = "state.json", "journal", "exec.fifo", "config.json"
 EXIT = "exit.json"
@@ -58,11 +56,8 @@ def default_root(environ: dict[str, str] | os._Environ[str]) -> str:
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if runtime and os.geteuid() != 0:
         return f"{runtime}/pyrunc"
-    if runtime and environ.get("USER", "") != "root":
-        from pyrunc.host.user_namespace import in_user_namespace  # engines have no XDG_RUNTIME_DIR
-
-        if in_user_namespace():
-            return f"{runtime}/pyrunc"
+    if runtime and environ.get("USER", "") != "root" and in_user_namespace():
+        return f"{runtime}/pyrunc"
     return "/run/pyrunc"
 
 
@@ -112,14 +107,10 @@ class Entry:
         Raises:
             PyruncError: somebody else has held the lock for too long.
         """
-        from pyrunc.lifecycle import locking
-
         locking.acquire(self.fd, self.container_id)
 
     def unlock(self) -> None:
         """Let others change it, while what is done here takes its time."""
-        from pyrunc.lifecycle import locking
-
         locking.release(self.fd)
 
     def is_linked(self) -> bool:

@@ -4,19 +4,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from pyrunc import cgroups
 from pyrunc.cgroups.update import update as change_limits
 from pyrunc.errors import ContainerNotRunning, PyruncError
 from pyrunc.lifecycle.status import STOPPED, is_alive, status_of
+from pyrunc.lifecycle.store import Entry
 from pyrunc.spec import load
 from pyrunc.spec.merge import merge, wanted
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pyrunc.lifecycle.store import Entry
 
 
 def update(

@@ -59,7 +59,7 @@ def message(kind: str, value: int = 0) -> bytes:
 
 
 def serve(child: handshake.Child) -> None:
-    child.until_parked({}, lambda: "it died", lambda fd: os.close(fd))
+    child.run_until_ready(handshake.Answers({}, lambda: "it died", os.close))
 
 
 PARKED = steps.Sync(message=wire.Message.PARKED)
@@ -69,7 +69,7 @@ PARKED = steps.Sync(message=wire.Message.PARKED)
 def test_a_message_that_the_plan_does_not_have(talk, kind):
     child, theirs = talk(plan_of(PARKED))
     theirs.send(message(kind))
-    with pytest.raises(PyruncError, match=f"asks for what is not its part: {kind}"):
+    with pytest.raises(PyruncError, match=f"unexpected message from pyrunc-init: {kind}"):
         serve(child)
 
 
@@ -130,7 +130,7 @@ def test_nonsense_of_one_that_lives_on(talk):
     child, theirs = talk(plan_of(PARKED))
     theirs.send(b"x")
     with pytest.raises(PyruncError, match="signal 0"):
-        child.until_parked({}, lambda: f"signal {child.killed_by()}", lambda fd: os.close(fd))
+        child.run_until_ready(handshake.Answers({}, lambda: f"signal {child.killed_by()}"))
 
 
 def test_death_while_somebody_else_holds_the_socket(talk):

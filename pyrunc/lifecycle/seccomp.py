@@ -10,19 +10,18 @@ from __future__ import annotations
 import errno
 import marshal
 import os
+from _blake2 import blake2b
+from socket import AF_UNIX, SOCK_STREAM, socket
+from typing import Any
 
 from pyrunc import jsontext
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import rights, seccomp
 from pyrunc.lifecycle import roots
+from pyrunc.spec.model import Spec
+from pyrunc.spec.model_linux import Seccomp
+from pyrunc.spec.spelling import near
 from pyrunc.version import VERSION
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pyrunc.spec.model import Spec
-    from pyrunc.spec.model_linux import Seccomp
 
 # No id of a container has a colon.
 _DIRECTORY = ":seccomp"
@@ -33,17 +32,22 @@ _DIGEST = 16
 _SEND_SECONDS = 10.0
 
 
-def compiled(spec: Spec, profile: Seccomp, root: str) -> tuple[bytes, int]:
+def compiled(spec: Spec, root: str) -> tuple[bytes | None, int]:
     """The filter of a container, and the flags to load it with.
 
     Args:
         spec: checked configuration.
-        profile: its linux.seccomp.
         root: the state root, absolute.
+
+    Returns:
+        None and 0 where it has no filter.
 
     Raises:
         KernelError: libseccomp refuses a rule.
     """
+    profile = spec.linux.seccomp if spec.linux else None
+    if profile is None or not profile.defaultAction:
+        return None, 0
     flags = seccomp.flags(profile.flags, listens=profile.notifies)
     name = _name(spec.raw["linux"]["seccomp"])
     directory = f"{root}/{_DIRECTORY}"
@@ -77,8 +81,6 @@ def _misspelt(spec: Spec, profile: Seccomp) -> bool:
     unknown = seccomp.unknown(profile)
     if not unknown:
         return False
-    from pyrunc.spec.spelling import near
-
     known = seccomp.known()
     told = False
     for index, place, name in unknown:
@@ -132,8 +134,6 @@ def _kept(directory: str, name: str) -> bytes | None:
 
 
 def _digest(data: bytes) -> bytes:
-    from _blake2 import blake2b  # hashlib's other algorithms cost 2 ms to import
-
     return bytes(blake2b(data, digest_size=_DIGEST).digest())
 
 
@@ -178,8 +178,6 @@ def hand_over(spec: Spec, state: dict[str, Any], pid: int, fd: int) -> None:
     Raises:
         KernelError: the agent cannot be reached.
     """
-    from _socket import AF_UNIX, SOCK_STREAM, socket
-
     assert spec.linux is not None
     assert spec.linux.seccomp is not None
     profile = spec.linux.seccomp

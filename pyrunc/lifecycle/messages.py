@@ -10,12 +10,9 @@ import errno
 import sys
 
 from pyrunc.errors import ExecError, HookError, PyruncError, StartError, errno_text
+from pyrunc.lifecycle.report import Report
 from pyrunc.plan import steps
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.lifecycle.report import Report
-    from pyrunc.plan.steps import Step
+from pyrunc.plan.steps import Step
 
 _SCHED_DEADLINE = 6
 # Step class -> (what was done, which of its fields it was done to).

@@ -1,21 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a few containers need of the host before they are begun; the others do not load this."""
+"""What some containers need of the host before they are begun, as descriptors."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from pyrunc.errors import KernelError, PyruncError, SpecError
 from pyrunc.host.probe import has_lsm
 from pyrunc.kernel import process as kernel
+from pyrunc.lifecycle import idmap
 from pyrunc.plan import namespaces
+from pyrunc.plan.context import Plan
+from pyrunc.spec.model import Spec
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
-    from pyrunc.plan.context import Plan
-    from pyrunc.spec.model import Spec
+def of_plan(spec: Spec, plan: Plan, keep: Callable[[int], int]) -> tuple[list[int], list[int]]:
+    """What a container brings along from the host, if it may have it.
+
+    Args:
+        spec: checked configuration.
+        plan: its plan.
+        keep: gets each descriptor, and closes it when the creation ends.
+
+    Returns:
+        Descriptors for `plan.joined`, and for `plan.idmapped`.
+
+    Raises:
+        PyruncError: as the functions below.
+    """
+    check_labels(spec)
+    return open_namespaces(spec, plan, keep), idmapped_mounts(plan, keep)
 
 
 def check_labels(spec: Spec) -> None:
@@ -86,7 +101,7 @@ def idmapped_mounts(plan: Plan, keep: Callable[[int], int]) -> list[int]:
 
     Args:
         plan: the plan.
-        keep: as for `open_namespaces`.
+        keep: as for `of_plan`.
 
     Returns:
         A descriptor for each of `plan.idmapped`.
@@ -96,6 +111,4 @@ def idmapped_mounts(plan: Plan, keep: Callable[[int], int]) -> list[int]:
     """
     if not plan.idmapped:
         return []
-    from pyrunc.lifecycle import idmap
-
     return [keep(fd) for fd in idmap.make(list(plan.idmapped))]

@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from pyrunc.errors import KernelError
 from pyrunc.kernel import process as kernel
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pyrunc.spec.model import Process, Spec
-    from pyrunc.spec.model_linux import IDMapping
+from pyrunc.lifecycle import network, subids
+from pyrunc.spec.model import Process, Spec
+from pyrunc.spec.model_linux import IDMapping
 
 
 def write_maps(spec: Spec, pid: int) -> None:
@@ -44,8 +41,6 @@ def write_map_texts(pid: int, uids: str, gids: str, uid_pointer: str, gid_pointe
     ):
         words = text.split()
         if ordinary and words[1:] != [str(own), "1"] and words:
-            from pyrunc.lifecycle import subids
-
             subids.map_with_helper(helper, pid, words, pointer)
             continue
         if ordinary and name == "gid_map":
@@ -65,8 +60,6 @@ def write_clocks(spec: Spec, pid: int) -> None:
 
 def move_devices(spec: Spec, pid: int) -> None:
     """linux.netDevices, whose import costs more than a container."""
-    from pyrunc.lifecycle import network
-
     assert spec.linux is not None
     network.move_devices(spec.linux.netDevices, pid)
 

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a container needs around its first process, whoever makes that: `create` by pyrunc-init,
+`restore` by CRIU. Its entry, its cgroup, its state, its hooks, and how to undo all that.
+
+First everything that can be refused is refused, with nothing touched; then each outside effect is
+noted in the journal before it happens.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from pyrunc import cgroups
+from pyrunc.cgroups import delegate
+from pyrunc.cgroups.join import Joining
+from pyrunc.errors import PyruncError
+from pyrunc.host.user_namespace import in_user_namespace
+from pyrunc.lifecycle import hooks, launch, notify, resctrl, store
+from pyrunc.lifecycle.bundle import kept_resources, root_directory
+from pyrunc.lifecycle.delete import poststop
+from pyrunc.lifecycle.handshake import Child
+from pyrunc.lifecycle.request import Request
+from pyrunc.lifecycle.state import State
+from pyrunc.lifecycle.status import boot_id, process_stat, timestamp
+from pyrunc.lifecycle.store import Entry
+from pyrunc.spec.model import Spec
+
+
+class Setup:
+    """One container that is being made: what it holds, and how to undo it.
+
+    Args:
+        request: what the caller wants.
+        spec: from `bundle.read_spec`.
+
+    Attributes:
+        fds: descriptors that are needed until the first process runs.
+        state: what is saved of the container in the end.
+        manager: of its cgroup.
+    """
+
+    def __init__(self, request: Request, spec: Spec) -> None:
+        self.request = request
+        self.spec = spec
+        self.fds = launch.Descriptors()
+        self.rootfs = root_directory(request.bundle, spec)
+        layout = cgroups.detect()
+        nested = in_user_namespace()
+        self.manager = cgroups.new_manager(
+            layout,
+            spec.linux.cgroupsPath if spec.linux else None,
+            request.container_id,
+            request.cgroup_manager,
+            spec.annotations,
+            unprivileged=nested or os.geteuid() != 0,
+        )
+        self.resctrl: resctrl.Group | None = None
+        self.resources = spec.linux.resources if spec.linux else None
+        # Below a user namespace no device node can be made, and one that is bound in opens only
+        # with the rights that the caller has on the host. There the filter may be missing:
+        # bpf(2) is refused outside the first user namespace, where engines put a rootless us.
+        self.no_nodes = nested or any(
+            ns.type == "user" for ns in (spec.linux.namespaces if spec.linux else ())
+        )
+        if request.notify:
+            request.environment += notify.add_to(spec, f"{request.root}/{request.container_id}")
+        self.state = State(
+            id=request.container_id,
+            ociVersion=spec.ociVersion,
+            bundle=request.bundle,
+            rootfs=self.rootfs,
+            # Sorted, as Go prints a map: what compares `state` with runc's compares bytes.
+            annotations=dict(sorted(spec.annotations.items())),
+            hooks=spec.raw.get("hooks") or {},
+            resources=kept_resources(spec),
+            notify=request.notify,
+            keyring=request.keyring,
+            stdio=[launch.name_of(fd) for fd in request.stdio],
+            privatePid=any(
+                ns.type == "pid" and not ns.path
+                for ns in (spec.linux.namespaces if spec.linux else ())
+            ),
+            config=request.config,
+        )
+
+    def check(self) -> None:
+        """Refuse limits that cannot be set, before anything is done."""
+        self.spec.warnings += self.manager.check(self.resources, self.no_nodes)
+        if self.spec.linux and self.spec.linux.intelRdt:
+            rdt = self.spec.linux.intelRdt
+            self.resctrl = resctrl.plan(rdt, self.request.container_id, resctrl.find())
+
+    @property
+    def waits(self) -> bool:
+        """Whether the process has to wait, before it does anything, until it is in its groups."""
+        return self.manager.needs_process or self.resctrl is not None
+
+    @property
+    def joins(self) -> int:
+        """How many hierarchies the process joins by itself."""
+        if self.manager.needs_process:
+            return 0
+        return sum(1 for h in self.manager.cgroup.layout.hierarchies if h.names != ("",))
+
+    def joining(self) -> Joining | None:
+        """None where the cgroup is made around the process."""
+        return None if self.manager.needs_process else Joining(self.manager.cgroup)
+
+    def begin(self, entry: Entry) -> None:
+        """The first effects: the entry's files, the cgroup, the resctrl group."""
+        there = [path for path in self.manager.cgroup.directories if os.path.isdir(path)]
+        entry.note(cgroup=self.manager.to_dict(), there=there, creator=os.getpid())
+        entry.write(store.CONFIG, self.spec.source)
+        if not self.manager.needs_process:
+            self.manager.create()
+            self._limit(entry)
+        self._make_resctrl(entry)
+
+    def _make_resctrl(self, entry: Entry) -> None:
+        """Noted before it is made, and kept in the state for `delete`."""
+        if self.resctrl:
+            self.state.resctrl = self.resctrl.to_dict()
+            entry.note(resctrl=self.resctrl.to_dict())
+            self.resctrl.create()
+
+    def _limit(self, entry: Entry) -> None:
+        # Now it is ours, with all that will run in it.
+        entry.note(cgroup=self.manager.to_dict())
+        self.spec.warnings += self.manager.apply(
+            self.resources,
+            filter_required=not self.no_nodes,
+            own_devices=[d.path for d in (self.spec.linux.devices if self.spec.linux else ())],
+        )
+        self._delegate()
+
+    def _delegate(self) -> None:
+        mounts = (m for m in self.spec.mounts if m.destination.startswith("/sys/fs/cgroup"))
+        if all("ro" in mount.options for mount in mounts):
+            return
+        uid = delegate.owner(self.spec)
+        if uid is not None and uid != os.geteuid():
+            self.manager.delegate(uid)
+
+    def join(self, entry: Entry, pid: int) -> None:
+        """The process waits, with nothing done yet."""
+        if self.manager.needs_process:
+            signals = self.request.signals
+            self.manager.create(pid, signals.check if signals else lambda: None)
+            self._limit(entry)
+        if self.resctrl:
+            self.resctrl.join(pid)
+
+    def runtime_hooks(self, pid: int) -> None:
+        wanted = self.spec.hooks
+        assert wanted is not None
+        signals = self.request.signals
+        for name, chosen, status in (
+            # config.md has prestart after `start` was called, runtime.md before: decision 50.
+            ("prestart", wanted.prestart, "created"),
+            ("createRuntime", wanted.createRuntime, "creating"),
+        ):
+            hooks.run_hooks(name, chosen, hooks.oci_state(self.state, status, pid), signals)
+
+    def save(self, entry: Entry, pid: int) -> bool:
+        """Save the state of a container with that init; False if it is dead."""
+        found = process_stat(pid)
+        if found is None:
+            return False
+        self.state.pid = pid
+        self.state.startTime = found[1]
+        self.state.boot = boot_id()
+        self.state.created = timestamp(time.time_ns())
+        self.state.cgroup = self.manager.to_dict()
+        entry.save(self.state)
+        return True
+
+    def undo(self, entry: Entry, child: Child | None, error: BaseException) -> None:
+        """In reverse. The first error is the one to tell; what cannot be undone is left to
+        `delete --force`, which has the journal."""
+        # First: the lack of descriptors may be what has failed, and an import needs one as well.
+        self.fds.close()
+        entry.unlink(store.STATE)
+        if child is not None:
+            child.kill()
+            child.close()
+        try:
+            self.manager.undo()
+            if self.resctrl:
+                self.resctrl.undo()
+            entry.remove()
+        except (PyruncError, OSError) as second:
+            if isinstance(error, PyruncError):
+                error.hint = f"cleaning up failed too: {second}; pyrunc delete --force"
+        poststop(self.state, self.request.signals)
