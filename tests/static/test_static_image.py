@@ -241,6 +241,7 @@ UNUSED = {
     "re": ("warnings",),
     "re._parser": ("unicodedata", "warnings"),  # \\N{NAME} in a pattern
     "selectors": ("collections.abc",),
+    "threading": ("_threading_local", "traceback"),  # without _thread; what an exception looks like
     "tokenize": ("argparse",),
     "typing": ("collections.abc", "inspect"),  # protocols that are checked at run time
     # What a warning looks like, tried and done without; the decorator `deprecated`.
