@@ -26,7 +26,7 @@ V2 = LAYOUT.kind == "v2"
 CONTROLLERS = {name for h in LAYOUT.hierarchies for name in h.names}
 if V2:
     CONTROLLERS = set(Path(LAYOUT.hierarchies[0].mount, "cgroup.controllers").read_text().split())
-# The test machine of tests/guest: nobody else's, so that hierarchies may be mounted there.
+# The test machine of tests/guest is ours alone: hierarchies may be mounted there.
 GUEST = Path("/usr/local/lib/pyrunc-guest").is_dir()
 legacy = pytest.mark.skipif(V2, reason="v1 controllers: this is a cgroup v2 view")
 unified = pytest.mark.skipif(not V2, reason="cgroup v2 only: tested in the v2 view")

@@ -27,9 +27,9 @@ class Unit:
     """
 
     def __init__(self, name: str, user: bool) -> None:
+        self._bus: Bus | None = None  # first: __del__ runs even if the rest fails
         self.name = name
         self.user = user
-        self._bus: Bus | None = None
         self._version = 0
 
     def close(self) -> None:
@@ -37,6 +37,12 @@ class Unit:
         bus, self._bus = self._bus, None
         if bus is not None:
             bus.close()
+
+    def __del__(self) -> None:
+        try:
+            self.close()
+        except (OSError, AttributeError):
+            pass  # there is no caller to report to
 
     @property
     def is_slice(self) -> bool:

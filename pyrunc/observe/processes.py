@@ -55,7 +55,7 @@ def _ps(options: Sequence[str]) -> str:
     reader, writer = os.pipe2(os.O_CLOEXEC)
     actions = [(os.POSIX_SPAWN_DUP2, writer, 1), (os.POSIX_SPAWN_DUP2, writer, 2)]
     try:
-        # Not subprocess: its import takes longer than ps.
+        # Not subprocess: nothing else of the command needs that.
         pid = os.posix_spawnp("ps", ["ps", *options], os.environ, file_actions=actions)
     except FileNotFoundError:
         os.close(reader)

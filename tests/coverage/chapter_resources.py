@@ -12,7 +12,7 @@ from row import Chapter, Row
 _BROKEN = "spec_check_linux:every_broken_rule_is_named_where_it_is_broken"
 _VALUES = "cgroup_controllers:values"
 _KEPT = "cgroup_limits:what_the_kernel_does_not_keep_is_an_error"
-_V2_NONE = "cgroup_limits:what_v2_has_no_file_for_is_refused"
+_V2_NONE = "cgroup_limits:what_is_not_supported_on_v2_is_refused"
 _RULE = "spec_linux:a_device_rule_decides device_filter:program_decides_as_the_policy"
 _RUNC_V2 = "runc passes over it on v2"
 
@@ -28,7 +28,7 @@ DEVICES = (
 
 MEMORY = (
     Row("linux.resources.memory", "what was written is read back, and has to be there", f"{_VALUES} {_KEPT} lives:limits"),
-    Row("linux.resources.memory.limit", "memory.max, or limit_in_bytes; -1: none; 0: not set", "lives:limits_differ_from_none cgroup_limits:memory_on_v2_is_written_swap_first cgroup_limits:memory_order_on_v1 cgroup_behaviour:who_takes_too_much_memory_is_killed_and_the_exit_says_so"),
+    Row("linux.resources.memory.limit", "memory.max, or limit_in_bytes; -1: none; 0: not set", "lives:limits_differ_from_none cgroup_limits:memory_on_v2_is_written_swap_first cgroup_limits:memory_order_on_v1 cgroup_behaviour:a_process_over_its_memory_limit_is_killed_and_the_exit_says_so"),
     Row("linux.resources.memory.reservation", "memory.low, or soft_limit_in_bytes", f"cgroup_limits:other_memory_on_v1 cgroup_limits:memory_on_v2_is_written_swap_first {_BROKEN}"),
     Row("linux.resources.memory.swap", "memory and swap; v2 gets the difference; not without or below the limit", "cgroup_limits:swap_on_v2 cgroup_limits:swap_without_limit cgroup_limits:wrong_memory cgroup_limits:memory_order_on_v1"),
     Row("linux.resources.memory.kernel", "v1: passed over; v2: refused", f"{_V2_NONE} {_VALUES}", "runc passes over it everywhere"),

@@ -50,7 +50,7 @@ RUNTIME = (
     Row("namespaces: new, joined, inherited", "yes", "spec_linux:a_namespace_that_is_listed_is_new spec_linux:a_namespace_with_a_path_is_joined spec_linux:a_namespace_that_is_not_listed_is_the_runtimes"),
     Row("the default devices; a file that is none", "made; error", "spec_linux:default_devices_and_links spec_linux:a_device_where_something_else_stands", "both accept what is there"),
     Row("a cgroup that does not fit", "error", "cgroups_fs:a_used_cgroup_is_refused_and_left_alone cgroups_fs:a_frozen_cgroup_is_refused cgroup_layout:paths_that_name_no_cgroup", "crun does not look"),
-    Row("v1 properties that v2 has not", "error", "cgroup_limits:what_v2_has_no_file_for_is_refused cgroup_limits:real_time_needs_v1 cgroup_values:leaf_weights_are_refused_on_v2 cgroup_values:network", "runc passes over them"),
+    Row("v1 properties that v2 has not", "error", "cgroup_limits:what_is_not_supported_on_v2_is_refused cgroup_limits:real_time_needs_v1 cgroup_values:leaf_weights_are_refused_on_v2 cgroup_values:network", "runc passes over them"),
     Row("unified: a controller that is not there", "error", "cgroup_limits:missing_controllers_are_refused_only_when_asked_for cgroup_controllers:refusals"),
     Row("rlimits: what getrlimit(2) says afterwards", "the same", f"spec_process:a_limit_of_resources {_BROKEN}"),
     Row("capabilities that nobody can grant", "unknown ones: a warning", "spec_process:an_unknown_capability_is_a_warning spec_check:what_is_odd_but_allowed_is_a_warning"),

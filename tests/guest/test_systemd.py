@@ -221,7 +221,7 @@ def test_malformed_paths(box, path):
     assert not (box.runtime.root / box.name).exists()
 
 
-def test_somebody_elses_unit_is_left_alone(box):
+def test_the_unit_of_another_owner_is_left_alone(box):
     other = subprocess.Popen(
         ["systemd-run", "--scope", f"--slice={SLICE}", f"--unit={box.unit}", "sleep", "1000"],
         stdout=subprocess.DEVNULL,

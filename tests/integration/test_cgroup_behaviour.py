@@ -72,7 +72,7 @@ def cgroup_of(container):
 
 
 @needs("memory")
-def test_who_takes_too_much_memory_is_killed_and_the_exit_says_so(container):
+def test_a_process_over_its_memory_limit_is_killed_and_the_exit_says_so(container):
     box = container(MEMORY_HOG, {"memory": {"limit": 32 * MIB, "swap": 32 * MIB}})
     box.start()
     end = box.wait(timeout=30 * support.SLOW)

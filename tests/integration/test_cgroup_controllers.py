@@ -362,13 +362,13 @@ THREADED: dict[str, tuple[dict[str, Any], str, str]] = {
 @unified
 @needs("pids")
 @pytest.mark.parametrize("controller", THREADED)
-def test_beside_processes_a_threaded_cgroup_is_limited(name: str, controller: str) -> None:
+def test_next_to_processes_a_threaded_cgroup_is_limited(name: str, controller: str) -> None:
     """As at the root of a container that runs containers."""
     raw, file, wanted = THREADED[controller]
     parent = cgroups.new_manager(LAYOUT, name, "id")
     parent.create()
-    beside, child = Child(), Child()
-    move(parent.cgroup, beside.pid)
+    neighbour, child = Child(), Child()
+    move(parent.cgroup, neighbour.pid)
     # Without a limit the parent stays what it is.
     made(name + "/plain", {}).destroy()
     assert directory(name + "/cgroup.type").read_text() == "domain\n"
@@ -380,16 +380,16 @@ def test_beside_processes_a_threaded_cgroup_is_limited(name: str, controller: st
     assert manager.cgroup.pids() == [child.pid]
     manager.destroy()
     assert child.finish() == -9
-    assert beside.finish() == 0
+    assert neighbour.finish() == 0
 
 
 @unified
 @needs("memory")
-def test_beside_processes_others_are_refused_with_the_way_out(name: str) -> None:
+def test_next_to_processes_others_are_refused_with_a_hint(name: str) -> None:
     parent = cgroups.new_manager(LAYOUT, name, "id")
     parent.create()
-    beside = Child()
-    move(parent.cgroup, beside.pid)
+    neighbour = Child()
+    move(parent.cgroup, neighbour.pid)
     error = refusal(name + "/leaf", {"memory": {"limit": 32 * MIB}})
     assert error.pointer.startswith(f"{BASE}/memory")
     assert "move them to a cgroup below it" in str(error)
@@ -397,7 +397,7 @@ def test_beside_processes_others_are_refused_with_the_way_out(name: str) -> None
     error = refusal(name + "/leaf", {"memory": {"limit": 32 * MIB}, "pids": {"limit": 7}})
     assert "move them to a cgroup below it" in str(error)
     assert directory(name + "/cgroup.type").read_text() == "domain\n"
-    assert beside.finish() == 0
+    assert neighbour.finish() == 0
 
 
 @unified

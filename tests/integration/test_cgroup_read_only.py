@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where no cgroup can be made or removed: nothing of an id is lost, nobody's cgroup either."""
+"""Where no cgroup can be made or removed: no id is lost, and no other cgroup."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def test_a_reader_that_goes_ends_it_quietly(runtime, bundle):
         ("", 'invalid value "" for flag -interval: parse error'),
     ],
 )
-def test_intervals_that_are_none(runtime, bundle, text, words):
+def test_invalid_intervals(runtime, bundle, text, words):
     name = sleeper(runtime, bundle)
     done = runtime("events", f"--interval={text}", name, check=False)
     assert done.returncode == 1
@@ -213,7 +213,7 @@ def test_an_iterator_that_is_dropped_leaves_nothing(runtime, bundle):
     for polled in (False, True):
         events = container.events(interval=60)
         if polled:
-            # The kernel tells a file's first state as a change.
+            # The kernel reports a file's first state as a change.
             while readable(events, 0):
                 assert events.read() == []
         events.close()

@@ -77,7 +77,7 @@ def test_the_limit_holds(container):
     assert sub_cgroups(container) == []
 
 
-def test_a_time_out_beside_limits(container):
+def test_a_timeout_with_limits(container):
     with pytest.raises(pyrunc.ExecTimeout):
         container.exec(["/bin/sh", "-c", FORKS + "; sleep 9"], timeout=0.5, limits=Limits(pids=50))
     assert sub_cgroups(container) == []
@@ -171,7 +171,7 @@ def test_no_other_pids_than_its_own(container):
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
-def test_one_with_a_time_out_beside_one_with_limits(container):
+def test_one_with_a_timeout_next_to_one_with_limits(container):
     """Both ways round; on v2 who comes second may be refused, with the reason."""
     first = container.popen(["/bin/sleep", "1000"], own_cgroup=True)
     try:
@@ -192,7 +192,7 @@ def test_one_with_a_time_out_beside_one_with_limits(container):
 
 
 def test_a_container_that_has_gone_does_not_come_back(runtime, container):
-    """Whoever is about to start a process must not make its cgroup anew."""
+    """Whoever is about to start a process must not make its cgroup again."""
     with store.open_entry(str(runtime.root), container.id) as entry:
         cgroup = cgroups.open_cgroup(entry.state().cgroup)
     container.delete(force=True)

@@ -119,7 +119,7 @@ def test_wrong_memory(values: dict[str, int], pointer: str, v2: bool) -> None:
     ("name", "value"),
     [("kernel", 1), ("kernelTCP", 1), ("swappiness", 0), ("disableOOMKiller", True)],
 )
-def test_what_v2_has_no_file_for_is_refused(name: str, value: int) -> None:
+def test_what_is_not_supported_on_v2_is_refused(name: str, value: int) -> None:
     with pytest.raises(SpecError, match=f"{name} is not supported on cgroup v2") as caught:
         memory.check(mem(**{name: value}), "", v2=True)
     assert caught.value.pointer == f"/memory/{name}"

@@ -159,7 +159,7 @@ def test_numbers(text: str, value: int) -> None:
 
 
 @given(st.text("ab01 =:.\n-x", max_size=60))
-def test_no_text_of_a_file_is_too_odd(text: str) -> None:
+def test_any_text_of_a_file_is_read(text: str) -> None:
     stats.pairs(text)
     stats.keyed(text)
     stats.rdma(text, text)

@@ -128,7 +128,7 @@ def test_limits_as_properties(resources: dict[str, Any], properties: dict[str, A
     assert of(resources) == properties
 
 
-def test_an_older_systemd_is_not_told_what_it_does_not_know() -> None:
+def test_an_older_systemd_gets_no_unknown_property() -> None:
     resources = {
         "cpu": {"quota": 20000, "period": 50000, "cpus": "0", "idle": 1},
         "unified": {"memory.oom.group": "1"},

@@ -21,19 +21,29 @@ from _frozen_importlib import BuiltinImporter, ModuleSpec
 
 import _image
 
-# What a container's life needs, in the order in which it does: what is read together lies together.
-# Each brings what it imports itself; a command loads the others when it comes to them.
+# What a container's life runs, in the order in which it does. The code of these modules is loaded
+# first, before any is imported: what is read together lies together, whatever imports what.
 FIRST = (
-    "pyrunc.cli.main", "pyrunc.cli.state", "pyrunc.cgroups.fs_v2", "pyrunc.lifecycle.start",
-    "pyrunc.cli.start", "pyrunc.lifecycle.locking", "pyrunc.lifecycle.kill", "pyrunc.cli.kill",
-    "pyrunc.observe.listing", "pyrunc.cli.list", "pyrunc.lifecycle.pause", "pyrunc.cli.pause",
-    "pyrunc.cli.resume", "pyrunc.observe.processes", "pyrunc.cli.ps", "pyrunc.lifecycle.delete",
-    "pyrunc.cli.delete", "pyrunc.spec.load", "pyrunc.lifecycle.bundle", "pyrunc.cli.create",
-    "pyrunc.lifecycle.launch", "pyrunc.lifecycle.parent_setup", "pyrunc.plan.compile",
-    "pyrunc.lifecycle.create", "pyrunc.spec.check", "pyrunc.spec.check_linux",
-    "pyrunc.cgroups.devices", "pyrunc.cgroups.device_bpf", "pyrunc.kernel.bpf",
-    "pyrunc.lifecycle.exec_process", "pyrunc.lifecycle.exec", "pyrunc.cli.exec", "pyrunc.popen",
-    "pyrunc.foreground", "pyrunc.lifecycle.foreground", "pyrunc.cli.run", "pyrunc.lifecycle.ending",
+    "pyrunc.cli.main", "pyrunc.cli.parse", "pyrunc.cli.table", "pyrunc.cli.log", "pyrunc.cli.root",
+    "pyrunc.cli.values", "pyrunc.errors", "pyrunc.jsontext", "pyrunc.lifecycle.roots",
+    "pyrunc.lifecycle.store", "pyrunc.lifecycle.state", "pyrunc.lifecycle.status",
+    "pyrunc.cgroups", "pyrunc.cli.state", "pyrunc.observe.listing", "pyrunc.cli.list",
+    "pyrunc.lifecycle.locking", "pyrunc.lifecycle.kill", "pyrunc.cli.kill",
+    "pyrunc.lifecycle.start", "pyrunc.cli.start", "pyrunc.lifecycle.delete", "pyrunc.cli.delete",
+    "pyrunc.cgroups.layout", "pyrunc.cgroups.directories", "pyrunc.cgroups.tree",
+    "pyrunc.cgroups.cgroup", "pyrunc.cgroups.cgroup_v2", "pyrunc.cgroups.cgroup_v1",
+    "pyrunc.cgroups.fs", "pyrunc.cgroups.manager", "pyrunc.cgroups.fs_v2", "pyrunc.cgroups.fs_v1",
+    "pyrunc.cgroups.join", "pyrunc.lifecycle.launch", "pyrunc.lifecycle.handshake",
+    "pyrunc.kernel.process", "pyrunc.kernel.pidfd", "pyrunc.lifecycle.caller_io",
+    "pyrunc.spec.load", "pyrunc.spec.fields", "pyrunc.spec.check", "pyrunc.spec.check_process",
+    "pyrunc.spec.check_linux", "pyrunc.spec.check_resources", "pyrunc.host.facts",
+    "pyrunc.plan.encode", "pyrunc.plan.step", "pyrunc.plan.steps", "pyrunc.plan.context",
+    "pyrunc.plan.process", "pyrunc.lifecycle.exec", "pyrunc.cli.exec", "pyrunc.plan.joining",
+    "pyrunc.popen", "pyrunc.process", "pyrunc.cli.create", "pyrunc.lifecycle.bundle",
+    "pyrunc.lifecycle.create", "pyrunc.lifecycle.setup", "pyrunc.creation", "pyrunc.plan.compile", "pyrunc.plan.prepare", "pyrunc.plan.mounts",
+    "pyrunc.plan.mount_options", "pyrunc.plan.namespaces", "pyrunc.plan.devices",
+    "pyrunc.cgroups.place", "pyrunc.cgroups.check", "pyrunc.cgroups.write",
+    "pyrunc.cgroups.devices", "pyrunc.cgroups.device_rules", "pyrunc.cgroups.device_bpf",
 )  # fmt: skip
 
 
@@ -60,11 +70,7 @@ class Compiled:
     def exec_module(cls, module):
         """Run its code. __file__ is what it would be, relative: nothing is opened there."""
         module.__file__ = module.__spec__.origin
-        is_package, origin, code = cls.code[module.__name__]
-        # Its memory is for what comes next: what is free in the end is empty pages of the file.
-        cls.code[module.__name__] = (is_package, origin, b"")
-        code = marshal.loads(code)  # noqa: S302
-        exec(code, module.__dict__)  # noqa: S102
+        exec(cls.code[module.__name__][2], module.__dict__)  # noqa: S102
 
 
 def read(path):
@@ -81,7 +87,10 @@ def import_all():
     codecs.unregister(sys.modules["encodings"].search_function)
     for name in [name for name in sys.modules if name.partition(".")[0] == "encodings"]:
         del sys.modules[name]
-    for name in (*FIRST, *Compiled.code):
+    for name in dict.fromkeys((*FIRST, *Compiled.code)):
+        is_package, origin, data = Compiled.code[name]
+        Compiled.code[name] = (is_package, origin, marshal.loads(data))  # noqa: S302
+    for name in Compiled.code:
         __import__(name)
     Compiled.code = {}
     sys.meta_path.remove(Compiled)

@@ -92,13 +92,11 @@ def main():
     here = f"{tree}/tools/static"
     library = sys.path[0]
     sys.path[1:] = [tree, here, packages]
-    # What only the compiler here needs is not the command's.
-    own = set(sys.modules) - {"sys", "builtins"}
     import_all(tree)
     code = {}
     for name, module in sorted(sys.modules.items()):
         origin = getattr(getattr(module, "__spec__", None), "origin", None) or ""
-        if not origin.endswith(".py") or (name in own and name in ("ast",)):
+        if not origin.endswith(".py"):
             continue
         for top, place in ((library, "lib/"), (tree, ""), (here, ""), (packages, "packages/")):
             if origin.startswith(top + "/"):
