@@ -12,7 +12,9 @@
     │   └── ForeignContainer
     ├── KernelError                  a system call failed: (step, syscall, errno, object)
     │   ├── StartError               ... inside the container, before its program ran
+    │   │   └── ExecError            ... of the program itself
     │   └── CgroupError              ... on a cgroup file
+    ├── BusError                     systemd could not be reached, or refused
     ├── HookError                    a hook failed or ran out of time
     ├── CriuError                    CRIU refused, or ended without an answer
     ├── NotReady                     a process was not ready in the time that it was given

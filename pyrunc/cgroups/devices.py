@@ -137,16 +137,20 @@ def _write(directory: int, path: str, writes: list[tuple[str, str]]) -> None:
     fds: dict[str, int] = {}
     try:
         for name, line in writes:
-            try:
-                if name not in fds:
-                    fds[name] = os.open(name, tree.WRITE, dir_fd=directory)
-                os.write(fds[name], line.encode())
-            except OSError as error:
-                step = f'write "{line}" to'
-                raise tree.failure(step, "write", error, f"{path}/{name}", POINTER) from error
+            _write_line(directory, path, fds, name, line)
     finally:
         for fd in fds.values():
             os.close(fd)
+
+
+def _write_line(directory: int, path: str, fds: dict[str, int], name: str, line: str) -> None:
+    try:
+        if name not in fds:
+            fds[name] = os.open(name, tree.WRITE, dir_fd=directory)
+        os.write(fds[name], line.encode())
+    except OSError as error:
+        step = f'write "{line}" to'
+        raise tree.failure(step, "write", error, f"{path}/{name}", POINTER) from error
 
 
 def _current(directory: int, path: str) -> Policy:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from signal import SIGKILL
 
 from pyrunc.kernel import pidfd
@@ -36,31 +37,23 @@ def send(members: Callable[[], list[int]], number: int) -> None:
         OSError: pidfd_open(2) or pidfd_send_signal(2), for another reason than that the
             process is gone.
     """
-    wanted = members()
+    wanted = [*dict.fromkeys(members())]
     for start in range(0, len(wanted), _BATCH):
-        opened = _open(wanted[start : start + _BATCH])
-        try:
+        with ExitStack() as opened:
+            fds = {pid: _open(pid, opened) for pid in wanted[start : start + _BATCH]}
             still = set(members()) - {os.getpid()}
-            for pid, fd in opened.items():
-                if pid in still:
-                    pidfd.send_signal(fd, number)
-        finally:
-            for fd in opened.values():
-                os.close(fd)
+            for fd in [fds[pid] for pid in fds if fds[pid] >= 0 and pid in still]:
+                pidfd.send_signal(fd, number)
 
 
-def _open(pids: list[int]) -> dict[int, int]:
-    opened: dict[int, int] = {}
+def _open(pid: int, opened: ExitStack) -> int:
+    """A pidfd that `opened` closes; -1 for a process that has ended."""
     try:
-        for pid in dict.fromkeys(pids):
-            try:
-                opened[pid] = os.pidfd_open(pid)
-            except OSError as error:
-                # ENOENT: a thread id, of a process that has ended in the meantime.
-                if error.errno not in (errno.ESRCH, errno.ENOENT, errno.EINVAL):
-                    raise
-    except BaseException:
-        for fd in opened.values():
-            os.close(fd)
+        fd = os.pidfd_open(pid)
+    except OSError as error:
+        # ENOENT: a thread id, of a process that has ended in the meantime.
+        if error.errno in (errno.ESRCH, errno.ENOENT, errno.EINVAL):
+            return -1
         raise
-    return opened
+    opened.callback(os.close, fd)
+    return fd

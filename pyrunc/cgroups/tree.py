@@ -220,6 +220,14 @@ class _Below:
         self.left.append(children(child))
         return True
 
+    def remove_or_go_down(self, name: str) -> bool:
+        """Remove a child; False if it is not empty, and is gone to then."""
+        # Most have none below them: then this one call is enough.
+        if _rmdir(self.here, name) is None:
+            return True
+        self.down(name)
+        return False
+
     def up(self) -> str:
         """Go to the parent; the name of the child that was left."""
         above = self.top if len(self.names) == 1 else os.open("..", DIRECTORY, dir_fd=self.here)
@@ -308,12 +316,7 @@ def remove_below(directory: int) -> tuple[int, OSError | None]:
     try:
         while place.names or place.left[0]:
             if place.left[-1]:
-                name = place.left[-1].pop()
-                # Most have none below them: then this one call is enough.
-                if _rmdir(place.here, name) is None:
-                    removed += 1
-                else:
-                    place.down(name)
+                removed += place.remove_or_go_down(place.left[-1].pop())
                 continue
             name = place.up()
             error = _rmdir(place.here, name)
