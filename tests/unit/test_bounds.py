@@ -23,7 +23,6 @@ OVER = {
     "oci-conformance/suite/document.py": {"document: nesting"},
     "oci-conformance/suite/harness.py": {"_reap: nesting"},
     "oci-conformance/suite/outcomes.py": {"explain: nesting"},
-    "pyrunc/kernel/dbus.py": {"receive: nesting"},
     "pyrunc/lifecycle/hooks.py": {"_await: nesting"},
     "pyrunc/lifecycle/launch.py": {"launch: parameters"},
     "pyrunc/lifecycle/locking.py": {"_holder: nesting"},
