@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pyrunc.errors import PyruncError
 from pyrunc.exits import Exit
-from pyrunc.kernel.pidfd import reap
+from pyrunc.kernel.pidfd import exit_status, reap
 from pyrunc.lifecycle import store
 from pyrunc.lifecycle.children import until_over
 
@@ -43,8 +43,6 @@ def taken(root: str, container_id: str, pidfd: int, oom_killed: Callable[[], boo
 def _of_other(root: str, container_id: str, pidfd: int) -> Exit | None:
     """Of a process that is another one's child: from that one, or from the kernel."""
     from time import sleep
-
-    from pyrunc.kernel.process import exit_status
 
     for _ in range(_TRIES):
         exit = told(root, container_id)
