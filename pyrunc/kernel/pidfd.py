@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes by their pidfds: a signal that can reach no other, and how one ended."""
+"""Processes by their pidfds: a signal that can reach no other, how one ended, its descriptors."""
 
 from __future__ import annotations
 
 import os
 from signal import SIGKILL, pidfd_send_signal
+
+from pyrunc.errors import KernelError
+from pyrunc.kernel._core import ffi, lib
 
 
 def send_signal(pidfd: int, number: int) -> None:
@@ -39,3 +42,28 @@ def reap(pidfd: int, options: int = 0) -> tuple[int, int] | None:
         return None
     signal = 0 if found.si_code == os.CLD_EXITED else found.si_status
     return (128 + signal if signal else found.si_status), signal
+
+
+def get_descriptor(pidfd: int, number: int) -> int:
+    """A copy of another process's descriptor (pidfd_getfd(2)), close-on-exec.
+
+    Raises:
+        KernelError: it has none of that number, or we may not.
+    """
+    fd: int = lib.pyrunc_get_descriptor(pidfd, number)
+    if fd < 0:
+        raise KernelError("take a descriptor of pyrunc-init", "pidfd_getfd", -fd, str(number))
+    return fd
+
+
+def exit_status(pidfd: int) -> int | None:
+    """The wait status (wait(2)) of a process that has been reaped, if this kernel reports it.
+
+    Args:
+        pidfd: opened while the process lived.
+
+    Returns:
+        The status, or None: not reaped yet, or a kernel before 6.15 (PIDFD_GET_INFO).
+    """
+    status = ffi.new("int *")
+    return int(status[0]) if lib.pyrunc_exit_status(pidfd, status) == 0 else None

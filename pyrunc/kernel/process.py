@@ -151,29 +151,6 @@ def spawn_program(
     return pid
 
 
-def get_descriptor(pidfd: int, number: int) -> int:
-    """A copy of another process's descriptor (pidfd_getfd(2)), close-on-exec.
-
-    Raises:
-        KernelError: it has none of that number, or we may not.
-    """
-    fd: int = lib.pyrunc_get_descriptor(pidfd, number)
-    return _check(fd, "take a descriptor of pyrunc-init", "pidfd_getfd", str(number))
-
-
-def exit_status(pidfd: int) -> int | None:
-    """The wait status (wait(2)) of a process that has been reaped, if this kernel reports it.
-
-    Args:
-        pidfd: opened while the process lived.
-
-    Returns:
-        The status, or None: not reaped yet, or a kernel before 6.15 (PIDFD_GET_INFO).
-    """
-    status = ffi.new("int *")
-    return int(status[0]) if lib.pyrunc_exit_status(pidfd, status) == 0 else None
-
-
 def prlimit(pid: int, name: str, soft: int, hard: int) -> None:
     """prlimit(2) for another process; `name` as in config.json, values in its units."""
     result = lib.pyrunc_prlimit(pid, getattr(lib, name), soft, hard)

@@ -9,7 +9,6 @@ from time import sleep
 from pyrunc.errors import PyruncError
 from pyrunc.exits import Exit
 from pyrunc.kernel import pidfd as kernel
-from pyrunc.kernel.process import exit_status
 from pyrunc.lifecycle import store
 from pyrunc.lifecycle.children import until_over
 
@@ -46,7 +45,7 @@ def _of_other(root: str, container_id: str, pidfd: int) -> Exit | None:
         exit = read_exit(root, container_id)
         if exit is not None:
             return exit
-        status = exit_status(pidfd)
+        status = kernel.exit_status(pidfd)
         if status is not None:
             signal = status & 0x7F
             return Exit(128 + signal if signal else status >> 8, signal)

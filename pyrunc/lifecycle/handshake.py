@@ -38,7 +38,6 @@ from time import monotonic
 from pyrunc.cgroups.sub_cgroup import SubCgroup
 from pyrunc.errors import KernelError, NotReady, PyruncError
 from pyrunc.kernel import pidfd, rights
-from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import successor
 from pyrunc.lifecycle.messages import exception_for
 from pyrunc.lifecycle.report import MESSAGE, Report, messages
@@ -250,7 +249,7 @@ class Child:
     def _take(self, number: int) -> int:
         """A descriptor out of the process. Its number is the process's word, and is checked by
         what the agent does with it: whatever it is, it is the container's own."""
-        return kernel.get_descriptor(self.pidfd, number)
+        return pidfd.get_descriptor(self.pidfd, number)
 
     def _hand_over(self, fd: int, listener: Callable[[int], None]) -> None:
         try:

@@ -123,7 +123,7 @@ static void at_call(struct tracee *tracee)
 {
     struct __ptrace_syscall_info info;
     if (ptrace(PTRACE_GET_SYSCALL_INFO, tracee->pid, sizeof info, &info) < 0)
-        return; /* killed meanwhile */
+        return; /* killed in the meantime */
     if (info.op == PTRACE_SYSCALL_INFO_EXIT && tracee->injected) {
         set_result(tracee->pid, -fault);
         tracee->injected = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads plans from stdin, each behind its length (32 bits, as the machine is), and says for each
- * on stdout what the decoder of pyrunc-init makes of it: "reject", or its header and its steps,
- * and then "end".
+ * Reads plans from stdin, each after its length (32 bits, in the machine's order), and says for
+ * each on stdout what the decoder of pyrunc-init makes of it: "reject", or its header and its
+ * steps, and then "end".
  *
  * An argument is u:NUMBER, r:REGISTER, s:HEX or s- (absent), b:HEX, or l: and for each string a
  * comma and its HEX; so nothing inside a string can be taken for something else. With the

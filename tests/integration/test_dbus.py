@@ -243,7 +243,7 @@ ODD = {
 
 
 def test_a_field_of_a_later_d_bus_is_ignored(peer):
-    """As the specification asks."""
+    """As the specification requires."""
 
     def play(at):
         serial = at.call().header.serial

@@ -111,12 +111,12 @@ def test_a_process_that_is_no_child(talk):
 def test_a_process_of_others(talk):
     """It is what it says, but not ours: it would be killed with what is undone."""
     child, theirs = talk(plan_of(steps.Fork(), PARKED))
-    told = subprocess.run(
+    pid = subprocess.run(
         ["sh", "-c", "sleep 1000 >&- & echo $!"], stdout=subprocess.PIPE, check=True
     ).stdout
-    other = os.pidfd_open(int(told))
+    other = os.pidfd_open(int(pid))
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [other]))]
-    theirs.sendmsg([message("forked", int(told))], rights)
+    theirs.sendmsg([message("forked", int(pid))], rights)
     try:
         with pytest.raises(PyruncError, match="sent no process"):
             serve(child)
@@ -126,7 +126,7 @@ def test_a_process_of_others(talk):
 
 
 def test_nonsense_of_one_that_lives_on(talk):
-    """Nobody waits for its end to tell why it has died."""
+    """A process that lives on is not waited for."""
     child, theirs = talk(plan_of(PARKED))
     theirs.send(b"x")
     with pytest.raises(PyruncError, match="signal 0"):
@@ -134,7 +134,7 @@ def test_nonsense_of_one_that_lives_on(talk):
 
 
 def test_death_while_somebody_else_holds_the_socket(talk):
-    """As the second stage does, when the first one dies before it has told of it."""
+    """As the second stage does, when the first one dies before it has reported it."""
     child, theirs = talk(plan_of(steps.Fork(), PARKED))
     os.set_inheritable(theirs.fileno(), True)
     holder = os.pidfd_open(os.posix_spawn("/bin/sleep", ["sleep", "1000"], {}))

@@ -175,7 +175,7 @@ def test_what_a_user_namespace_cannot_mount_is_the_hosts(runtime, bundle, kind):
     if kind == "proc":
         bundle.config["mounts"] = [m for m in bundle.config["mounts"] if m["type"] != "mqueue"]
     place = {"sysfs": "/sys", "proc": "/proc"}[kind]
-    # Of the host's processes one may end meanwhile: then ls fails.
+    # One of the host's processes may end in the meantime: then ls fails.
     show = f"grep ' {place} {kind} ' /proc/mounts; ls {place} 2>/dev/null || :"
     text = said(runtime, bundle, show)
     names = {"sysfs": "kernel", "proc": "cpuinfo"}[kind]

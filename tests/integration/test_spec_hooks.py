@@ -86,7 +86,7 @@ def test_a_hook_runs_in_the_namespaces_of_its_side(runtime, bundle, name):
     log = log_of(bundle)
     hook(bundle, name, f"(cd /proc/self/ns; readlink mnt; readlink pid) > {place(bundle, name)}")
     if name == "createContainer":
-        # There /proc is the host's still, and names nobody of this pid namespace.
+        # There /proc is still the host's, and has no process of this pid namespace.
         script = f"cat /proc/self/mountinfo > {place(bundle, name)}; test $$ -lt 5"
         bundle.config["hooks"][name][0]["args"][2] = script
     life(runtime, bundle)
@@ -207,7 +207,7 @@ ACTS = {
 
 @pytest.mark.parametrize("act", ACTS)
 def test_a_poststart_hook_acts_on_its_container(runtime, bundle, act):
-    """The lock is not held meanwhile: nobody waits for who waits for him."""
+    """The lock is not held in the meantime: no command waits for one that waits for it."""
     log = log_of(bundle)
     name = runtime.new_id()
     command = f"{runtime.program} --root {runtime.root} {ACTS[act].replace('NAME', name)}"
@@ -233,7 +233,7 @@ def test_a_poststart_hook_deletes_its_container(runtime, bundle):
 
 @pytest.mark.parametrize("act", ["delete --force", "start", "update --pids-limit 5", "pause"])
 def test_a_hook_of_create_is_refused_at_once(runtime, bundle, act):
-    """Its container is not made yet, and who makes it waits for the hook."""
+    """Its container is not complete, and the command that creates it waits for the hook."""
     log = log_of(bundle)
     name = runtime.new_id()
     command = f"{runtime.program} --root {runtime.root} {act} {name}"

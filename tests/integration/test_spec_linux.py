@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every property of `linux` beside the cgroup's, as the program inside sees it."""
+"""Every property of `linux` besides the cgroup's, as the program inside sees it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def mapped(bundle, container: int = 0, host: int = 0, size: int = 65536) -> None
 
 
 def prepared(bundle, kind: str) -> None:
-    """What the default bundle asks for beside, where this namespace is not new."""
+    """What else the default bundle needs, where this namespace is not new."""
     linux = bundle.config["linux"]
     if kind == "uts":
         del bundle.config["hostname"]
@@ -202,7 +202,7 @@ def test_a_sysctl(runtime, bundle, key):
 
 
 def test_a_sysctl_of_the_hosts_own_network(runtime, bundle):
-    """A path may name it, and its settings are nobody's to change."""
+    """A path may name it, and its settings must not change."""
     before = Path("/proc/sys/net/ipv4/ip_forward").read_text()
     without(bundle, "network").append({"type": "network", "path": f"/proc/{os.getpid()}/ns/net"})
     prepared(bundle, "network")

@@ -64,7 +64,7 @@ def test_sets_before_execve(runtime, bundle, name, line):
 
 
 def test_all_five_sets_of_the_process_that_waits(runtime, bundle):
-    """execve(2) makes the effective set anew: only before it the listed one can be seen."""
+    """execve(2) computes the effective set again: only before it the listed one can be seen."""
     wanted = {
         "bounding": [*SOME, "CAP_SYS_CHROOT"], "permitted": SOME, "effective": SOME[:1],
         "inheritable": SOME[1:], "ambient": SOME[1:2],
@@ -292,7 +292,7 @@ def test_stdio_belongs_to_the_user(runtime, bundle):
 
 @pytest.mark.parametrize("ambient", [True, False])
 def test_who_may_execute_is_asked_with_the_effective_capabilities(runtime, bundle, ambient):
-    """access(2) forgets the capabilities of who is not root; execve(2) does not."""
+    """access(2) ignores the capabilities of an unprivileged user; execve(2) does not."""
     program = bundle.rootfs / "mine" / "busybox"
     program.parent.mkdir()
     shutil.copy(bundle.rootfs / "bin" / "busybox", program)

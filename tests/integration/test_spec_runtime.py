@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runtime.md asks of the operations, beside what test_lifecycle.py shows."""
+"""What runtime.md requires of the operations, besides what test_lifecycle.py shows."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_actions_that_let_pass(runtime, bundle, action):
     "action", ["SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"]
 )
 def test_actions_that_kill(runtime, bundle, action):
-    """128 + SIGSYS; what a trap raises nobody here handles."""
+    """128 + SIGSYS; the signal of a trap has no handler here."""
     profile(bundle, rule(*MKDIR, action=action))
     text = said(runtime, bundle, SCRIPT)
     assert "code 159" in text
@@ -167,7 +167,7 @@ def test_flags_that_the_kernel_is_given(runtime, bundle, tmp_path, flags, given)
     trace = tmp_path / "trace"
     runtime.prefix = ("strace", "-f", "-o", str(trace), "-e", "trace=seccomp")
     said(runtime, bundle, "true")
-    # libseccomp asks, with no filter, which flags there are.
+    # libseccomp queries, with no filter, which flags there are.
     calls = [line for line in trace.read_text().splitlines() if "_MODE_FILTER" in line]
     calls = [line for line in calls if "{len=" in line]
     assert [line.split(", ")[1] for line in calls] == [given]
@@ -214,7 +214,7 @@ def test_an_architecture(runtime, bundle, tmp_path, listed):
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL])
 def test_a_filter_cannot_keep_the_bounding_set_whole(runtime, bundle, number):
-    """Its answer to PR_CAPBSET_DROP is not the kernel's: what is not asked for is dropped."""
+    """Its answer to PR_CAPBSET_DROP is not the kernel's: what is not requested is dropped."""
     bundle.config["process"]["noNewPrivileges"] = False
     dropping = {"index": 0, "value": 24, "op": "SCMP_CMP_EQ"}
     profile(bundle, rule("prctl", args=[dropping], errnoRet=number))

@@ -173,7 +173,7 @@ def test_more_names_than_are_hashed_are_refused_with_their_place(objects: int) -
 
 @pytest.mark.parametrize("objects", [1, 40])
 def test_as_many_names_as_are_hashed_are_read(objects: int) -> None:
-    """However often each stands in the document, and whatever looks like one in a string."""
+    """However often each occurs in the document, and whatever looks like one in a string."""
     row = "{" + ", ".join(f'"{n}" : "\\": {n}\\\\"' for n in range(MANY // 40)) + "}"
     found = jsontext.loads(f"[{', '.join([row] * objects)}]".encode())
     assert [*map(len, found)] == [MANY // 40] * objects

@@ -167,7 +167,7 @@ def mounts_begin_by_leaving_the_hosts_peers(plan: Plan, case: Case) -> None:
         entry["type"] == "mount" and "path" not in entry
         for entry in case.config["linux"]["namespaces"]
     )
-    asked = case.config["linux"].get("rootfsPropagation", "")
+    wanted = case.config["linux"].get("rootfsPropagation", "")
     early = bool(places(plan, s.JoinNamespace)) or plan.spawn_flags == 0
     whole = [i for i in places(plan, s.Propagation) if plan.steps[i].__dict__["whole"]]
     attached = place(plan, s.AttachRoot)
@@ -175,8 +175,8 @@ def mounts_begin_by_leaving_the_hosts_peers(plan: Plan, case: Case) -> None:
         assert first.__dict__["whole"] == 1
         assert attached > changes[0]
         if not leaves_the_host(first):
-            # What is asked for leaves mounts shared with the host: not the root's parent.
-            assert asked in ("private", "slave", "shared", "rshared", "unbindable")
+            # The propagation leaves mounts shared with the host: not the root's parent.
+            assert wanted in ("private", "slave", "shared", "rshared", "unbindable")
             assert isinstance(plan.steps[changes[0] + 1], s.PrivateParent)
             assert plan.steps[attached].__dict__["elsewhere"] == 0
             # And the root itself is cloned from there, afterwards.
@@ -185,7 +185,7 @@ def mounts_begin_by_leaving_the_hosts_peers(plan: Plan, case: Case) -> None:
     # The only other one is the container's own root, after the pivot.
     first_two = (changes[0], *prelude(plan))
     assert all(i in first_two or i > pivot(plan) for i in whole)
-    if asked in ("", "rprivate", "rslave", "runbindable") and not early:
+    if wanted in ("", "rprivate", "rslave", "runbindable") and not early:
         return
     # And no clone of a host's mount is attached while it is a peer of it.
     assert (
@@ -397,7 +397,7 @@ def test_the_same_inputs_give_the_same_plan_and_bytes(case: Case) -> None:
 
 
 def test_the_random_documents_reach_what_the_invariants_are_about() -> None:
-    """Otherwise the tests above could hold for want of an example."""
+    """Otherwise the tests above could hold because there is no example."""
     held: set[type[Step]] = set()
     outcomes = {"plan": 0, "refused": 0}
 

@@ -181,7 +181,7 @@ def test_a_nul_inside_a_string_is_not_written() -> None:
 
 
 def joined(parts: list[bytes], **header: int) -> bytes:
-    """A plan made of records, with a header that fits them unless told otherwise."""
+    """A plan made of records, with a header that fits them, but for what is given."""
     body = b"".join(parts)
     fields = {
         "magic": wire.MAGIC,

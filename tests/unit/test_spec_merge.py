@@ -11,7 +11,7 @@ from pyrunc.spec.merge import merge, wanted
 
 
 @pytest.mark.parametrize(
-    ("saved", "asked", "after", "change"),
+    ("saved", "update", "after", "change"),
     [
         # One of a pair keeps the other's saved value, and the kernel gets both.
         (
@@ -33,7 +33,7 @@ from pyrunc.spec.merge import merge, wanted
             {"memory": {"limit": 5, "swap": 7, "reservation": 3}},
             {"memory": {"reservation": 3}},
         ),
-        # No limit on the part is none on the sum, unless one is asked for.
+        # No limit on the part is none on the sum, unless the update sets one.
         (
             {"memory": {"limit": 5, "swap": 7}},
             {"memory": {"limit": -1}},
@@ -46,7 +46,7 @@ from pyrunc.spec.merge import merge, wanted
             {"memory": {"limit": -1, "swap": 9}},
             {"memory": {"limit": -1, "swap": 9}},
         ),
-        # Who is idle has no weight, also afterwards.
+        # An idle cgroup has no weight, also afterwards.
         ({"cpu": {"shares": 9}}, {"cpu": {"idle": 1}}, {"cpu": {"idle": 1}}, {"cpu": {"idle": 1}}),
         (
             {"cpu": {"shares": 9, "idle": 1}},
@@ -94,14 +94,14 @@ from pyrunc.spec.merge import merge, wanted
         ({"pids": {"limit": 1}}, {}, {"pids": {"limit": 1}}, {}),
     ],
 )  # fmt: skip
-def test_merge(saved: Any, asked: Any, after: Any, change: Any) -> None:
-    before = repr((saved, asked))
-    assert merge(saved, asked) == (after, change)
-    assert repr((saved, asked)) == before
+def test_merge(saved: Any, update: Any, after: Any, change: Any) -> None:
+    before = repr((saved, update))
+    assert merge(saved, update) == (after, change)
+    assert repr((saved, update)) == before
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("update", "found"),
     [
         ({"devices": [{"allow": True}], "new": 1, "pids": {"limit": 0}}, {"pids": {"limit": 0}}),
         # Zeros and empty texts are what engines send for "not set" ...
@@ -111,9 +111,9 @@ def test_merge(saved: Any, asked: Any, after: Any, change: Any) -> None:
         # ... but these are values.
         ({"cpu": {"idle": 0, "burst": 0}}, {"cpu": {"idle": 0, "burst": 0}}),
         ({"memory": {"swappiness": 0}}, {"memory": {"swappiness": 0}}),
-        # What is no object at all is for the check of the document.
+        # What is not an object at all is for the check of the document.
         ({"cpu": 3, "memory": "x", "pids": False}, {"cpu": 3, "memory": "x", "pids": False}),
     ],
 )
-def test_what_says_something(asked: Any, found: Any) -> None:
-    assert wanted(asked) == found
+def test_only_what_means_something_is_wanted(update: Any, found: Any) -> None:
+    assert wanted(update) == found

@@ -41,8 +41,9 @@ FIRST = (
     "pyrunc.plan.encode", "pyrunc.plan.step", "pyrunc.plan.steps", "pyrunc.plan.context",
     "pyrunc.plan.process", "pyrunc.lifecycle.exec", "pyrunc.cli.exec", "pyrunc.plan.joining",
     "pyrunc.popen", "pyrunc.process", "pyrunc.cli.create", "pyrunc.lifecycle.bundle",
-    "pyrunc.lifecycle.create", "pyrunc.plan.compile", "pyrunc.plan.prepare", "pyrunc.plan.mounts",
-    "pyrunc.plan.mount_options", "pyrunc.plan.namespaces", "pyrunc.plan.devices",
+    "pyrunc.lifecycle.create", "pyrunc.lifecycle.setup", "pyrunc.creation", "pyrunc.plan.compile",
+    "pyrunc.plan.prepare", "pyrunc.plan.mounts", "pyrunc.plan.mount_options",
+    "pyrunc.plan.namespaces", "pyrunc.plan.devices",
     "pyrunc.cgroups.place", "pyrunc.cgroups.check", "pyrunc.cgroups.write",
     "pyrunc.cgroups.devices", "pyrunc.cgroups.device_rules", "pyrunc.cgroups.device_bpf",
 )  # fmt: skip
