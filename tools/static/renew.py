@@ -9,7 +9,6 @@ import _signal
 import io
 import os
 import sys
-import threading
 import time
 
 _VARIABLES = os.environ._data
@@ -101,8 +100,6 @@ def _time_zone(name):
 def forget():
     """Before the image is written: what `renew` is to make, and nobody else may find."""
     _VARIABLES.clear()
-    # A number of the process that builds; Python asks for it nowhere.
-    threading.main_thread()._native_id = None
     for name in ("timezone", "altzone", "daylight", "tzname"):
         del time.__dict__[name]
     time.__getattr__ = _time_zone
