@@ -182,6 +182,11 @@ def inside(work: Path) -> dict[str, tuple[bool, str, bytes]]:
         return marshal.load(file)
 
 
+def test_nothing_is_to_be_run_at_each_start(work):
+    """The image begins as a fork's child: what `threading` does then touches 23 pages."""
+    assert not inside(work).keys() & {"threading", "logging", "random"}
+
+
 def test_what_our_modules_import_is_there(work, builtin):
     """Nothing can be imported once the image is written."""
     there = inside(work).keys() | builtin | {"collections.abc"}  # `collections` makes that name
