@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import os
 import select
+from _thread import allocate_lock  # not threading: see docs/static.md
 from collections.abc import Callable
 from signal import SIGKILL, SIGTERM
-from threading import Lock
 from time import monotonic
 from typing import BinaryIO
 
@@ -52,7 +52,7 @@ class Process:
         self._exit: Exit | None = None
         self._oom_kills: Callable[[], int] | None = None
         self._killed = self._killed_before = 0
-        self._reaping = Lock()
+        self._reaping = allocate_lock()
         children.add(self)
 
     def fileno(self) -> int:

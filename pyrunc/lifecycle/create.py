@@ -42,23 +42,28 @@ def create(request: Request, spec: Spec) -> tuple[int, int]:
         namespaces, mounts = host_fds.of_plan(spec, plan, setup.fds.keep)
         # Everything that could be refused has been; from here on there are effects.
         with store.create_entry(request.root, request.container_id) as entry:
-            child: Child | None = None
-            try:
-                setup.begin(entry)
-                child = _launch(setup, entry, plan, namespaces, mounts).start()
-                child.run_until_ready(_answers(setup, entry, child))
-                # From here on the container exists and can be started.
-                if not setup.save(entry, child.pid):
-                    raise PyruncError(_why_dead(setup, child))
-                child.release()
-                pidfd, child.pidfd = child.pidfd, -1
-                child.close()
-                return child.pid, pidfd
-            except BaseException as error:
-                setup.undo(entry, child, error)
-                raise
+            return _make(setup, entry, plan, namespaces, mounts)
     finally:
         setup.fds.close()
+
+
+def _make(
+    setup: Setup, entry: Entry, plan: Plan, namespaces: list[int], mounts: list[int]
+) -> tuple[int, int]:
+    """Everything with an effect, or nothing."""
+    child: Child | None = None
+    try:
+        setup.begin(entry)
+        child = _launch(setup, entry, plan, namespaces, mounts).start()
+        child.run_until_ready(_answers(setup, entry, child))
+        # From here on the container exists and can be started.
+        if not setup.save(entry, child.pid):
+            raise PyruncError(_why_dead(setup, child))
+        child.release()
+        return child.pid, child.take_pidfd()
+    except BaseException as error:
+        setup.undo(entry, child, error)
+        raise
 
 
 def _compile(setup: Setup) -> Plan:

@@ -126,6 +126,12 @@ class Child:
         self.directories = []
         self.hook_output = self.pidfd = -1
 
+    def take_pidfd(self) -> int:
+        """Its pidfd, the caller's from now on; all else of this object is closed."""
+        taken, self.pidfd = self.pidfd, -1
+        self.close()
+        return taken
+
     def go(self) -> None:
         """Let it go on.
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import errno
 import os
 import select
+from _thread import start_new_thread  # not threading: see docs/static.md
 from socket import socket
-from threading import Thread
 
 from pyrunc.errors import PyruncError, StateError
 from pyrunc.lifecycle import notify
@@ -85,8 +85,7 @@ def start(
     if listener is not None:
         if foreground:
             # In the foreground somebody has to serve the terminal and the signals meanwhile.
-            waiting = (state, listener, notify_socket, None)
-            Thread(target=_relay, args=waiting, daemon=True).start()
+            start_new_thread(_relay, (state, listener, notify_socket, None))
         else:
             _relay(state, listener, notify_socket, signals)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import os
 import select
+from _thread import allocate_lock, start_new_thread  # not threading: see docs/static.md
 from dataclasses import dataclass
-from threading import Lock, Thread
 from time import monotonic
 
 from pyrunc.cgroups.cgroup import Cgroup
@@ -138,10 +138,9 @@ class _Ticks:
     def __init__(self, seconds: float) -> None:
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._done = Lock()
+        self._done = allocate_lock()
         self._done.acquire()
-        ticking = (self.fd, self._stop, seconds, self._done)
-        Thread(target=_tick, args=ticking, daemon=True).start()
+        start_new_thread(_tick, (self.fd, self._stop, seconds, self._done))
 
     def take(self) -> None:
         """Wait for the next one."""

@@ -24,7 +24,6 @@ OVER = {
     "oci-conformance/suite/harness.py": {"_reap: nesting"},
     "oci-conformance/suite/outcomes.py": {"explain: nesting"},
     "pyrunc/lifecycle/hooks.py": {"_await: nesting"},
-    "pyrunc/lifecycle/launch.py": {"launch: parameters"},
     "pyrunc/lifecycle/locking.py": {"_holder: nesting"},
     "pyrunc/lifecycle/network.py": {"move_devices: nesting"},
     "pyrunc/lifecycle/store.py": {"_empty: nesting"},

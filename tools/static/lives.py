@@ -17,7 +17,7 @@ import gc
 import marshal
 import os
 import sys
-from _frozen_importlib import BuiltinImporter, ModuleSpec
+from _frozen_importlib import BuiltinImporter, ModuleSpec, module_from_spec
 
 import _image
 
@@ -91,8 +91,12 @@ def import_all():
     for name in dict.fromkeys((*FIRST, *Compiled.code)):
         is_package, origin, data = Compiled.code[name]
         Compiled.code[name] = (is_package, origin, marshal.loads(data))  # noqa: S302
-    for name in Compiled.code:
+    # `import pyrunc` would bring all the others in an order of its own: it runs after them.
+    package = module_from_spec(Compiled.find_spec("pyrunc"))
+    sys.modules["pyrunc"] = package
+    for name in (*FIRST, *Compiled.code):
         __import__(name)
+    Compiled.exec_module(package)
     Compiled.code = {}
     sys.meta_path.remove(Compiled)
     sys.path[:] = []
