@@ -144,7 +144,7 @@ def validate_deeply(raw: object) -> list[str]:
     Returns:
         One line per finding, each with its JSON pointer; empty when there is none.
     """
-    from pyrunc.spec.deep import findings
+    from pyrunc.spec.deep import findings  # noqa: PLC0415
 
     return findings(raw)
 
