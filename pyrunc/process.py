@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import select
-from _thread import allocate_lock  # not threading: see docs/static.md
+from _thread import allocate_lock  # not threading: docs/static.md
 from collections.abc import Callable
 from signal import SIGKILL, SIGTERM
 from time import monotonic

@@ -46,9 +46,9 @@ def move_devices(devices: dict[str, NetDevice], pid: int) -> None:
 def _connection() -> type[Netlink]:
     """pyroute2's, or our own where it is not: in the executable (docs/static.md)."""
     try:
-        from pyrunc.kernel.pyroute import Netlink as ByPyroute
+        from pyrunc.kernel.pyroute import Netlink as ByPyroute  # noqa: PLC0415
     except ImportError:
-        from pyrunc.kernel.netlink import Netlink
+        from pyrunc.kernel.netlink import Netlink  # noqa: PLC0415
 
         return Netlink
     return ByPyroute  # type: ignore[return-value]  # method by method the same

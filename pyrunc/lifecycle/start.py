@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import select
-from _thread import start_new_thread  # not threading: see docs/static.md
+from _thread import start_new_thread  # not threading: docs/static.md
 from socket import socket
 
 from pyrunc.errors import PyruncError, StateError

@@ -9,6 +9,7 @@ from typing import Any
 from pyrunc import cgroups
 from pyrunc.cgroups.update import update as change_limits
 from pyrunc.errors import ContainerNotRunning, PyruncError
+from pyrunc.lifecycle.resctrl_update import Change
 from pyrunc.lifecycle.status import STOPPED, is_alive, status_of
 from pyrunc.lifecycle.store import Entry
 from pyrunc.spec import load
@@ -49,8 +50,6 @@ def update(
         warnings = load.with_document(document, cgroup.check_limits, resources, "")
         if not rdt:
             return warnings + change_limits(cgroup, resources, lambda: entry.save(saved))
-        from pyrunc.lifecycle.resctrl_update import Change
-
         group = Change(entry, saved, rdt)
         return warnings + change_limits(cgroup, resources, lambda: group.apply(cgroup.pids()))
     except PyruncError:

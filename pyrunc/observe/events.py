@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import select
-from _thread import allocate_lock, start_new_thread  # not threading: see docs/static.md
+from _thread import allocate_lock, start_new_thread  # not threading: docs/static.md
 from dataclasses import dataclass
 from time import monotonic
 

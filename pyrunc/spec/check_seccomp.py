@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules about `linux.seccomp`.
 
-Which system call names and flags the installed libseccomp and kernel know is not asked here.
+Which system call names and flags the installed libseccomp and kernel know is not checked here.
 """
 
 from __future__ import annotations
 
 from pyrunc.errors import SpecError
+from pyrunc.spec.model_linux import Seccomp, Syscall
 from pyrunc.spec.names import (
     SECCOMP_ACTIONS,
     SECCOMP_ARCHES,
     SECCOMP_FLAGS,
     SECCOMP_OPERATORS,
 )
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.spec.model_linux import Seccomp, Syscall
 
 # seccomp(2): the return value has 16 bits for it (SECCOMP_RET_DATA).
 MAX_ERRNO = 0xFFFF

@@ -1,31 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """From bytes to a checked `Spec`: strict JSON, typed decoding, then the semantic checks.
 
-This module must not open files, and must not touch the kernel: whoever calls it has read the
-document, and whoever gets the result applies it.
+This module must not open files, and must not touch the kernel: callers have read the
+document, and apply the result.
 """
-
-# Imports inside functions (PLC0415): a `create` pays only for what its document has.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from pyrunc import jsontext
 from pyrunc.errors import SpecError
-from pyrunc.spec.fields import ODD, decode_object
+from pyrunc.spec.check import check
+from pyrunc.spec.check_process import check_process
+from pyrunc.spec.check_resources import check_resources
+from pyrunc.spec.fields import ODD, Model, decode_object
 from pyrunc.spec.model import Process, Spec
 from pyrunc.spec.model_resources import Resources
 from pyrunc.spec.names import SECCOMP_RECEIVER
+from pyrunc.spec.spelling import tidy
 from pyrunc.spec.wrong import Wrong
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, TypeVar
-
-    from pyrunc.spec.fields import Model
-
-    T = TypeVar("T", bound=Model)
-    R = TypeVar("R")
+T = TypeVar("T", bound=Model)
+R = TypeVar("R")
 
 
 def parse(data: bytes, document: str = "config.json") -> Spec:
@@ -54,8 +52,6 @@ def from_json(
     Raises:
         SpecError: as `parse`.
     """
-    from pyrunc.spec.check import check
-
     spec = decode(raw, document, warnings)
     with_document(document, check, spec)
     return spec
@@ -78,11 +74,11 @@ def decode(raw: object, document: str = "config.json", warnings: list[str] | Non
     if raw is None:
         # runc's text.
         raise SpecError("config cannot be null", document=document)
-    told = [] if warnings is None else warnings
-    spec, known = _typed(Spec, raw, document, told)
+    warnings = [] if warnings is None else warnings
+    spec, known = _typed(Spec, raw, document, warnings)
     spec.raw = known
     spec.source = b""
-    spec.warnings = told
+    spec.warnings = warnings
     linux = spec.linux
     if linux and linux.seccomp and not (linux.seccomp.defaultAction or linux.seccomp.syscalls):
         # No action and no rules: runc takes this for no seccomp.
@@ -109,11 +105,9 @@ def decode_process(
     Raises:
         SpecError: as for parse; pointers start at the process.
     """
-    from pyrunc.spec.check_process import check_process
-
-    told = [] if warnings is None else warnings
-    process, _ = _typed(Process, raw, document, told)
-    with_document(document, check_process, process, "", told)
+    warnings = [] if warnings is None else warnings
+    process, _ = _typed(Process, raw, document, warnings)
+    with_document(document, check_process, process, "", warnings)
     return process
 
 
@@ -133,18 +127,16 @@ def decode_resources(
     Raises:
         SpecError: as for parse; pointers start at the resources.
     """
-    from pyrunc.spec.check_resources import check_resources
-
-    told = [] if warnings is None else warnings
-    resources, _ = _typed(Resources, raw, document, told)
-    with_document(document, check_resources, resources, "", told)
+    warnings = [] if warnings is None else warnings
+    resources, _ = _typed(Resources, raw, document, warnings)
+    with_document(document, check_resources, resources, "", warnings)
     return resources
 
 
 def validate_deeply(raw: object) -> list[str]:
     """Everything that the JSON schema has against a document, not only the first fault.
 
-    It imports jsonschema, which costs more than a whole container: for people, not for create.
+    For people, not for create: it needs jsonschema, which is not in the executable.
 
     Args:
         raw: the JSON value of a config.json.
@@ -152,7 +144,7 @@ def validate_deeply(raw: object) -> list[str]:
     Returns:
         One line per finding, each with its JSON pointer; empty when there is none.
     """
-    from pyrunc.spec.deep import findings
+    from pyrunc.spec.deep import findings  # noqa: PLC0415
 
     return findings(raw)
 
@@ -178,6 +170,4 @@ def _typed(
     assert isinstance(raw, dict)  # decode_object has seen to it
     if ODD[0] == odd:
         return found, raw
-    from pyrunc.spec.spelling import tidy
-
     return found, tidy(cls, raw, warnings)
