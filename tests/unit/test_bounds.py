@@ -23,7 +23,6 @@ OVER = {
     "oci-conformance/suite/document.py": {"document: nesting"},
     "oci-conformance/suite/harness.py": {"_reap: nesting"},
     "oci-conformance/suite/outcomes.py": {"explain: nesting"},
-    "pyrunc/lifecycle/create.py": {"create: nesting"},
     "pyrunc/lifecycle/hooks.py": {"_await: nesting"},
     "pyrunc/lifecycle/locking.py": {"_holder: nesting"},
     "pyrunc/lifecycle/network.py": {"move_devices: nesting"},
