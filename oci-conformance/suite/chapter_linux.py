@@ -66,10 +66,7 @@ def holder(kind: str) -> Iterator[str]:
     path = f"/proc/{child.pid}/ns/{name}"
     try:
         deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            with contextlib.suppress(FileNotFoundError):
-                if os.readlink(path) != os.readlink(f"/proc/self/ns/{FILES[kind]}"):
-                    break
+        while time.monotonic() < deadline and not _differs(path, f"/proc/self/ns/{FILES[kind]}"):
             time.sleep(0.005)
         yield path
     finally:
@@ -78,6 +75,13 @@ def holder(kind: str) -> Iterator[str]:
                 os.kill(below, 9)
         child.kill()
         child.wait()
+
+
+def _differs(path: str, own: str) -> bool:
+    """Whether a namespace is there and is not ours."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.readlink(path) != os.readlink(own)
+    return False
 
 
 def _children(pid: int) -> list[int]:

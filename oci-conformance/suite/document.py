@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,7 @@ def document(hosts: list[tuple[str, list[outcomes.Examined]]]) -> str:
     rows: dict[str, None] = {}  # one for the hosts that agree
     for host, some in hosts:
         for one in some:
-            for name, outcome in sorted(one.outcomes.items()):
-                if outcome.outcome != "kept":
-                    why = outcome.seen if outcome.outcome == "not run" else outcome.why
-                    who = f"all, {host}" if outcome.outcome == "not run" else one.name
-                    rows[f"| {who} | `{name}` | {outcome.outcome} | {why} |"] = None
+            rows |= dict.fromkeys(_not_kept(host, one))
     lines += rows
     lines += ["", "## Clauses", ""]
     heads = " | ".join(f"{one.name} {host.split()[-1]}" for host, some in hosts for one in some)
@@ -75,6 +72,14 @@ def document(hosts: list[tuple[str, list[outcomes.Examined]]]) -> str:
     lines += ["", "## Clauses that no case holds", "", "| clause | where | why |", "|---|---|---|"]
     lines += [f"| {text} | {place} | {why} |" for place, text, why in UNHELD]
     return "\n".join(lines) + "\n"
+
+
+def _not_kept(host: str, runtime: outcomes.Examined) -> Iterator[str]:
+    for name, outcome in sorted(runtime.outcomes.items()):
+        if outcome.outcome != "kept":
+            why = outcome.seen if outcome.outcome == "not run" else outcome.why
+            who = f"all, {host}" if outcome.outcome == "not run" else runtime.name
+            yield f"| {who} | `{name}` | {outcome.outcome} | {why} |"
 
 
 def _cell(runtime: outcomes.Examined, names: list[str]) -> str:

@@ -49,10 +49,15 @@ def explain(runtimes: list[Examined], path: Path) -> None:
     for runtime in runtimes:
         for name, why in known.get(runtime.name, {}).items():
             for case, outcome in runtime.outcomes.items():
-                if case == name or (name.endswith("*") and case.startswith(name[:-1])):
-                    outcome.why = why.removeprefix("lenient: ")
-                    if why.startswith("lenient: ") and outcome.outcome == "broken":
-                        outcome.outcome = "lenient"
+                _explain(case, outcome, name, why)
+
+
+def _explain(case: str, outcome: Outcome, name: str, why: str) -> None:
+    if case != name and not (name.endswith("*") and case.startswith(name[:-1])):
+        return
+    outcome.why = why.removeprefix("lenient: ")
+    if why.startswith("lenient: ") and outcome.outcome == "broken":
+        outcome.outcome = "lenient"
 
 
 def all_cases(runtimes: list[Examined]) -> list[Outcome]:
