@@ -65,11 +65,9 @@ def holder(kind: str) -> Iterator[str]:
     name = "pid_for_children" if kind == "pid" else FILES[kind]
     path = f"/proc/{child.pid}/ns/{name}"
     try:
+        own = os.readlink(f"/proc/self/ns/{FILES[kind]}")
         deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            with contextlib.suppress(FileNotFoundError):
-                if os.readlink(path) != os.readlink(f"/proc/self/ns/{FILES[kind]}"):
-                    break
+        while time.monotonic() < deadline and _namespace(path) in ("", own):
             time.sleep(0.005)
         yield path
     finally:
@@ -78,6 +76,13 @@ def holder(kind: str) -> Iterator[str]:
                 os.kill(below, 9)
         child.kill()
         child.wait()
+
+
+def _namespace(path: str) -> str:
+    """A namespace's name, or "" while it is not there."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.readlink(path)
+    return ""
 
 
 def _children(pid: int) -> list[int]:

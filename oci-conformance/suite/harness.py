@@ -359,13 +359,16 @@ def _reap(seconds: float) -> None:
         if pid:
             continue
         if time.monotonic() > deadline - seconds * SLOW / 2:
-            own = f"/proc/self/task/{os.getpid()}/children"
-            for child in Path(own).read_text().split():
-                with suppress(ProcessLookupError):
-                    os.kill(int(child), signal.SIGKILL)
+            _kill_children()
         if time.monotonic() > deadline:
             return
         time.sleep(0.005)
+
+
+def _kill_children() -> None:
+    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        with suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
 
 
 CAPABILITY_NUMBERS = {"CAP_SYS_RESOURCE": 24, "CAP_SYS_TIME": 25}

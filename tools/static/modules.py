@@ -56,15 +56,19 @@ def encodings(tree):
         with open(path, "rb") as file:
             nodes = ast.walk(ast.parse(file.read(), path))
         for call in (node for node in nodes if isinstance(node, ast.Call)):
-            method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-            named = [word.value for word in call.keywords if word.arg == "encoding"]
-            named += call.args[:1] if method in ("encode", "decode") else []
-            named += call.args[1:2] if getattr(call.func, "id", "") in ("str", "bytes") else []
-            for one in named:
-                name = getattr(one, "value", None)
-                if isinstance(name, str):
-                    normal = name.lower().replace("-", "_")
-                    yield "encodings." + aliases.aliases.get(normal, normal)
+            for name in encodings_of(call):
+                normal = name.lower().replace("-", "_")
+                yield "encodings." + aliases.aliases.get(normal, normal)
+
+
+def encodings_of(call):
+    """The encodings that a call names."""
+    method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    named = [word.value for word in call.keywords if word.arg == "encoding"]
+    named += call.args[:1] if method in ("encode", "decode") else []
+    named += call.args[1:2] if getattr(call.func, "id", "") in ("str", "bytes") else []
+    values = [getattr(one, "value", None) for one in named]
+    return [value for value in values if isinstance(value, str)]
 
 
 def import_all(tree):
