@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pyrunc.cgroups.write import expand
@@ -32,6 +33,7 @@ _RATES = {
 }
 
 
+@dataclass(slots=True, kw_only=True, repr=False)
 class Limits:
     """What a container may use at most. What is left out is not limited, or as config.json says.
 
@@ -65,57 +67,44 @@ class Limits:
         UsageError: a value is out of its range, or two contradict each other.
     """
 
-    __slots__ = (
-        "cpu_burst", "cpu_idle", "cpu_shares", "cpu_weight", "cpus", "cpuset_cpus", "cpuset_mems",
-        "hugepages", "io_latency", "io_max", "io_weight", "memory_high", "memory_low",
-        "memory_max", "memory_min", "oom_group", "pids", "swap_max",
-    )  # fmt: skip
+    memory_max: int | None = None
+    memory_high: int | None = None
+    memory_low: int | None = None
+    memory_min: int | None = None
+    swap_max: int | None = None
+    oom_group: bool | None = None
+    cpus: float | None = None
+    cpu_burst: float | None = None
+    cpu_weight: int | None = None
+    cpu_shares: int | None = None
+    cpu_idle: bool | None = None
+    cpuset_cpus: str | Iterable[int] | None = None
+    cpuset_mems: str | Iterable[int] | None = None
+    pids: int | None = None
+    io_weight: int | None = None
+    io_max: Mapping[Any, Mapping[str, int]] | None = None
+    io_latency: Mapping[Any, float] | None = None
+    hugepages: Mapping[str, int] | None = None
 
-    def __init__(
-        self,
-        *,
-        memory_max: int | None = None,
-        memory_high: int | None = None,
-        memory_low: int | None = None,
-        memory_min: int | None = None,
-        swap_max: int | None = None,
-        oom_group: bool | None = None,
-        cpus: float | None = None,
-        cpu_burst: float | None = None,
-        cpu_weight: int | None = None,
-        cpu_shares: int | None = None,
-        cpu_idle: bool | None = None,
-        cpuset_cpus: str | Iterable[int] | None = None,
-        cpuset_mems: str | Iterable[int] | None = None,
-        pids: int | None = None,
-        io_weight: int | None = None,
-        io_max: Mapping[Any, Mapping[str, int]] | None = None,
-        io_latency: Mapping[Any, float] | None = None,
-        hugepages: Mapping[str, int] | None = None,
-    ) -> None:
-        self.memory_max = _bytes("memory_max", memory_max, least=1)
-        self.memory_high = _bytes("memory_high", memory_high)
-        self.memory_low = _bytes("memory_low", memory_low)
-        self.memory_min = _bytes("memory_min", memory_min)
-        self.swap_max = _bytes("swap_max", swap_max)
-        self.oom_group = _flag("oom_group", oom_group)
-        self.cpus = _number("cpus", cpus, _LEAST_CPUS, _MOST_CPUS, "processors")
-        self.cpu_burst = _number("cpu_burst", cpu_burst, 0, _MOST_CPUS, "seconds")
-        self.cpu_weight = _whole("cpu_weight", cpu_weight, *_WEIGHTS)
-        self.cpu_shares = _whole("cpu_shares", cpu_shares, *_SHARES)
-        self.cpu_idle = _flag("cpu_idle", cpu_idle)
-        self.cpuset_cpus = _set("cpuset_cpus", cpuset_cpus)
-        self.cpuset_mems = _set("cpuset_mems", cpuset_mems)
-        self.pids = _whole("pids", pids, 1, _MOST_BYTES)
-        self.io_weight = _whole("io_weight", io_weight, *_WEIGHTS)
-        self.io_max = _rates(io_max)
-        self.io_latency = {
-            _device("io_latency", device): _milliseconds(value)
-            for device, value in (io_latency or {}).items()
-        }
-        self.hugepages = {
-            size: _bytes(f"hugepages[{size!r}]", value) for size, value in (hugepages or {}).items()
-        }
+    def __post_init__(self) -> None:
+        _bytes("memory_max", self.memory_max, least=1)
+        for name in ("memory_high", "memory_low", "memory_min", "swap_max"):
+            _bytes(name, getattr(self, name))
+        for name in ("oom_group", "cpu_idle"):
+            _flag(name, getattr(self, name))
+        _number("cpus", self.cpus, _LEAST_CPUS, _MOST_CPUS, "processors")
+        _number("cpu_burst", self.cpu_burst, 0, _MOST_CPUS, "seconds")
+        _whole("cpu_weight", self.cpu_weight, *_WEIGHTS)
+        _whole("cpu_shares", self.cpu_shares, *_SHARES)
+        _whole("pids", self.pids, 1, _MOST_BYTES)
+        _whole("io_weight", self.io_weight, *_WEIGHTS)
+        self.cpuset_cpus = _set("cpuset_cpus", self.cpuset_cpus)
+        self.cpuset_mems = _set("cpuset_mems", self.cpuset_mems)
+        self.io_max = _rates(self.io_max)
+        self.io_latency = _latencies(self.io_latency)
+        self.hugepages = dict(self.hugepages or {})
+        for size, value in self.hugepages.items():
+            _bytes(f"hugepages[{size!r}]", value)
         self._agree()
 
     def __repr__(self) -> str:
@@ -160,7 +149,9 @@ class Limits:
         if self.io_weight is not None:
             unified["io.weight"] = f"default {self.io_weight}"
         if self.io_latency:
-            lines = (f"{device} target={target}" for device, target in self.io_latency.items())
+            targets = self.io_latency.items()
+            # In microseconds.
+            lines = (f"{device} target={round(value * 1000)}" for device, value in targets)
             unified["io.latency"] = "\n".join(lines)
         if memory:
             found["memory"] = memory
@@ -192,7 +183,7 @@ class Limits:
 
     def _throttles(self) -> dict[str, list[dict[str, int]]]:
         found: dict[str, list[dict[str, int]]] = {}
-        for device, rates in self.io_max.items():
+        for device, rates in (self.io_max or {}).items():
             major, _, minor = device.partition(":")
             for name, rate in rates.items():
                 row = {"major": int(major), "minor": int(minor), "rate": rate}
@@ -224,40 +215,39 @@ def _wrong(name: str, value: object, wanted: str) -> UsageError:
     return UsageError(f"Limits: {name}={value!r}: must be {wanted}")
 
 
-def _whole(name: str, value: int | None, least: int, most: int) -> int | None:
+def _whole(name: str, value: int | None, least: int, most: int) -> None:
     if value is None:
-        return None
+        return
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise _wrong(name, value, f"a whole number from {least} to {most}")
-    return value
 
 
-def _bytes(name: str, value: int | None, least: int = 0) -> int | None:
+def _bytes(name: str, value: int | None, least: int = 0) -> None:
     if isinstance(value, str | float):
         raise _wrong(name, value, "a whole number of bytes, as in 64 * 1024 * 1024")
-    return _whole(name, value, least, _MOST_BYTES)
+    _whole(name, value, least, _MOST_BYTES)
 
 
-def _flag(name: str, value: bool | None) -> bool | None:
+def _flag(name: str, value: bool | None) -> None:
     if value not in (None, True, False) or isinstance(value, float):
         raise _wrong(name, value, "True or False")
-    return value
 
 
-def _number(name: str, value: float | None, least: float, most: float, unit: str) -> float | None:
+def _number(name: str, value: float | None, least: float, most: float, unit: str) -> None:
     if value is None:
-        return None
+        return
     # NaN is neither above nor below anything.
     good = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
     if not good:
         raise _wrong(name, value, f"a number of {unit} from {least:g} to {most:g}")
-    return value
 
 
-def _milliseconds(value: float) -> int:
-    """As the microseconds that io.latency takes."""
-    checked = _number("io_latency", value, 0, 10_000_000, "milliseconds")
-    return round((checked or 0) * 1000)
+def _latencies(io_latency: Mapping[Any, float] | None) -> dict[str, float]:
+    found = {}
+    for device, value in (io_latency or {}).items():
+        _number("io_latency", value, 0, 10_000_000, "milliseconds")
+        found[_device("io_latency", device)] = value
+    return found
 
 
 def _set(name: str, value: str | Iterable[int] | None) -> str | None:

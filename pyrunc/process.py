@@ -184,17 +184,16 @@ class Process:
             poll.register(writer, select.POLLOUT)
         while open_ends or writer >= 0:
             left = None if deadline is None else max(0.0, deadline - monotonic())
-            ready = poll.poll(None if left is None else left * 1000)
+            ready = dict(poll.poll(None if left is None else left * 1000))
             if not ready and deadline is not None and monotonic() >= deadline:
                 return False
-            for fd, _ in ready:
-                if fd == writer:
-                    data = _give(fd, data)
-                    if not data:
-                        poll.unregister(fd)
-                        self._close_stdin()
-                        writer = -1
-                    continue
+            if writer in ready:
+                data = _give(writer, data)
+                if not data:
+                    poll.unregister(writer)
+                    self._close_stdin()
+                    writer = -1
+            for fd in open_ends.intersection(ready):
                 chunk = os.read(fd, _CHUNK)
                 kept[fd] += chunk
                 if not chunk:

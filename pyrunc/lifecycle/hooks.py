@@ -97,44 +97,51 @@ def _spawn(name: str, index: int, hook: Hook, bundle: str, stdin: int, output: i
 def _await(
     name: str, index: int, hook: Hook, pid: int, reader: int, signals: Signals | None
 ) -> None:
-    """Wait for the hook's own process; what it left behind may keep the pipe open."""
-    deadline = time.monotonic() + hook.timeout if hook.timeout else None
+    """Wait for a hook to exit, or kill it."""
     pidfd = os.pidfd_open(pid)
-    output = b""
-    late = False
     try:
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        poll.register(reader, select.POLLIN)
-        if signals:
-            poll.register(signals.reader, select.POLLIN)
-        while True:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-            ready = dict(poll.poll(left))
-            if reader in ready:
-                chunk = _read(reader)
-                output = (output + chunk)[:_OUTPUT_KEPT]
-                if not chunk:
-                    poll.unregister(reader)
-            if signals and signals.reader in ready:
-                signals.check()
-            if pidfd in ready or (not ready and deadline is not None):
-                late = pidfd not in ready
-                break
+        output = _read_until_exit(pidfd, reader, hook.timeout, signals)
+        if output is None:
+            raise HookError(name, index, f"hook ran past specified timeout of {hook.timeout}s")
     except BaseException:
         os.killpg(pid, SIGKILL)
         os.waitpid(pid, 0)
         raise
     finally:
         os.close(pidfd)
-    if late:
-        os.killpg(pid, SIGKILL)
     status = os.waitpid(pid, 0)[1]
-    if late:
-        raise HookError(name, index, f"hook ran past specified timeout of {hook.timeout}s")
     if status:
-        output += _read(reader)
-        raise HookError(name, index, describe(status, output))
+        raise HookError(name, index, describe(status, output + _read(reader)))
+
+
+def _read_until_exit(
+    pidfd: int, reader: int, timeout: int | None, signals: Signals | None
+) -> bytes | None:
+    """The output of a process until it exits; None on a timeout.
+
+    Its exit ends this, not the end of the pipe: what it left running may keep that open.
+    """
+    deadline = time.monotonic() + timeout if timeout else None
+    output = b""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.register(reader, select.POLLIN)
+    if signals:
+        poll.register(signals.reader, select.POLLIN)
+    while True:
+        left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        ready = dict(poll.poll(left))
+        if reader in ready:
+            chunk = _read(reader)
+            output = (output + chunk)[:_OUTPUT_KEPT]
+            if not chunk:
+                poll.unregister(reader)
+        if signals and signals.reader in ready:
+            signals.check()
+        if pidfd in ready:
+            return output
+        if not ready and deadline is not None:
+            return None
 
 
 def describe(status: int, output: bytes) -> str:

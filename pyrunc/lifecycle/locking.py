@@ -63,19 +63,17 @@ def _named(pid: int) -> str:
 
 
 def _holder(fd: int) -> int:
-    """Who has the lock (proc_locks(5)), or 0 where that is not told."""
+    """The pid that holds the lock (proc_locks(5)), or 0 where that is not visible."""
     found = os.fstat(fd)
-    file = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    inode = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
     try:
-        with open("/proc/locks", encoding="ascii") as lines:
-            for line in lines:
-                words = line.split()
-                # "1: FLOCK  ADVISORY  WRITE 712 00:17:1188 0 EOF"; "->" marks who waits.
-                if len(words) > 5 and words[1] == "FLOCK" and words[5] == file:
-                    return max(int(words[4]), 0)
-    except (OSError, ValueError):
-        pass
-    return 0
+        with open("/proc/locks", encoding="ascii") as locks:
+            rows = [line.split() for line in locks]
+        # "1: FLOCK  ADVISORY  WRITE 712 00:17:1188 0 EOF"; a waiter has "->" before FLOCK.
+        pids = [int(row[4]) for row in rows if row[1:2] == ["FLOCK"] and row[5:6] == [inode]]
+        return max(pids[0], 0)
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _ancestors() -> set[int]:

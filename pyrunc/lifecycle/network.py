@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import ExitStack
 
 from pyrunc.errors import KernelError, PyruncError, json_pointer
 from pyrunc.kernel.netlink import Netlink
@@ -27,20 +28,19 @@ def move_devices(devices: dict[str, NetDevice], pid: int) -> None:
         PyruncError: there is no such device.
     """
     connection = _connection()
-    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with connection() as host, connection(namespace) as inside:
-            for name, device in devices.items():
-                pointer = json_pointer("linux", "netDevices", name)
-                try:
-                    _move(host, inside, name, device.name or name, namespace, pointer)
-                except OSError as error:
-                    raise KernelError(
-                        "move network device", "netlink", error.errno or errno.EIO, name,
-                        pointer=pointer,
-                    ) from None  # fmt: skip
-    finally:
-        os.close(namespace)
+    with ExitStack() as opened:
+        namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        opened.callback(os.close, namespace)
+        host, inside = (opened.enter_context(connection(fd)) for fd in (-1, namespace))
+        for name, device in devices.items():
+            pointer = json_pointer("linux", "netDevices", name)
+            try:
+                _move(host, inside, name, device.name or name, namespace, pointer)
+            except OSError as error:
+                number = error.errno or errno.EIO
+                raise KernelError(
+                    "move network device", "netlink", number, name, pointer=pointer
+                ) from None
 
 
 def _connection() -> type[Netlink]:

@@ -256,14 +256,18 @@ class Entry:
         for name in sorted(names, key=lambda n: (n == JOURNAL) - (n == STATE)):
             try:
                 self.unlink(name)
-            except IsADirectoryError:  # the one for sd_notify's socket
-                shallow = os.open(name, _DIRECTORY, dir_fd=self.fd)
-                try:
-                    for inner in os.listdir(shallow):
-                        os.unlink(inner, dir_fd=shallow)
-                finally:
-                    os.close(shallow)
-                os.rmdir(name, dir_fd=self.fd)
+            except IsADirectoryError:
+                self._remove_directory(name)
+
+    def _remove_directory(self, name: str) -> None:
+        """The one for sd_notify's socket, which has no directories of its own."""
+        fd = os.open(name, _DIRECTORY, dir_fd=self.fd)
+        try:
+            for inner in os.listdir(fd):
+                os.unlink(inner, dir_fd=fd)
+        finally:
+            os.close(fd)
+        os.rmdir(name, dir_fd=self.fd)
 
 
 def create_entry(root: str, container_id: str) -> Entry:
