@@ -97,8 +97,7 @@ def test_nothing_undefined_happens_in_pyrunc_init(bundle, tmp_path):
         )
         assert (found.stdout, found.returncode) == ("64\n/volume\nro\n", 0), found.stderr
         bundle.args("/bin/sleep", "1000")
-        container = runtime.new_id()
-        assert runtime("create", "-b", str(bundle.path), container).returncode == 0
+        container = runtime.create(bundle)
         assert runtime("start", container).returncode == 0
         assert runtime("exec", container, "/bin/true").returncode == 0
         assert runtime("delete", "-f", container).returncode == 0
