@@ -59,7 +59,7 @@ class _Streams:
         return fd
 
     def close(self, *, both: bool = False) -> None:
-        """Close the container's ends, which it has by now; and ours if it came to nothing."""
+        """Close the container's ends, of which it has copies; with `both`, ours too."""
         while self._close:
             os.close(self._close.pop())
         for end in self.ours if both else ():
@@ -74,7 +74,7 @@ def popen(
     given: ExecKeywords,
     deadline: float | None = None,
 ) -> Process:
-    """As `Container.popen`, which see; by the deadline it has to be ready."""
+    """As `Container.popen`; it has to be ready by the deadline."""
     caller_io.check_preserved(given.get("preserve_fds", 0))
     with store.open_entry(root, container_id) as entry:
         state = entry.state()
@@ -118,7 +118,7 @@ def words(args: Sequence[str]) -> tuple[str, ...]:
     """The program and its arguments, as a tuple.
 
     Raises:
-        TypeError: a string, whose letters would be taken for arguments; no shell splits it here.
+        TypeError: a string: no shell splits it, and its letters would become the arguments.
     """
     if isinstance(args, (str, bytes)):
         raise TypeError(f"args: a sequence of words, not a string: {args.split()!r}?")
@@ -172,7 +172,7 @@ class _Start:
         self._fds.append(fd)
 
     def prepare(self, given: ExecKeywords) -> None:
-        """Connect the console socket, or have the terminal's master sent to ourselves."""
+        """Connect the console socket, or have the terminal's master sent to this process."""
         assert self.spec.process is not None
         terminal, console = self.spec.process.terminal, given.get("console_socket")
         if given.get("detached") or console is not None or not terminal:
@@ -185,23 +185,23 @@ class _Start:
             self.own_terminal()
 
     def close(self) -> None:
-        """Let go of what was only for the start."""
+        """Close what only the start needed."""
         while self._fds:
             os.close(self._fds.pop())
         if self._receiver:
             self._receiver.close()
 
     def own_terminal(self) -> None:
-        """Have the terminal's master sent to ourselves."""
+        """Have the terminal's master sent to this process."""
         self._receiver, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         self.request.console_socket = theirs.detach()
         self.keep(self.request.console_socket)
 
     def run(self, pidfd_socket: str | None, pid_file: str | None) -> Process:
-        """Join the container, tell who is to know, and let the process run."""
+        """Join the container, serve the pidfd socket and the pid file, and let the process run."""
         child = exec.join(self.entry, self.state, self.spec, self.request)
         try:
-            return self._let_go(child, pidfd_socket, pid_file)
+            return self._release(child, pidfd_socket, pid_file)
         except BaseException as error:
             child.kill()
             if child.sub_cgroup:
@@ -212,7 +212,7 @@ class _Start:
         finally:
             child.close()
 
-    def _let_go(self, child: Child, pidfd_socket: str | None, pid_file: str | None) -> Process:
+    def _release(self, child: Child, pidfd_socket: str | None, pid_file: str | None) -> Process:
         assert self.spec.process is not None
         master = None
         if self._receiver:
@@ -223,11 +223,11 @@ class _Start:
         oom_kills = child.sub_cgroup.cgroup.oom_kills if child.sub_cgroup else None
         before = oom_kills() if oom_kills else 0
         if pid_file is not None:
-            # Last: who waits for it may signal the process at once.
+            # Last: a caller that waits for it may signal the process at once.
             caller_io.write_pid_file(pid_file, child.pid)
         try:
             if self.request.ignore_paused:
-                child.go()  # a frozen one hears it when it is resumed
+                child.go()  # a frozen one reads it when it is resumed
             else:
                 child.release()
         except BaseException:
@@ -249,7 +249,7 @@ def execute(
     timeout: float | None,
     given: ExecKeywords,
 ) -> Completed:
-    """As `Container.exec`, which see."""
+    """As `Container.exec`."""
     if input is not None:
         given["stdin"] = PIPE
     deadline = None
@@ -264,7 +264,7 @@ def execute(
         left = None if deadline is None else max(0.0, deadline - monotonic())
         output, errors = process.communicate(input, left)
     except ExecTimeout as error:
-        # Of all the time, not of what the start has left of it.
+        # With the caller's timeout, not what was left of it after the start.
         raise ExecTimeout(process.args, timeout or 0.0, error.output, error.errors) from None
     except BaseException:
         process.kill()
