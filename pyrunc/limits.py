@@ -114,14 +114,14 @@ class Limits:
 
     def _agree(self) -> None:
         if self.cpu_weight is not None and self.cpu_shares is not None:
-            raise UsageError("Limits: cpu_weight and cpu_shares say the same; give one of them")
+            raise UsageError("Limits: cpu_weight and cpu_shares are alternatives; give one of them")
         if self.cpu_idle and (self.cpu_weight or self.cpu_shares):
             raise UsageError("Limits: an idle container has no weight")
         if self.cpu_burst and self.cpus is None:
             raise UsageError("Limits: cpu_burst needs cpus to go beyond")
         if self.cpu_burst and self.cpus and self.cpu_burst > self.cpus * PERIOD / 1e6:
             raise UsageError(
-                f"Limits: cpu_burst={self.cpu_burst} is more than cpus={self.cpus} give in a "
+                f"Limits: cpu_burst={self.cpu_burst} is more than cpus={self.cpus} yields in a "
                 f"period of {PERIOD / 1e6} s"
             )
         for name in ("memory_min", "memory_low", "memory_high"):

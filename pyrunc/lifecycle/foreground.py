@@ -17,6 +17,7 @@ from pyrunc.errors import KernelError, PyruncError
 from pyrunc.exits import Exit
 from pyrunc.kernel import pidfd, rights
 from pyrunc.kernel import process as kernel
+from pyrunc.lifecycle.launch import Descriptors
 from pyrunc.lifecycle.signals import Signals
 
 
@@ -112,26 +113,24 @@ class Pipes:
 
     def __init__(self, given: tuple[int, int, int] = (0, 1, 2)) -> None:
         self.copies: list[Copy] = []
-        self._theirs: list[int] = []
-        self._ours: list[int] = []
+        self._theirs = Descriptors()
+        self._ours = Descriptors()
         stdio = [*given]
         for index, fd in enumerate(given):
             if not os.isatty(fd):
                 continue
             reader, writer = kernel.pipe("copy the terminal")
             stdio[index] = writer if index else reader
-            self._theirs.append(stdio[index])
+            self._theirs.keep(stdio[index])
             if index == 0:
                 self.copies.append(Copy(fd, writer, inward=True, closes=True))
             else:
-                self.copies.append(Copy(reader, fd))
-                self._ours.append(reader)
+                self.copies.append(Copy(self._ours.keep(reader), fd))
         self.stdio = (stdio[0], stdio[1], stdio[2])
 
     def started(self) -> None:
         """The program has its ends now, and must be the only one."""
-        while self._theirs:
-            os.close(self._theirs.pop())
+        self._theirs.close()
 
     def resize(self) -> None:
         """There is no terminal to resize."""
@@ -140,8 +139,7 @@ class Pipes:
         self.started()
         for copy in self.copies:
             copy.end()
-        while self._ours:
-            os.close(self._ours.pop())
+        self._ours.close()
 
 
 class Terminal:

@@ -258,8 +258,8 @@ class Child:
         return exception_for(report, self.plan.steps, self._drain())
 
     def _take(self, number: int) -> int:
-        """A descriptor out of the process. Its number is the process's word, and is checked by
-        what the agent does with it: whatever it is, it is the container's own."""
+        """A descriptor of the process. Its number is not trusted: a wrong one is still a descriptor
+        of the container's own, and of no use to the agent."""
         return pidfd.get_descriptor(self.pidfd, number)
 
     def _hand_over(self, fd: int, listener: Callable[[int], None]) -> None:
@@ -269,7 +269,7 @@ class Child:
             os.close(fd)
 
     def _adopt(self, pid: int, pidfd: int) -> None:
-        """Its successor is our child too: the kernel says so, not the message."""
+        """Take over its successor; the kernel, not the message, shows that it is our child too."""
         if pidfd < 0 or _pid_of(pidfd) != pid or not _is_child(pidfd):
             _close(pidfd)
             raise PyruncError("pyrunc-init sent no process")
@@ -277,7 +277,7 @@ class Child:
         try:
             os.waitid(os.P_PIDFD, first, os.WEXITED)
         except OSError as error:
-            raise KernelError("take the end of pyrunc-init", "waitid", error.errno or 0) from None
+            raise KernelError("reap pyrunc-init", "waitid", error.errno or 0) from None
         finally:
             os.close(first)
 
@@ -287,7 +287,7 @@ class Child:
         except ConnectionError:
             raise PyruncError(died()) from None
         except OSError as error:
-            raise KernelError("hear from pyrunc-init", "recvmsg", error.errno or 0) from None
+            raise KernelError("read from pyrunc-init", "recvmsg", error.errno or 0) from None
         fd = sent[0] if sent else -1
         size = MESSAGE.size
         if len(data) < size:
@@ -335,7 +335,7 @@ class Child:
             if self.signals and self.signals.reader in ready:
                 self.signals.check()
             if not ready:
-                raise NotReady("the process did not get ready in time; something holds it up")
+                raise NotReady("the process was not ready in time")
 
     def _drain(self) -> bytes:
         if self.hook_output >= 0:
@@ -374,7 +374,7 @@ def _is_child(pidfd: int) -> bool:
     except ChildProcessError:
         return False
     except OSError as error:
-        raise KernelError("ask for pyrunc-init", "waitid", error.errno or 0) from None
+        raise KernelError("wait for pyrunc-init", "waitid", error.errno or 0) from None
     return True
 
 

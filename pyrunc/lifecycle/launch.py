@@ -147,7 +147,7 @@ def _spawn(signals: Signals | None, deadline: float | None, **how: Any) -> tuple
         except KernelError as error:
             if error.errno == errno.ETIMEDOUT:
                 raise NotReady(
-                    "the process did not begin in time", hint="is its cgroup frozen?"
+                    "timed out starting the process", hint="is its cgroup frozen?"
                 ) from None
             if error.errno != errno.EINTR or signals is None:
                 raise
@@ -160,7 +160,7 @@ def _encoded(plan: Plan, first_fd: int) -> bytes:
             plan.steps, registers=plan.registers, first_fd=first_fd, passed_fds=plan.passed
         )
     except ValueError as error:
-        raise SpecError(f"asks for more than one container can be: {error}") from None
+        raise SpecError(f"asks for more than a plan can hold: {error}") from None
 
 
 def executable() -> int:

@@ -54,7 +54,7 @@ def _refuse_own_holder(fd: int, container_id: str) -> None:
         raise PyruncError(
             f"container {container_id} is being changed by {_named(holder)}, which waits for "
             "this command to end",
-            hint="of a container's hooks only those from poststart on can change it",
+            hint="only poststart and later hooks can change their container",
         )
 
 
