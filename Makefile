@@ -14,7 +14,7 @@ PROBE  := $(wildcard oci-conformance/suite/probe.*)
 # What is formatted: not the generated header, nor headers that cffi reads as text.
 FORMAT := $(filter-out csrc/init/plan_wire.h,$(C)) $(PROBE) $(IMAGE)
 
-.PHONY: build demo test test-unit test-root test-plain test-injection test-conformance test-guest test-engines static wheel guest lint bench fuzz executable clean deps
+.PHONY: build demo test test-unit test-root test-plain test-pythons test-injection test-conformance test-guest test-engines static wheel guest lint bench fuzz executable clean deps
 
 build: $(VENV)/.built
 
@@ -83,6 +83,11 @@ test-injection: build $(EXECUTABLE)
 # Where packages cannot be installed, what follows says what it lacks.
 $(VENV)/.guest-packages: tools/packages.sh | $(VENV)/.packages
 	@sh tools/packages.sh guest && touch $@ || :
+
+# A build and a container's life with each Python that this host has, from 3.11 on: the newest is
+# among the tests.
+test-pythons: build
+	PYRUNC_TEST_PYTHONS=1 $(BIN)/pytest -q tests/integration/test_builds.py
 
 # The whole conformance suite, against runc too, and every broken runtime: a quarter of an hour.
 test-conformance: build $(EXECUTABLE)

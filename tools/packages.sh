@@ -8,7 +8,7 @@ guest) wanted="qemu-system-x86 mmdebstrap e2fsprogs debian-archive-keyring git" 
 static) wanted="mmdebstrap gcc make musl-tools libffi-dev busybox-static dpkg-dev debian-archive-keyring xz-utils" ;;
 *) wanted="gcc make libc6-dev musl-tools libseccomp-dev python3-dev python3-venv
     busybox-static runc golang-github-opencontainers-specs-dev golang-github-containers-common
-    iproute2 strace clang-format libasan8 criu git" ;;
+    iproute2 strace clang clang-format libasan8 criu git" ;;
 esac
 need=""
 for package in $wanted; do

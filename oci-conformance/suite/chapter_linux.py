@@ -65,9 +65,8 @@ def holder(kind: str) -> Iterator[str]:
     name = "pid_for_children" if kind == "pid" else FILES[kind]
     path = f"/proc/{child.pid}/ns/{name}"
     try:
-        own = os.readlink(f"/proc/self/ns/{FILES[kind]}")
         deadline = time.monotonic() + 5
-        while time.monotonic() < deadline and _namespace(path) in ("", own):
+        while time.monotonic() < deadline and not _differs(path, f"/proc/self/ns/{FILES[kind]}"):
             time.sleep(0.005)
         yield path
     finally:
@@ -78,11 +77,11 @@ def holder(kind: str) -> Iterator[str]:
         child.wait()
 
 
-def _namespace(path: str) -> str:
-    """A namespace's name, or "" while it is not there."""
+def _differs(path: str, own: str) -> bool:
+    """Whether a namespace is there and is not ours."""
     with contextlib.suppress(FileNotFoundError):
-        return os.readlink(path)
-    return ""
+        return os.readlink(path) != os.readlink(own)
+    return False
 
 
 def _children(pid: int) -> list[int]:

@@ -53,8 +53,11 @@ def document(hosts: list[tuple[str, list[outcomes.Examined]]]) -> str:
             lines.append(f"| {host} | {one.name} {one.version} | {len(one.outcomes)} | {counts} |")
     lines += ["", "## Not kept", ""]
     lines += ["| runtime | case | outcome | why |", "|---|---|---|---|"]
-    rows = (row for host, some in hosts for one in some for row in _not_kept(host, one))
-    lines += dict.fromkeys(rows)  # one for the hosts that agree
+    rows: dict[str, None] = {}  # one for the hosts that agree
+    for host, some in hosts:
+        for one in some:
+            rows |= dict.fromkeys(_not_kept(host, one))
+    lines += rows
     lines += ["", "## Clauses", ""]
     heads = " | ".join(f"{one.name} {host.split()[-1]}" for host, some in hosts for one in some)
     lines += [f"| clause | where | what it asks for | cases | {heads} |",
@@ -72,12 +75,11 @@ def document(hosts: list[tuple[str, list[outcomes.Examined]]]) -> str:
 
 
 def _not_kept(host: str, runtime: outcomes.Examined) -> Iterator[str]:
-    """A row for each case that is not kept."""
     for name, outcome in sorted(runtime.outcomes.items()):
-        if outcome.outcome == "not run":
-            yield f"| all, {host} | `{name}` | not run | {outcome.seen} |"
-        elif outcome.outcome != "kept":
-            yield f"| {runtime.name} | `{name}` | {outcome.outcome} | {outcome.why} |"
+        if outcome.outcome != "kept":
+            why = outcome.seen if outcome.outcome == "not run" else outcome.why
+            who = f"all, {host}" if outcome.outcome == "not run" else runtime.name
+            yield f"| {who} | `{name}` | {outcome.outcome} | {why} |"
 
 
 def _cell(runtime: outcomes.Examined, names: list[str]) -> str:

@@ -48,23 +48,16 @@ def explain(runtimes: list[Examined], path: Path) -> None:
     known = tomllib.loads(path.read_text()) if path.exists() else {}
     for runtime in runtimes:
         for name, why in known.get(runtime.name, {}).items():
-            for outcome in _named(runtime, name):
-                _explain(outcome, why)
+            for case, outcome in runtime.outcomes.items():
+                _explain(case, outcome, name, why)
 
 
-def _explain(outcome: Outcome, why: str) -> None:
+def _explain(case: str, outcome: Outcome, name: str, why: str) -> None:
+    if case != name and not (name.endswith("*") and case.startswith(name[:-1])):
+        return
     outcome.why = why.removeprefix("lenient: ")
     if why.startswith("lenient: ") and outcome.outcome == "broken":
         outcome.outcome = "lenient"
-
-
-def _named(runtime: Examined, name: str) -> list[Outcome]:
-    """The outcomes of a case, or of all whose name begins so."""
-    return [
-        outcome
-        for case, outcome in runtime.outcomes.items()
-        if case == name or (name.endswith("*") and case.startswith(name[:-1]))
-    ]
 
 
 def all_cases(runtimes: list[Examined]) -> list[Outcome]:

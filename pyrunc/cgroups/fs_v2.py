@@ -142,7 +142,7 @@ def _refuse_last(needed: Collection[str]) -> NoReturn:
     alone = _domain_only(needed)
     if alone:
         raise PyruncError(
-            f"{alone} limits for one process are not supported on cgroup v2",
+            f"{alone} limits for one process next to others are not supported on cgroup v2",
             hint="update the container's, or give this one cpus, cpuset or pids only",
         )
     raise PyruncError(

@@ -118,7 +118,7 @@ def open_below(mount: str, inner: str, made: list[str] | None = None) -> tuple[i
         made: what is missing is made, and its path appended here; None makes nothing.
 
     Returns:
-        The descriptor, which the caller closes, and whether the leaf was made just now.
+        The descriptor, which the caller closes, and whether the last directory was made just now.
 
     Raises:
         CgroupError: what failed, with the path of the component.

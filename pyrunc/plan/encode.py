@@ -32,11 +32,18 @@ def encode(steps: Sequence[Step], *, registers: int, first_fd: int, passed_fds: 
         ValueError: a string with a NUL inside, or a plan beyond the limits of `wire`.
     """
     strings = 0
-    records = []
+    records: list[bytes] = []
     for step in steps:
-        record, pointers = _record(step)
-        strings += pointers
-        records.append(record)
+        slots = step.SLOTS(step)
+        tail: list[bytes] = []
+        if step.TEXTS:
+            slots, tail, pointers = _with_texts(step.TEXTS, list(slots))
+            strings += pointers
+        try:
+            records.append(step.LAYOUT.pack(*slots))
+        except error:  # one of them is negative
+            records.append(step.LAYOUT.pack(*[slot & _MASK for slot in slots]))
+        records += tail
     body = b"".join(records)
     total = wire.HEADER_BYTES + len(body)
     if total > wire.MAX_BYTES or len(steps) > wire.MAX_STEPS or registers > wire.MAX_REGISTERS:
@@ -47,35 +54,28 @@ def encode(steps: Sequence[Step], *, registers: int, first_fd: int, passed_fds: 
     return header + body
 
 
-def _record(step: Step) -> tuple[bytes, int]:
-    slots = step.SLOTS(step)
-    if step.TEXTS:
-        return _with_texts(step, list(slots))
-    return _packed(step, slots), 0
-
-
-def _with_texts(step: Step, slots: list[Any]) -> tuple[bytes, int]:
+def _with_texts(indexes: Sequence[int], slots: list[Any]) -> tuple[list[Any], list[bytes], int]:
+    """The slots with those of texts filled in, the texts' bytes, and how many pointers the lists
+    of strings need."""
     size = slots[1]
     tail = []
     pointers = 0
-    for index in step.TEXTS:
+    for index in indexes:
         value = slots[index]
-        if value is None:
+        if type(value) is str:
+            data = value.encode("utf-8", "surrogateescape") + b"\0"
+            wrong = "\0" in value
+        elif value is None:
             slots[index] = 0
             continue
-        if type(value) is bytes:
-            data = value
+        elif type(value) is bytes:
+            data, wrong = value, False
         else:
-            count = 1
-            if type(value) is str:
-                value += "\0"
-            else:
-                count = len(value)
-                pointers += count + 1
-                value = "\0".join([*value, ""])
-            data = value.encode("utf-8", "surrogateescape")
-            if data.count(0) != count:
-                raise ValueError(f"a NUL byte in {value!r}")
+            pointers += len(value) + 1
+            data = "\0".join([*value, ""]).encode("utf-8", "surrogateescape")
+            wrong = data.count(0) != len(value)
+        if wrong:
+            raise ValueError(f"a NUL byte in {value!r}")
         length = len(data)
         slots[index] = size << _OFFSET | length << _LENGTH
         # The next one's bytes are aligned, as a C struct's are.
@@ -83,11 +83,4 @@ def _with_texts(step: Step, slots: list[Any]) -> tuple[bytes, int]:
         tail.append(data.ljust(length, b"\0"))
         size += length
     slots[1] = size
-    return _packed(step, slots) + b"".join(tail), pointers
-
-
-def _packed(step: Step, slots: Sequence[int]) -> bytes:
-    try:
-        return step.LAYOUT.pack(*slots)
-    except error:  # one of them is negative
-        return step.LAYOUT.pack(*[slot & _MASK for slot in slots])
+    return slots, tail, pointers

@@ -191,16 +191,17 @@ def _string(value: object) -> str:
     return value
 
 
-_ALL_STRINGS = frozenset((str,))
-
-
 def _strings(value: object) -> tuple[str, ...]:
     if type(value) is not list:
         hint = f'write ["{value}"]' if type(value) is str and len(value) < SHOWN else ""
         raise wrong_type("a list of strings", value, hint)
     _refuse_long(value)
-    # All at once: a profile has hundreds of names, and next to never a wrong one.
-    if not (_ALL_STRINGS.issuperset(map(type, value)) and "\0" not in "".join(value)):
+    try:
+        # All at once: a profile has hundreds of names, and next to never a wrong one.
+        right = "\0" not in "".join(value)
+    except TypeError:
+        right = False
+    if not right:
         for position, item in enumerate(value):
             try:
                 _string(item)

@@ -119,7 +119,7 @@ def test_memory_and_processors_on_v1(container):
 
 @pytest.mark.skipif(not V2, reason="cgroup v2 only: v1 has limits of memory for any cgroup")
 def test_memory_on_v2_is_refused(container):
-    with pytest.raises(pyrunc.PyruncError, match="memory limits for one process are not supported"):
+    with pytest.raises(pyrunc.PyruncError, match="memory limits for one process next to others"):
         container.exec(["/bin/true"], limits=Limits(memory_max=16 * MIB))
     assert sub_cgroups(container) == []
     assert container.exec(["/bin/true"]).code == 0

@@ -87,7 +87,7 @@ def test_python_functions(path: Path) -> None:
         for what, (number, most) in measured.items():
             if number > most:
                 wrong[f"{function.name}: {what}"] = number
-    assert wrong == {}
+    assert not wrong
 
 
 def test_python_is_measured() -> None:

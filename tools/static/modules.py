@@ -56,18 +56,18 @@ def encodings(tree):
         with open(path, "rb") as file:
             nodes = ast.walk(ast.parse(file.read(), path))
         for call in (node for node in nodes if isinstance(node, ast.Call)):
-            for name in encodings_of(call):
+            for name in named_encodings(call):
                 normal = name.lower().replace("-", "_")
                 yield "encodings." + aliases.aliases.get(normal, normal)
 
 
-def encodings_of(call):
-    """The encodings that a call names."""
+def named_encodings(call):
+    """The texts in a call that name an encoding."""
     method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
     named = [word.value for word in call.keywords if word.arg == "encoding"]
     named += call.args[:1] if method in ("encode", "decode") else []
     named += call.args[1:2] if getattr(call.func, "id", "") in ("str", "bytes") else []
-    values = [getattr(one, "value", None) for one in named]
+    values = (getattr(one, "value", None) for one in named)
     return [value for value in values if isinstance(value, str)]
 
 
