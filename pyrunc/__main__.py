@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command as an ordinary program of Python: `python -m pyrunc`, and `pyrunc` of an
-installation without the static executable, which does this before Python is there
-(csrc/image/renew.c)."""
+"""The command as an ordinary Python program: `python -m pyrunc`, and `pyrunc` of an
+installation without the static executable, which does in csrc/image/renew.c what is done here."""
 
 from __future__ import annotations
 

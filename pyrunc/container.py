@@ -65,7 +65,7 @@ class Container(Running):
 
     @classmethod
     def _of(cls, made: Made, given: CreateKeywords) -> Container:
-        """The object of a container just made, once who is to know of it has been told."""
+        """The object of a container just made, after its sockets and pid file have been served."""
         container = cls(made.root, made.id, made.pid, made.pidfd)
         container.has_terminal = made.has_terminal
         container._created = True
@@ -77,7 +77,7 @@ class Container(Running):
             if pidfd_socket is not None:
                 caller_io.send_pidfd(pidfd_socket, made.pidfd)
             if pid_file is not None:
-                # Last: who waits for it may start the container at once.
+                # Last: a caller that waits for it may start the container at once.
                 caller_io.write_pid_file(pid_file, made.pid)
         except BaseException:
             container.delete(force=True)
@@ -129,7 +129,7 @@ class Container(Running):
         image_path: str,
         **given: Unpack[RestoreKeywords],
     ) -> Container:
-        """Make a container of an image that `checkpoint` has stored; it runs when this returns.
+        """Make a container from an image that `checkpoint` has stored; it runs when this returns.
 
         Args:
             bundle, container_id: as for `create`.
@@ -151,7 +151,7 @@ class Container(Running):
         image_path: str,
         **given: Unpack[RestoreKeywords],
     ) -> Exit:
-        """As `run`, of an image: `restore` it, wait for it in the foreground and delete it."""
+        """As `run`, from an image: `restore` it, wait for it in the foreground and delete it."""
         keywords.check("run_restored", given, RestoreKeywords)
         how = restoring(image_path, given)
 
@@ -169,20 +169,20 @@ class Container(Running):
             ContainerNotFound: there is none of that id.
         """
         container = cls(store.state_root(root), store.check_id(container_id))
-        # Now, while it names the process for certain: who waits later is told of this one's end.
+        # Now, while the pid is certainly this process's: a later wait is for this one's end.
         container._pidfd = open_pidfd(container._read())
         return container
 
     @classmethod
     def list(cls, *, root: str | None = None, pattern: str = "") -> builtins.list[str]:
-        """The ids below a state root, in their order.
+        """The ids below a state root, sorted.
 
         Args:
             root: as for `create`.
-            pattern: only those in which this regular expression finds something.
+            pattern: a regular expression; only ids in which it has a match.
 
         Raises:
-            UsageError: it is none.
+            UsageError: the pattern is not a valid regular expression.
         """
         return found(store.state_root(root), pattern)
 
@@ -211,7 +211,7 @@ class Container(Running):
         """Let the program run; returns when it has been executed and poststart hooks are done.
 
         Args:
-            notify_socket: of the manager that is to know when the program is ready, for a
+            notify_socket: of the manager to notify when the program is ready, for a
                 container created with `notify`; this returns when it is, or has died.
             signals: those that end the wait, for a program's main thread.
 
@@ -240,13 +240,13 @@ class Container(Running):
     def wait(self, timeout: float | None = None) -> Exit:
         """Wait until the program has ended.
 
-        Only its parent is told how; once that has waited, everybody who asks learns it.
+        The kernel reports how to its parent only; once that has waited, every caller can learn it.
 
         Args:
             timeout: seconds; None waits for ever.
 
         Returns:
-            How it ended; without a code where nobody who is left knows.
+            How it ended; without a code where that is lost.
 
         Raises:
             TimeoutError: it still runs.
@@ -320,4 +320,4 @@ class Container(Running):
             if self._pidfd >= 0:
                 os.close(self._pidfd)
         except (OSError, AttributeError):
-            pass  # closed by others, or never opened: nobody is here to be told
+            pass  # closed elsewhere, or never opened; there is no caller to report to

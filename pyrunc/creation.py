@@ -53,8 +53,8 @@ def make(
         bundle: directory of config.json.
         container_id: letters, digits, ``_ + . -``.
         given: of the caller; checked.
-        how: what makes it of the request and the configuration.
-        foreground: its terminal is the caller's to serve; else it goes to a console socket.
+        how: makes it from the request and the configuration.
+        foreground: the caller serves its terminal; otherwise that goes to a console socket.
 
     Raises:
         PyruncError: nothing is left of the container.

@@ -17,7 +17,7 @@
     ├── BusError                     systemd could not be reached, or refused
     ├── HookError                    a hook failed or ran out of time
     ├── CriuError                    CRIU refused, or ended without an answer
-    ├── NotReady                     a process was not ready in the time that it was given
+    ├── NotReady                     a process was not ready in the time it was given
     ├── ExecFailed                   its exit code was to be checked (process.py)
     └── Interrupted                  a signal asked the command to end
 
@@ -47,7 +47,7 @@ def errno_text(number: int) -> str:
 
 
 class PyruncWarning(UserWarning):
-    """What is odd, and goes on: a caller that asks for no `warn` gets it from Python."""
+    """Something odd that is no error; issued where a caller passes no `warn`."""
 
 
 class PyruncError(Exception):
@@ -84,7 +84,7 @@ class SpecError(PyruncError):
         message: what is wrong and why.
         pointer: JSON pointer of the offending value; "" is the whole document.
         hint: what to write instead.
-        document: which document, "config.json" unless told otherwise.
+        document: which document, "config.json" by default.
     """
 
     code = "spec"
@@ -140,7 +140,7 @@ class ContainerNotRunning(StateError):
 
 
 class ForeignContainer(StateError):
-    """What lies in the state root under that id is another runtime's container."""
+    """The id belongs to another runtime's container in the same state root."""
 
     code = "foreign"
 
@@ -183,7 +183,7 @@ class KernelError(PyruncError):
         super().__init__(
             self.sentence(), pointer=pointer, hint=hint or hint_for(step, syscall, errno)
         )
-        # The parts, not the sentence, are what a copy is built from (pickle, copy).
+        # A copy (pickle, copy) is built from the parts, not from the sentence.
         self.args = (step, syscall, errno, object)
 
     def sentence(self) -> str:
@@ -242,9 +242,9 @@ class HookError(PyruncError):
     """A hook failed.
 
     Args:
-        name: the list it stands in ("createRuntime").
-        index: its place in that list.
-        reason: exit status, signal, time-out or errno, with what the hook printed.
+        name: the list it is in ("createRuntime").
+        index: its position in that list.
+        reason: exit status, signal, timeout or errno, with what the hook printed.
     """
 
     code = "hook"
@@ -281,7 +281,7 @@ class CriuError(PyruncError):
 
 
 class NotReady(PyruncError):
-    """pyrunc-init has not done its steps in the time that it was given."""
+    """pyrunc-init was not ready in the time it was given."""
 
     code = "not-ready"
 

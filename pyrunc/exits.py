@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a container's program ended, as the library tells it."""
+"""How a container's program ended, as the library reports it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class Exit:
     """How a container's program ended.
 
     Attributes:
-        code: its exit status, or 128 + signal as a shell tells it; None if unknown, because
-            the process was not a child of this one.
+        code: its exit status, or 128 + signal as in a shell; None if unknown, because the
+            process was not a child of this one.
         signal: the signal that killed it, or 0.
-        oom_killed: whether the kernel killed a process of the container for want of memory.
-        timed_out: whether it was killed because it ran out of the time it was given.
+        oom_killed: whether the OOM killer killed a process of the container.
+        timed_out: whether it was killed on a timeout.
     """
 
     __slots__ = ("code", "oom_killed", "signal", "timed_out")

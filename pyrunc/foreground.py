@@ -15,12 +15,12 @@ from pyrunc.lifecycle import caller_io
 from pyrunc.lifecycle.foreground import Pipes, Terminal, receive_master, serve
 from pyrunc.lifecycle.signals import Signals
 
-# pyrunc-init's own, for what fails when only the container's stderr is left to report it to.
+# pyrunc-init's exit code for a failure that only the container's stderr is left to report to.
 _NOT_STARTED = 255
 
 
 class Startable(Protocol):
-    """What is run: a `Container`."""
+    """What `run_foreground` runs: a `Container`."""
 
     has_terminal: bool
 
@@ -47,7 +47,7 @@ def run_foreground(
     """Make a container, serve it until it ends, and delete it.
 
     Args:
-        make: makes it, of `given` and what is added here.
+        make: makes it from `given` and what is added here.
         begin: lets it run; the signals that come in the meantime may end it.
         given: the caller's keywords.
         keep: leave it when it has stopped.
@@ -102,6 +102,6 @@ def _let_run(container: C, begin: Callable[[C, Signals], None], signals: Signals
             code = container.wait(0).code
         except TimeoutError:
             code = None
-        # Its init has ended by itself, with a line on its stderr: served as any other end.
+        # Its init has exited by itself, with a line on its stderr: treated as any other exit.
         if code != _NOT_STARTED:
             raise

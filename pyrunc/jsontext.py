@@ -3,8 +3,8 @@
 
 What Python's json would let pass and this does not: duplicate keys, NaN and infinities, lone
 surrogates, NUL inside a string, more nesting than a document of ours can have.
-A caller that collects warnings gets what Go's json reads as well: text after the document, half
-a surrogate pair, and duplicate keys, which are refused where somebody looks at them (`Repeated`).
+A caller that collects warnings gets what Go's json accepts as well: text after the document, half
+a surrogate pair, and duplicate keys, which are refused where that object is read (`Repeated`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Refused(ValueError):
 
 
 class Repeated(dict[str, "Any"]):
-    """An object in which a key stands twice. No reader of ours takes it for a dict."""
+    """An object with a duplicate key. None of our readers takes it for a dict."""
 
     __slots__ = ("key",)
 
@@ -87,7 +87,7 @@ def loads(data: bytes, document: str = "config.json", warnings: list[str] | None
     Args:
         data: the document, UTF-8.
         document: its name, for the error message.
-        warnings: collects what is odd, and read as other runtimes read it; None refuses it.
+        warnings: collects what is odd and accepted as other runtimes do; None refuses it.
 
     Returns:
         dict, list, str, int, float, bool or None.
@@ -121,10 +121,10 @@ def loads(data: bytes, document: str = "config.json", warnings: list[str] | None
         raise SpecError("nested too deeply", document=document) from None
     if text[end:].strip(_SPACE):
         end += len(text[end:]) - len(text[end:].lstrip(_SPACE))
-        behind = _place(text, end, "more text after the document")
+        after = _place(text, end, "more text after the document")
         if warnings is None:
-            raise SpecError(behind, document=document)
-        warnings.append(f"{behind}, ignored")
+            raise SpecError(after, document=document)
+        warnings.append(f"{after}, ignored")
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deep([value]):
         raise SpecError("nested too deeply", document=document)
     return _without_hidden(value, document, warnings) if "\\u" in text else value
@@ -133,11 +133,12 @@ def loads(data: bytes, document: str = "config.json", warnings: list[str] | None
 def _refuse_many_names(text: str, document: str) -> None:
     """Bound what is hashed, over all objects: the scanner keeps every name that it has seen.
 
-    The static executable's hash key is public (docs/static.md): who finds names of one hash can
-    make each cost as much as all before it. So these are sorted and compared, never hashed.
+    The static executable's hash key is public (docs/static.md): an attacker who finds names with
+    one hash can make each cost as much as all before it. So these are sorted and compared, never
+    hashed.
     """
-    # Nothing is read twice, also not where the last string has no end: no document takes longer
-    # than its length. It is none, and the scanner will say so.
+    # Possessive: nothing is read twice, not even where the last string is unterminated, so that
+    # the time is linear in the document's length. The scanner will report that one.
     string = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"?+(\s*+:)?'
     found = sorted((m[1], m.start()) for m in re.finditer(string, text, re.DOTALL) if m[2])
     first = []
@@ -202,10 +203,10 @@ def _is_half(text: str) -> bool:
 
 
 def _whole(value: Any) -> Any:
-    """A value with U+FFFD for lone surrogates. The depth has been looked at."""
+    """A value with U+FFFD for lone surrogates. Its depth has been checked."""
     if isinstance(value, dict):
         if type(value) is Repeated:
-            return value  # that is worse, and is told by whoever reads it
+            return value  # that is worse, and its reader reports it
         return {_whole(key): _whole(member) for key, member in value.items()}
     if isinstance(value, list):
         return [_whole(member) for member in value]
@@ -215,7 +216,7 @@ def _whole(value: Any) -> Any:
 
 
 def _pointer(value: Any, wrong: Callable[[str], bool], base: str = "") -> str:
-    """Where the first string is that is wrong: the object's place for a key; "" for none."""
+    """The pointer of the first string that is wrong, of the object for a key; "" for none."""
     if isinstance(value, str):
         return base if wrong(value) else ""
     rows: Any = ()
@@ -235,7 +236,7 @@ def dumps(value: Any) -> str:
     """Compact JSON, byte for byte as Go's encoding/json prints it."""
     text = _ENCODER.encode(value)
     if "<" in text or ">" in text or "&" in text:
-        # Go escapes these for HTML's sake; consumers compare bytes. They stand in strings only.
+        # Go escapes these for HTML's sake; consumers compare bytes. They occur in strings only.
         text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     return text
 

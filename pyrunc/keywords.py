@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The keywords that several calls of the library take, for the type checker and for readers.
 
-A misspelt one is an error of mypy's where the call stands, and a TypeError when it runs.
+A misspelt one is an error of mypy's at the call, and a TypeError when it runs.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Stream = int | BinaryIO | None
 
 
 class CallKeywords(TypedDict, total=False):
-    """What each call takes that may have something to warn of, or to wait for.
+    """Of each call that may warn, or wait.
 
     Keys:
-        warn: called with each warning, one line; without it they are a `PyruncWarning` of
-            Python's own `warnings`.
-        signals: those that end the call, for a program's main thread (the command line).
+        warn: called with each warning, one line; without it each is issued as a `PyruncWarning`
+            by Python's `warnings`.
+        signals: those that interrupt the call, for a program's main thread (the command line).
     """
 
     warn: Warn
@@ -35,12 +35,12 @@ class CreateKeywords(CallKeywords, total=False):
     """Of `Container.create`, `run` and `restore`.
 
     Keys:
-        config: another file to read in the place of the bundle's config.json.
+        config: another file to read instead of the bundle's config.json.
         root: state root; default as for the command line.
         stdio: descriptors for the container's 0, 1 and 2 (without a terminal).
         console_socket: path of an AF_UNIX stream socket, or a connected descriptor, for the
             terminal's master. Needed exactly if process.terminal is true.
-        pidfd_socket: path of one that gets a pidfd of the process.
+        pidfd_socket: path of a socket that is sent a pidfd of the process.
         pid_file: where to write the pid, replaced at once and without a newline.
         preserve_fds: how many descriptors, from 3 on, the container keeps.
         environment: ``NAME=value`` to add to process.env.
@@ -48,7 +48,7 @@ class CreateKeywords(CallKeywords, total=False):
         systemd_cgroup: let systemd make the cgroup.
         no_cgroup: stay in the caller's cgroup, unlimited.
         no_pivot: for hosts whose root is an initramfs; less safe (see SECURITY.md).
-        limits: go before those of config.json.
+        limits: override those of config.json.
         notify: give the program a socket for sd_notify(3), which `start` relays.
     """
 
@@ -83,7 +83,7 @@ class CriuKeywords(TypedDict, total=False):
 
 
 class RestoreKeywords(CreateKeywords, total=False):
-    """Of `Container.restore` and `run_restored`, beside those of `create`.
+    """Of `Container.restore` and `run_restored`, besides those of `create`.
 
     Keys:
         criu: further options of CRIU.
@@ -101,7 +101,7 @@ class CheckpointKeywords(CallKeywords, total=False):
 
     Keys:
         criu: further options of CRIU.
-        The others: as `lifecycle.checkpoint.CheckpointOptions` has them.
+        the others: as `lifecycle.checkpoint.CheckpointOptions` has them.
     """
 
     criu: CriuKeywords
@@ -124,17 +124,17 @@ class ExecKeywords(CallKeywords, total=False):
         env: ``NAME=value``, or a dict; added to the container's own.
         cwd, uid, gid, groups, capabilities, no_new_privileges, selinux_label, apparmor_profile:
             what differs from the container's own process (`lifecycle.exec_process.ExecOptions`).
-        process: in the place of all those the whole process object, as a dict or the path of a
-            JSON file.
-        own_cgroup: give it a cgroup below the container's, so that `kill` and a time-out end all
+        process: instead of all those, the whole process object, as a dict or the path of a JSON
+            file.
+        own_cgroup: give it a cgroup below the container's, so that `kill` and a timeout end all
             that it has started.
         limits: such a cgroup with limits of its own, in the form that `update` takes; on cgroup
-            v2 the kernel has only cpus, cpuset and pids for that, on v1 none of block devices and
-            network. While it lives the container's own cannot be updated to less.
+            v2 the kernel supports only cpus, cpuset and pids there, on v1 all but block devices
+            and network. While it exists the container's own cannot be updated to less.
         cgroup: controller or "" -> path of an existing cgroup below the container's.
         console_socket, pidfd_socket, pid_file, preserve_fds: as for `create`.
-        ignore_paused: in a paused container too: it runs after `resume`.
-        detached: nobody waits for it here: a terminal then needs a console_socket.
+        ignore_paused: start it in a paused container too; it runs after `resume`.
+        detached: the caller does not wait for it: a terminal then needs a console_socket.
     """
 
     stdin: Stream
@@ -184,10 +184,10 @@ def members(given: Mapping[str, object], record: type) -> dict[str, Any]:
 
 
 def warn_by(given: CallKeywords) -> Warn:
-    """How the caller wants to be warned."""
+    """The function to call with a warning."""
     return given.get("warn") or _warn
 
 
 def _warn(text: str) -> None:
-    # Of the line that called the library, not of one in it.
+    # Attributed to the line that called the library, not to one within.
     warnings.warn(text, PyruncWarning, stacklevel=5)

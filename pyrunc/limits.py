@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Resource limits with types and units, for the library.
 
-`linux.resources` was made for cgroup v1: its CPU shares, swap sums and block weights have to be
-calculated, and what only v2 has (memory.high, oom.group, io.latency) hides in a map of file
-names. `Limits` says what is meant and compiles to both. Pure, but for the number of a block
-device that is given by its path.
+`linux.resources` was designed for cgroup v1: its CPU shares, swap sums and block weights have to
+be calculated, and what only v2 has (memory.high, oom.group, io.latency) hides in a map of file
+names. `Limits` says what is meant and compiles to both. Pure, except that a block device given
+by its path is looked up.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ _RATES = {
 class Limits:
     """What a container may use at most. What is left out is not limited, or as config.json says.
 
-    Whatever is asked for is enforced or an error: by `create` if the host has no controller
-    for it, and where the kernel keeps another value than the one it was given.
+    Each is enforced, or an error of `create`: where the host has no controller for it, and where
+    the kernel keeps another value than the one it was given.
 
     Args:
         memory_max: bytes; beyond that the kernel kills (memory.max).
         memory_high: bytes; beyond that it slows down and reclaims (memory.high, v2 only).
-        memory_low: bytes that are reclaimed only if nothing else is left (memory.low).
+        memory_low: bytes that are reclaimed only as a last resort (memory.low).
         memory_min: bytes that are never reclaimed (memory.min, v2 only).
-        swap_max: bytes of swap, beside memory; 0 is none.
+        swap_max: bytes of swap, in addition to memory; 0 is none.
         oom_group: whether the kernel kills all of the container at once (v2 only).
         cpus: processors' worth of time; 0.5 is half of one.
         cpu_burst: processor seconds that may be saved up and used beyond `cpus` in one period.
-        cpu_weight: 1 to 10000, 100 is usual: the share when there is not enough (v2 only).
-        cpu_shares: 2 to 262144, 1024 is usual: the same in v1's scale, for both versions.
-        cpu_idle: run only when nobody else wants to.
+        cpu_weight: 1 to 10000, default 100: the share under contention (v2 only).
+        cpu_shares: 2 to 262144, default 1024: the same in v1's scale, for both versions.
+        cpu_idle: run only when nothing else wants the CPU.
         cpuset_cpus: the processors that may be used: "0-3,8" or their numbers.
         cpuset_mems: the memory nodes that may be used, in the same form.
         pids: processes and threads.
-        io_weight: 1 to 10000, 100 is usual (v2 only).
+        io_weight: 1 to 10000, default 100 (v2 only).
         io_max: block device -> rates: "rbps" and "wbps" in bytes, "riops" and "wiops" in
             operations a second.
         io_latency: block device -> milliseconds that its operations may take (v2 only).
@@ -114,14 +114,14 @@ class Limits:
 
     def _agree(self) -> None:
         if self.cpu_weight is not None and self.cpu_shares is not None:
-            raise UsageError("Limits: cpu_weight and cpu_shares say the same; give one of them")
+            raise UsageError("Limits: cpu_weight and cpu_shares are alternatives; give one of them")
         if self.cpu_idle and (self.cpu_weight or self.cpu_shares):
             raise UsageError("Limits: an idle container has no weight")
         if self.cpu_burst and self.cpus is None:
             raise UsageError("Limits: cpu_burst needs cpus to go beyond")
         if self.cpu_burst and self.cpus and self.cpu_burst > self.cpus * PERIOD / 1e6:
             raise UsageError(
-                f"Limits: cpu_burst={self.cpu_burst} is more than cpus={self.cpus} give in a "
+                f"Limits: cpu_burst={self.cpu_burst} is more than cpus={self.cpus} yields in a "
                 f"period of {PERIOD / 1e6} s"
             )
         for name in ("memory_min", "memory_low", "memory_high"):
@@ -142,7 +142,7 @@ class Limits:
             }
         )
         if self.swap_max is not None and self.memory_max is not None:
-            # There it is the sum of both, and 0 is "not set".
+            # In linux.resources it is the sum of both, and 0 is "not set".
             memory["swap"] = self.memory_max + self.swap_max
         elif self.swap_max is not None:
             unified["memory.swap.max"] = self.swap_max
@@ -198,7 +198,7 @@ class Limits:
         """
         linux = config.setdefault("linux", {})
         if not isinstance(linux, dict):
-            return  # the check of the document says what is wrong with it
+            return  # the check of the document reports it
         resources = linux.setdefault("resources", {})
         if not isinstance(resources, dict):
             return
@@ -236,7 +236,7 @@ def _flag(name: str, value: bool | None) -> None:
 def _number(name: str, value: float | None, least: float, most: float, unit: str) -> None:
     if value is None:
         return
-    # NaN is neither above nor below anything.
+    # One chained comparison, so that NaN fails it.
     good = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
     if not good:
         raise _wrong(name, value, f"a number of {unit} from {least:g} to {most:g}")
@@ -271,7 +271,7 @@ def _rates(io_max: Mapping[Any, Mapping[str, int]] | None) -> dict[str, dict[str
 
 
 def _device(name: str, device: object) -> str:
-    """ "major:minor" of what names a block device."""
+    """ "major:minor" of a block device, however it is given."""
     if isinstance(device, tuple) and len(device) == 2:
         device = ":".join(map(str, device))
     if isinstance(device, str) and device.startswith("/"):

@@ -16,6 +16,7 @@ from pyrunc.keywords import ExecKeywords, Stream
 from pyrunc.lifecycle import caller_io, exec, exec_process, store
 from pyrunc.lifecycle.foreground import receive_master
 from pyrunc.lifecycle.handshake import Child
+from pyrunc.lifecycle.launch import Descriptors
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.store import Entry
 from pyrunc.limits import Limits
@@ -31,7 +32,7 @@ class _Streams:
 
     def __init__(self, stdin: Stream, stdout: Stream, stderr: Stream) -> None:
         self.ours: list[BinaryIO | None] = [None, None, None]
-        self._close: list[int] = []
+        self._theirs = Descriptors()
         self.theirs = [0, 1, 2]
         try:
             for index, stream in enumerate((stdin, stdout, stderr)):
@@ -44,24 +45,19 @@ class _Streams:
         if stream is None:
             return index
         if stream == DEVNULL:
-            return self._keep(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+            return self._theirs.keep(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
         if stream == STDOUT and index == 2:
             return self.theirs[1]
         if stream == PIPE:
             reader, writer = kernel.pipe("make a stream")
             mine, other = (writer, reader) if index == 0 else (reader, writer)
             self.ours[index] = os.fdopen(mine, "wb" if index == 0 else "rb", 0)
-            return self._keep(other)
+            return self._theirs.keep(other)
         return stream if isinstance(stream, int) else stream.fileno()
 
-    def _keep(self, fd: int) -> int:
-        self._close.append(fd)
-        return fd
-
     def close(self, *, both: bool = False) -> None:
-        """Close the container's ends, which it has by now; and ours if it came to nothing."""
-        while self._close:
-            os.close(self._close.pop())
+        """Close the container's ends, of which it has copies; with `both`, ours too."""
+        self._theirs.close()
         for end in self.ours if both else ():
             if end:
                 end.close()
@@ -74,7 +70,7 @@ def popen(
     given: ExecKeywords,
     deadline: float | None = None,
 ) -> Process:
-    """As `Container.popen`, which see; by the deadline it has to be ready."""
+    """As `Container.popen`; it has to be ready by the deadline."""
     caller_io.check_preserved(given.get("preserve_fds", 0))
     with store.open_entry(root, container_id) as entry:
         state = entry.state()
@@ -118,7 +114,7 @@ def words(args: Sequence[str]) -> tuple[str, ...]:
     """The program and its arguments, as a tuple.
 
     Raises:
-        TypeError: a string, whose letters would be taken for arguments; no shell splits it here.
+        TypeError: a string: no shell splits it, and its letters would become the arguments.
     """
     if isinstance(args, (str, bytes)):
         raise TypeError(f"args: a sequence of words, not a string: {args.split()!r}?")
@@ -140,7 +136,7 @@ def _spec(
         options = exec_process.ExecOptions(args, **changes)
         wanted = exec_process.changed(state, spec, options, warnings)
     elif args or changes:
-        raise UsageError("a process object is whole: it cannot be given with arguments or changes")
+        raise UsageError("a process object is complete: it takes no arguments or changes")
     elif isinstance(process, str):
         wanted = exec_process.read_process(process, warnings, given.get("signals"))
     else:
@@ -152,27 +148,23 @@ def _spec(
 def _resources(limits: Limits | dict[str, Any]) -> Resources:
     asked = limits if isinstance(limits, dict) else limits.to_resources()
     if "devices" in asked:
-        raise UsageError("limits: the rules for devices are those of the container")
+        raise UsageError("limits: device rules can only be set for the container")
     return load.decode_resources(asked, "limits")
 
 
 class _Start:
-    """A start under way: what it holds until the process runs."""
+    """A start in progress: what it holds until the process runs."""
 
     def __init__(self, entry: Entry, state: State, spec: Spec, request: exec.Request) -> None:
         self.entry = entry
         self.state = state
         self.spec = spec
         self.request = request
-        self._fds: list[int] = []
+        self._fds = Descriptors()
         self._receiver: socket | None = None
 
-    def keep(self, fd: int) -> None:
-        """Close this one when the process has its own copy."""
-        self._fds.append(fd)
-
     def prepare(self, given: ExecKeywords) -> None:
-        """Connect the console socket, or have the terminal's master sent to ourselves."""
+        """Connect the console socket, or have the terminal's master sent to this process."""
         assert self.spec.process is not None
         terminal, console = self.spec.process.terminal, given.get("console_socket")
         if given.get("detached") or console is not None or not terminal:
@@ -180,28 +172,26 @@ class _Start:
         if console is not None:
             self.request.console_socket = caller_io.connected(console, "console")
             if isinstance(console, str):
-                self.keep(self.request.console_socket)
+                self._fds.keep(self.request.console_socket)
         elif terminal:
             self.own_terminal()
 
     def close(self) -> None:
-        """Let go of what was only for the start."""
-        while self._fds:
-            os.close(self._fds.pop())
+        """Close what only the start needed."""
+        self._fds.close()
         if self._receiver:
             self._receiver.close()
 
     def own_terminal(self) -> None:
-        """Have the terminal's master sent to ourselves."""
+        """Have the terminal's master sent to this process."""
         self._receiver, theirs = socketpair(AF_UNIX, SOCK_STREAM)
-        self.request.console_socket = theirs.detach()
-        self.keep(self.request.console_socket)
+        self.request.console_socket = self._fds.keep(theirs.detach())
 
     def run(self, pidfd_socket: str | None, pid_file: str | None) -> Process:
-        """Join the container, tell who is to know, and let the process run."""
+        """Join the container, serve the pidfd socket and the pid file, and let the process run."""
         child = exec.join(self.entry, self.state, self.spec, self.request)
         try:
-            return self._let_go(child, pidfd_socket, pid_file)
+            return self._release(child, pidfd_socket, pid_file)
         except BaseException as error:
             child.kill()
             if child.sub_cgroup:
@@ -212,7 +202,7 @@ class _Start:
         finally:
             child.close()
 
-    def _let_go(self, child: Child, pidfd_socket: str | None, pid_file: str | None) -> Process:
+    def _release(self, child: Child, pidfd_socket: str | None, pid_file: str | None) -> Process:
         assert self.spec.process is not None
         master = None
         if self._receiver:
@@ -223,11 +213,11 @@ class _Start:
         oom_kills = child.sub_cgroup.cgroup.oom_kills if child.sub_cgroup else None
         before = oom_kills() if oom_kills else 0
         if pid_file is not None:
-            # Last: who waits for it may signal the process at once.
+            # Last: a caller that waits for it may signal the process at once.
             caller_io.write_pid_file(pid_file, child.pid)
         try:
             if self.request.ignore_paused:
-                child.go()  # a frozen one hears it when it is resumed
+                child.go()  # a frozen one reads it when it is resumed
             else:
                 child.release()
         except BaseException:
@@ -249,7 +239,7 @@ def execute(
     timeout: float | None,
     given: ExecKeywords,
 ) -> Completed:
-    """As `Container.exec`, which see."""
+    """As `Container.exec`."""
     if input is not None:
         given["stdin"] = PIPE
     deadline = None
@@ -264,7 +254,7 @@ def execute(
         left = None if deadline is None else max(0.0, deadline - monotonic())
         output, errors = process.communicate(input, left)
     except ExecTimeout as error:
-        # Of all the time, not of what the start has left of it.
+        # With the caller's timeout, not what was left of it after the start.
         raise ExecTimeout(process.args, timeout or 0.0, error.output, error.errors) from None
     except BaseException:
         process.kill()

@@ -30,11 +30,11 @@ class Process:
     Attributes:
         args: the program and its arguments.
         pid: as this process sees it.
-        stdin, stdout, stderr: our ends of the pipes that were asked for, else None.
-        terminal: the master of its terminal if one was asked for, else None.
-        timed_out: whether a time-out has ended it.
+        stdin, stdout, stderr: our ends of the requested pipes, else None.
+        terminal: the master of its terminal if one was requested, else None.
+        timed_out: whether it was killed on a timeout.
         left_behind: why its own cgroup could not be removed, or "".
-        warnings: what was found odd in what was asked for, and not done; a line each.
+        warnings: requests that were odd and ignored; a line each.
     """
 
     def __init__(self, args: tuple[str, ...], child: Child) -> None:
@@ -47,8 +47,8 @@ class Process:
         self.timed_out = False
         self.left_behind = ""
         self.warnings: list[str] = []
-        self._pidfd, child.pidfd = child.pidfd, -1
-        self._sub_cgroup, child.sub_cgroup = child.sub_cgroup, None
+        self._pidfd = child.take_pidfd()
+        self._sub_cgroup = child.take_sub_cgroup()
         self._exit: Exit | None = None
         self._oom_kills: Callable[[], int] | None = None
         self._killed = self._killed_before = 0
@@ -82,7 +82,7 @@ class Process:
             return self._exit
         if not _ready([self._pidfd], timeout):
             raise TimeoutError(f"process {self.pid} still runs")
-        with self._reaping:  # whoever waits for the container reaps it as well (children.py)
+        with self._reaping:  # a wait for the container reaps it too (children.py)
             return self._exit or self._reap()
 
     def _reap(self) -> Exit:
@@ -98,22 +98,22 @@ class Process:
         return signal == SIGKILL and self._killed > self._killed_before
 
     def watch_oom(self, oom_kills: Callable[[], int], before: int) -> None:
-        """Tell a kill for want of memory from another: by the count of its cgroup.
+        """Tell an OOM kill from another one, by the count of its cgroup.
 
         Args:
-            oom_kills: how many there have been in its cgroup.
-            before: how many there were before it was started.
+            oom_kills: returns the number of OOM kills in its cgroup.
+            before: that number before it was started.
         """
         self._oom_kills = oom_kills
         self._killed = self._killed_before = before
 
     def _count_oom_kills(self) -> None:
-        """For the last time: its cgroup goes."""
+        """Read the count for the last time: the cgroup is about to be removed."""
         if self._oom_kills is not None:
             self._killed, self._oom_kills = self._oom_kills(), None
 
     def _end_rest(self) -> None:
-        """What it has left in a cgroup of its own goes with it."""
+        """Kill what it has left in a cgroup of its own."""
         if self._sub_cgroup is not None:
             sub_cgroup, self._sub_cgroup = self._sub_cgroup, None
             try:
@@ -123,7 +123,7 @@ class Process:
                 self.left_behind = str(error)
 
     def send_signal(self, signal: int) -> None:
-        """Send it a signal; one that has ended gets none."""
+        """Send it a signal; nothing happens if it has ended."""
         if self._exit is None:
             pidfd.send_signal(self._pidfd, signal)
 
@@ -132,21 +132,21 @@ class Process:
         self.send_signal(SIGTERM)
 
     def kill(self) -> None:
-        """End it with SIGKILL; and all that it has started, if it has a cgroup of its own."""
+        """Kill it, and all that it has started if it has a cgroup of its own."""
         self.send_signal(SIGKILL)
         self._end_rest()
 
     def communicate(
         self, data: bytes | None = None, timeout: float | None = None
     ) -> tuple[bytes | None, bytes | None]:
-        """Give it input, take its output until it ends, and wait for it.
+        """Write its input, read its output until the end, and wait for it.
 
         Args:
-            data: for its standard input, which is closed then.
-            timeout: seconds; the process then is killed, with all that it has started.
+            data: for its standard input, which is closed afterwards.
+            timeout: seconds, after which it is killed with all that it has started.
 
         Returns:
-            What it has written to stdout and stderr; None for what is no pipe.
+            What it has written to stdout and stderr; None for one that is not a pipe.
 
         Raises:
             TimeoutError: it ran out of time, and has been killed; its `output` and `errors`
@@ -173,7 +173,7 @@ class Process:
     def _exchange(
         self, kept: dict[int, bytearray], data: memoryview, deadline: float | None
     ) -> bool:
-        """Move bytes both ways; whether all pipes ended before the deadline."""
+        """Copy in both directions; whether all pipes ended before the deadline."""
         poll = select.poll()
         open_ends = set(kept)
         for fd in open_ends:
@@ -226,7 +226,7 @@ class Process:
             elif self._pidfd >= 0:
                 os.close(self._pidfd)
         except (OSError, AttributeError):
-            pass  # closed by others, or never opened: nobody is here to be told
+            pass  # closed elsewhere, or never opened; there is no caller to report to
 
 
 class ExecTimeout(TimeoutError):
@@ -235,7 +235,7 @@ class ExecTimeout(TimeoutError):
     Attributes:
         cmd: its program and arguments.
         timeout: seconds.
-        output, errors: what it had written, None for what was no pipe.
+        output, errors: what it had written, None for one that was not a pipe.
     """
 
     def __init__(
@@ -277,7 +277,7 @@ class Completed:
 
 
 class ExecFailed(PyruncError):
-    """A process whose exit code was to be checked ended with another one than 0.
+    """With `check`, a process ended with another exit code than 0.
 
     Attributes:
         completed: how it ended, and what it wrote.
@@ -293,7 +293,7 @@ class ExecFailed(PyruncError):
 
 
 def _give(fd: int, data: memoryview) -> memoryview:
-    """Write what the pipe takes; nobody who reads it is the end of it."""
+    """Write what the pipe takes, and return the rest; without a reader there is none."""
     try:
         return data[os.write(fd, data[:_CHUNK]) :]
     except BlockingIOError:

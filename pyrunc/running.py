@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be asked of a container that exists, beside its life itself (container.py)."""
+"""Operations on a container that exists, except its lifecycle (container.py)."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ class Running:
             return entry.state()
 
     def pause(self) -> None:
-        """Freeze all processes of the container, until `resume`; returns when they stand still.
+        """Freeze all processes of the container, until `resume`; returns when they are frozen.
 
         Raises:
             ContainerNotFound: it has been deleted.
             ContainerNotRunning: it is neither created nor running.
-            PyruncError: it cannot be frozen, or has no cgroup; it goes on then.
+            PyruncError: it cannot be frozen, or has no cgroup; it is not paused.
         """
         with store.open_entry(self.root, self.id) as entry:
             pause.pause(entry)
 
     def resume(self) -> None:
-        """Let a paused container go on: it is what it was, created or running.
+        """Let a paused container continue: it is created or running, as before.
 
         Raises:
             ContainerNotFound: it has been deleted.
@@ -78,15 +78,15 @@ class Running:
         Args:
             limits: the new ones; what is left out stays as it is. A dict is a resources object
                 of the specification, in its units; device rules in it are ignored.
-            rdt: of Intel RDT: "l3CacheSchema" and "memBwSchema", as in linux.intelRdt.
-            given: see `pyrunc.keywords.CallKeywords`; what is asked for and not done is warned of.
+            rdt: Intel RDT, "l3CacheSchema" and "memBwSchema", as in linux.intelRdt.
+            given: see `pyrunc.keywords.CallKeywords`; there is a warning for what is ignored.
 
         Raises:
             ContainerNotFound: it has been deleted.
             ContainerNotRunning: it has stopped.
             SpecError: a value is wrong, or this host's cgroups have no such limit.
-            CgroupError: the kernel refuses a value. As with all other errors the old limits
-                are in force again; the hint says so where that failed.
+            CgroupError: the kernel refuses a value. As after any error the old limits are in
+                force again; the hint says so where restoring them failed.
 
         Source: config-linux.md, "Control groups"
         """
@@ -103,35 +103,35 @@ class Running:
         Raises:
             ContainerNotFound: it has been deleted.
             ContainerNotRunning: it has stopped.
-            PyruncError: it has no cgroup that would count.
+            PyruncError: it has no cgroup with statistics.
 
         Source: cgroup-v2.rst and cgroup-v1/*.rst of the kernel.
         """
         return self._ask(lambda cgroup: cgroup.stats())
 
     def events(self, *, interval: float = 5.0) -> Events:
-        """What happens in the container from now on: statistics, and kills for want of memory.
+        """What happens in the container from now on: statistics, and OOM kills.
 
         Args:
             interval: seconds between statistics, more than 0.
 
         Returns:
-            An iterator that ends when the container's last process has, with `fileno()` for
-            who polls. Its descriptors are closed at its end, by `close` and by `with`.
+            An iterator that ends when the container's last process has, with a `fileno()` to
+            poll. Its descriptors are closed at its end, by `close` and by `with`.
 
         Raises:
             ContainerNotFound: it has been deleted.
             ContainerNotRunning: it has stopped.
-            UsageError: the interval is none.
-            PyruncError: it has no cgroup that would tell.
+            UsageError: the interval is not above 0.
+            PyruncError: it has no cgroup to watch.
         """
         if not interval > 0:
             raise UsageError("duration interval must be greater than 0")
         return self._ask(lambda cgroup: Events(cgroup, interval))
 
     def processes(self) -> list[int]:
-        """The processes of the container, also those that were started into it, as pids of the
-        caller's pid namespace; none once it has stopped.
+        """The processes of the container, those of `exec` included, as pids of the caller's
+        pid namespace; none once it has stopped.
 
         Raises:
             ContainerNotFound: it has been deleted.
@@ -141,7 +141,7 @@ class Running:
         return cgroups.open_cgroup(self._read().cgroup).pids()
 
     def _ask(self, question: Callable[[Cgroup], T]) -> T:
-        """Ask the cgroup of a container that has not stopped, nor stops meanwhile."""
+        """Ask the cgroup of a container that has not stopped, and does not stop in between."""
         state = self._read()
         stopped = ContainerNotRunning(f"container with id {self.id} is not running")
         if not is_alive(state):
@@ -166,8 +166,8 @@ class Running:
         Raises:
             ContainerNotFound, ContainerNotRunning: there is no container to join.
             StateError: it is paused.
-            SpecError: what is asked for is wrong.
-            StartError: it could not be started; nothing of it is left.
+            SpecError: the process or a limit is invalid.
+            StartError: it could not be started; nothing is left of it.
         """
         keywords.check("popen", given, ExecKeywords)
         return popen.popen(self.root, self.id, args, given)
@@ -209,9 +209,9 @@ class Running:
         return done
 
     def exec_foreground(self, args: Sequence[str] = (), **given: Unpack[ExecKeywords]) -> Exit:
-        """Run a process in the foreground: with the caller's terminal, if it is to have one.
+        """Run a process in the foreground: on the caller's terminal, if it gets one.
 
-        For the main thread: the process's signals go to it until it ends.
+        For the main thread: signals to this process are forwarded to it until it ends.
 
         Args:
             args: the program and its arguments.
@@ -241,7 +241,7 @@ class Running:
                     pipes.started()
                 return serve(process, signals, streams)
             except BaseException:
-                process.kill()  # nobody serves it
+                process.kill()  # its streams are no longer served
                 process.wait()
                 raise
         finally:
@@ -249,7 +249,7 @@ class Running:
             signals.restore()
 
     def checkpoint(self, image_path: str, **given: Unpack[CheckpointKeywords]) -> None:
-        """Store the container as an image, with CRIU; it then is deleted, unless it runs on.
+        """Store the container as an image, with CRIU; it is then deleted, unless it runs on.
 
         Args:
             image_path: directory of the image; made if need be.
@@ -258,7 +258,7 @@ class Running:
         Raises:
             ContainerNotFound: it has been deleted.
             StateError: it neither runs nor is paused.
-            PyruncError: CRIU refuses; the container goes on.
+            PyruncError: CRIU refuses; the container continues.
         """
         keywords.check("checkpoint", given, CheckpointKeywords)
         with store.open_entry(self.root, self.id) as entry:

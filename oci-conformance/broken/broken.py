@@ -4,7 +4,7 @@
 
 It changes config.json before the true runtime's `create` reads it, or what is said to that
 runtime, or what it answers. The suite has to catch each of them (tests/integration/
-test_conformance.py): a suite that everybody passes proves nothing.
+test_conformance.py): a suite that every runtime passes proves nothing.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Expectation:
         reason: in a sentence.
         evidence: how that is known: a line of its source, an issue, what all runtimes do.
         hosts: "v1" (also hybrid) and "v2", where it holds.
-        sometimes: it passes at times; that is no stale expectation then.
+        sometimes: it passes at times, which does not make this stale.
     """
 
     program: str
@@ -43,7 +43,7 @@ def read(path: Path) -> dict[str, Expectation]:
     """Read the file.
 
     Raises:
-        ValueError: an entry is not whole.
+        ValueError: an entry is incomplete.
     """
     return decode(tomllib.loads(path.read_text(encoding="utf-8")))
 

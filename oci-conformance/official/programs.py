@@ -142,4 +142,4 @@ def _remove(path: Path) -> None:
     try:
         path.rmdir()
     except OSError:
-        pass  # somebody lives in it, who is not ours to end
+        pass  # it has processes, which are not ours to kill

@@ -17,7 +17,7 @@ M = 1 << 20
 
 
 def directory(box: Box, controller: str) -> str:
-    """Where the container's cgroup of a controller is, as the kernel tells."""
+    """Where the container's cgroup of a controller is (cgroups(7))."""
     with open(f"/proc/{box.state()['pid']}/cgroup") as file:
         for line in file:
             _, names, path = line.rstrip("\n").split(":", 2)
@@ -132,7 +132,7 @@ def node(number: tuple[int, int]) -> dict[str, Any]:
 
 
 def openable(box: Box) -> tuple[int, int]:
-    """A device that is no default one, and that opens both ways where nothing forbids it."""
+    """A device that is not a default one, and that opens for reading and writing unless denied."""
     # fuse, loop-control, autofs, the kernel's log, vhost-net, hpet, snapshot
     for number in ((10, 229), (10, 237), (10, 235), (1, 11), (10, 238), (10, 228), (10, 231)):
         path = box.directory / f"device-{number[0]}-{number[1]}"

@@ -197,7 +197,7 @@ class Box:
         self.config.setdefault("hooks", {}).setdefault(kind, []).append(made)
         return self
 
-    # What a runtime is told to do.
+    # What a runtime is asked to do.
 
     def try_create(
         self, *options: str, before: Sequence[str] = (), keep: Any = (), text: str | None = None
@@ -240,7 +240,7 @@ class Box:
         return self.runtime.query("state", name or self.id)[0] == 0
 
     def wait(self) -> int:
-        """The status of the program, as wait(2) has it (0 where somebody else reaped it)."""
+        """The status of the program, as wait(2) has it (0 where another process reaped it)."""
         pid = self.pids[-1]
         try:
             fd = os.pidfd_open(pid)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What came of the cases, and what is known about those that are not kept."""
+"""The outcomes of the cases, and what is known about those that are not kept."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class Examined:
         return sum(one.outcome == outcome for one in self.outcomes.values())
 
     def unexplained(self) -> list[Outcome]:
-        """What is not kept though nobody has said why."""
+        """What is not kept, without an explanation."""
         bad = ("broken", "lenient")
         return [one for one in self.outcomes.values() if one.outcome in bad and not one.why]
 
 
 def explain(runtimes: list[Examined], path: Path) -> None:
-    """Put the explanations beside the outcomes.
+    """Add the explanations to the outcomes.
 
-    A table for each runtime: case = "why"; a name that ends in `*` is a beginning. An explanation
+    A table for each runtime: case = "why"; a name that ends in `*` is a prefix. An explanation
     that begins with "lenient: " is a decision to take what the clause refuses.
     """
     known = tomllib.loads(path.read_text()) if path.exists() else {}

@@ -251,7 +251,7 @@ static void ask_process(const char *word)
         say("unknown question");
 }
 
-/// Wait for a signal, tell which.
+/// Wait for a signal, and report which.
 static void ask_signal(void)
 {
     sigset_t all;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """pyrunc completion: a shell's completions, made from the option table.
 
-Ids are asked of `pyrunc list` when they are needed, with the --root that stands on the line.
+Ids come from `pyrunc list` when they are needed, with the --root of the line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pyrunc.cli.parse import Line
 from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP, LIST, VALUE, Option
 from pyrunc.errors import UsageError
 
-# Where a value is one of a few words; every other one is completed as a file's name.
+# The options whose value is one of a few words; any other value is completed as a file name.
 _CHOICES = {
     "format": ("table", "json"),
     "log-format": ("text", "json"),
@@ -43,7 +43,7 @@ def _options(command: str) -> tuple[Option, ...]:
 
 
 def _first(command: str) -> Sequence[str] | None:
-    """What the first argument can be; None is a container's id."""
+    """The choices for the first argument; None for a container's id."""
     if command in ("help", "man"):
         return tuple(COMMANDS)
     if command == "completion":
@@ -243,7 +243,7 @@ def _zsh_arguments(command: str) -> str:
 
 
 def _bracketed(text: str) -> str:
-    """In zsh's [explanation] these have a meaning."""
+    """Escape what is special in zsh's [explanation]."""
     return text.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]").replace(":", "\\:")
 
 

@@ -19,7 +19,7 @@ from pyrunc.lifecycle.signals import ENDING, Signals
 def run(line: Line, log: Log) -> int:
     """Create a container; prints nothing, since 0 to 2 are the container's own."""
     given = arguments(line, log)
-    if not log.verbose:  # nothing may be printed: 1 and 2 are the container's
+    if not log.verbose:  # nothing may be printed: 1 and 2 are the container's own
         given["warn"] = lambda _: None
     with Signals(ENDING) as signals:
         container = Container.create(**given, signals=signals)
@@ -32,13 +32,14 @@ def arguments(line: Line, log: Log) -> dict[str, Any]:
     """The library call that a `create` or `run` line asks for.
 
     The process changes to the bundle, as runc does: hooks without a directory of their own
-    start there. The paths that the caller gave are his, so they are made absolute before.
+    start there. The caller's paths are relative to the directory before, so they are made
+    absolute first.
     """
     options = line.options
     preserve, environment = _listen_fds()
     preserve += line.number("preserve-fds")
     check_preserved(preserve, log.fd)
-    # Whatever else the caller has left open is for nobody: not for hooks, not for us.
+    # Any other descriptor that the caller has left open is not passed on, not even to hooks.
     close_on_exec_from(3)
     given: dict[str, Any] = {
         "container_id": line.arguments[0],
@@ -65,7 +66,7 @@ def arguments(line: Line, log: Log) -> dict[str, Any]:
 
 
 def _cgroup(line: Line) -> dict[str, bool]:
-    """Who makes the cgroup. podman gives both options, and means the newer one then."""
+    """What makes the cgroup. podman passes both options, and means the newer one."""
     manager = line.globals.get("cgroup-manager")
     if manager is None:
         manager = "systemd" if line.globals.get("systemd-cgroup") in TRUE else "cgroupfs"
@@ -81,7 +82,7 @@ def _absolute(path: str | None) -> str | None:
 
 
 def _listen_fds() -> tuple[int, tuple[str, ...]]:
-    """Sockets of systemd's activation are passed on, if they were meant for this process."""
+    """Sockets of systemd's activation to pass on, if they were meant for this process."""
     count = os.environ.get("LISTEN_FDS", "")
     if not count.isdigit() or os.environ.get("LISTEN_PID") != str(os.getpid()):
         return 0, ()

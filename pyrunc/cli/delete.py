@@ -14,7 +14,7 @@ from pyrunc.lifecycle import store
 
 
 def run(line: Line, log: Log) -> int:
-    """Delete a container, or all whose ids a regular expression finds."""
+    """Delete a container, or all whose ids match a regular expression."""
     if line.flag("regex"):
         for_each(line, "delete", lambda found: _delete(found, line, log))
         return 0

@@ -49,7 +49,7 @@ def _interval(line: Line) -> float:
 
 
 def _put(document: dict[str, Any]) -> bool:
-    """A line at once; False when nobody reads any more."""
+    """Write a line, unbuffered; False when there is no reader any more."""
     data = (dumps(document) + "\n").encode()
     try:
         while data:

@@ -20,7 +20,7 @@ from pyrunc.lifecycle.signals import ENDING, Signals
 def run(line: Line, log: Log) -> int:
     """Run another process in a container; detached, nothing is printed: 1 and 2 are its own."""
     check_preserved(line.number("preserve-fds"), log.fd)
-    # Whatever else the caller has left open is for nobody.
+    # Any other descriptor that the caller has left open is not passed on.
     close_on_exec_from(3)
     options = line.options
     given: dict[str, Any] = {
@@ -35,7 +35,7 @@ def run(line: Line, log: Log) -> int:
     container = Container.load(line.arguments[0], root=root(line))
     args: tuple[str, ...] = ()
     if options.get("process"):
-        # It says all; the other options about the process count for nothing, as with runc.
+        # It is complete; the other options about the process are ignored, as in runc.
         given["process"] = options["process"]
     else:
         args = tuple(line.arguments[1:])

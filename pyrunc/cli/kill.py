@@ -12,21 +12,21 @@ from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import UsageError
 
-# More digits are no number of Go's either.
+# Go does not parse more digits either.
 _DIGITS = 19
-# As glibc has them, whatever libc this is: musl keeps one more for itself.
+# glibc's, whatever libc this is: musl reserves one more.
 _RTMIN, _RTMAX = 34, 64
 _OTHERS = {"SIGRTMIN": _RTMIN, "SIGRTMAX": _RTMAX, "SIGCLD": signals.SIGCHLD}
 
 
 def run(line: Line, log: Log) -> int:
-    """Send a signal to a container, or to all whose ids a regular expression finds."""
+    """Send a signal to a container, or to all whose ids match a regular expression."""
     text = line.arguments[1] if len(line.arguments) > 1 else "TERM"
     if line.flag("regex"):
         signal = number(text)
         for_each(line, "kill", lambda found: found.kill(signal, all_processes=line.flag("all")))
         return 0
-    # A container that does not exist is told first, as runc does: engines wait for that.
+    # A container that does not exist is reported first, as in runc: engines wait for that.
     container = Container.load(line.arguments[0], root=root(line))
     signal = number(text)
     log.debug(f"signal {signal} to {container.id}")
@@ -38,7 +38,7 @@ def number(text: str) -> int:
     """A signal by number or name, in any case, with or without SIG; also RTMIN+1 and RTMAX-1.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is none with that name.
     """
     digits = text[1:] if text[:1] in ("+", "-") else text
     if digits.isascii() and digits.isdigit() and len(digits) < _DIGITS:

@@ -44,7 +44,7 @@ def run(line: Line, log: Log) -> int:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    """As Go's tabwriter sets it: columns at least 12 wide, 3 spaces between."""
+    """As Go's tabwriter formats it: columns at least 12 wide, 3 spaces between."""
     cells = [[name.upper() for name in _COLUMNS]]
     cells += [[str(row[name]) for name in _COLUMNS] for row in rows]
     widths = [max(_LEAST, max(len(c[i]) for c in cells) + _GAP) for i in range(len(_COLUMNS))]

@@ -22,10 +22,10 @@ class Log:
     Args:
         path: of the file, or "" for stderr.
         form: "text", "json" or "".
-        level: the least that is written: "error", "warning" or "debug".
+        level: the lowest that is written: "error", "warning" or "debug".
 
     Raises:
-        UsageError: another form or level, or the file cannot be opened.
+        UsageError: an unknown form or level, or the file cannot be opened.
     """
 
     def __init__(self, path: str = "", form: str = "", level: str = WARNING) -> None:
@@ -57,13 +57,13 @@ class Log:
     def warning(self, message: str) -> None:
         """Only to stderr: a log file gets exactly one record, the error (podman reads it so).
 
-        Who asks for debug records gets all of them in one place.
+        With debug records all of them go to one place.
         """
         if self.verbose or (self.fd < 0 and self.level == WARNING):
             self._write(WARNING, message)
 
     def debug(self, message: str) -> None:
-        """What happens, for who looks for a defect."""
+        """What happens, for debugging."""
         if self.verbose:
             self._write(DEBUG, message)
 
@@ -102,4 +102,4 @@ def _put(fd: int, text: str) -> None:
     try:
         os.write(fd, text.encode(errors="surrogateescape"))
     except OSError:
-        pass  # the reader has gone; there is nobody else to tell
+        pass  # the reader has gone; there is nowhere else to report

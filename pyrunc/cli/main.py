@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `pyrunc` command: reads the line, calls one command, puts errors into records."""
+"""The `pyrunc` command: parses the line, runs one command, logs errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyrunc.cli.parse import TRUE, Line, WrongCount, parse
 from pyrunc.cli.version import version_text
 from pyrunc.errors import Interrupted, KernelError, PyruncError, UsageError, errno_text
 
-_NOT_BEGUN = 255
+_NOT_STARTED = 255
 
 
 def main() -> NoReturn:
@@ -22,7 +22,7 @@ def main() -> NoReturn:
     sys.unraisablehook = _unraisable
     code = run(sys.argv[1:])
     try:
-        sys.stdout.flush()  # what is said beside an error; an answer has been written
+        sys.stdout.flush()  # what goes with an error; an answer has been written already
     except OSError:
         code = code or 1
     # Not sys.exit: tearing the interpreter down takes longer than `state` does.
@@ -30,14 +30,14 @@ def main() -> NoReturn:
 
 
 def _unexpected(kind: type[BaseException], error: BaseException, trace: object) -> None:
-    """A defect of ours, or an interrupt: one line all the same."""
+    """A bug, or an interrupt: still one line."""
     what = "interrupted" if kind is KeyboardInterrupt else f"internal error: {kind.__name__}"
     Log().error(f"{what}: {error}" if str(error) else what)
     os._exit(130 if kind is KeyboardInterrupt else 1)  # as errors.Interrupted
 
 
 def _unraisable(found: object) -> None:
-    """Of a destructor, at the end of all: what it could not close the kernel does."""
+    """From a destructor at exit: what it could not close, the kernel does."""
 
 
 def run(argv: list[str]) -> int:
@@ -63,21 +63,21 @@ def run(argv: list[str]) -> int:
         return code
     except PyruncError as error:
         log.error(_prefix(line.command, error.stage) + str(error))
-        # No exit code of a process: whoever runs one must see that it did not begin.
+        # Not an exit code of a process: the caller must see that none was started.
         if line.command == "exec" and not isinstance(error, Interrupted):
-            return _NOT_BEGUN
+            return _NOT_STARTED
         return error.exit_code
     except OSError as error:
         thing = f" {error.filename}" if error.filename else ""
         log.error(f"{_prefix(line.command)}{errno_text(error.errno or 0)}{thing}")
-        return _NOT_BEGUN if line.command == "exec" else 1
+        return _NOT_STARTED if line.command == "exec" else 1
     except (MemoryError, RecursionError) as error:
         log.error(f"{_prefix(line.command)}{type(error).__name__}")
         return 1
 
 
 def _flush() -> None:
-    """Write the answer now, while there is somebody to tell that it cannot be."""
+    """Write the answer now, while a failure can still be reported."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -85,7 +85,7 @@ def _flush() -> None:
 
 
 def _prefix(command: str, stage: str = "") -> str:
-    """runc's own words: docker and containerd hand them to people, who search for them."""
+    """runc's own words: docker and containerd show them to users, who search for them."""
     if command == "exec":
         return f"exec failed: {stage}"
     return f"runc {command} failed: {stage}" if command in ("create", "run") else ""
@@ -116,7 +116,7 @@ def _dispatch(line: Line, log: Log) -> int:
         # Not the options' values: a variable of `exec` may be a secret.
         what = (line.command, *line.arguments[:1], *(f"--{name}" for name in line.options))
         log.debug(" ".join(what))
-    # Chosen by name from the table, so that a command loads nothing of the others.
+    # By name from the table, so that a command does not load the others.
     module = __import__(f"pyrunc.cli.{line.command}", fromlist=["run"])
     code: int = module.run(line, log)
     log.debug(f"{line.command}: exit code {code}")

@@ -11,7 +11,7 @@ from pyrunc.cli.parse import Line, UnknownCommand
 from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, HELP, Option
 from pyrunc.version import VERSION
 
-# What a line of the table cannot say, a paragraph each.
+# What a line of the table has no room for, a paragraph each.
 _MORE = {
     "create": (
         "Reads config.json of the bundle, prepares everything, and waits for pyrunc-start(8). "
@@ -19,30 +19,29 @@ _MORE = {
     ),
     "delete": (
         "With --force it is no error if there is no such container. With --regex all containers "
-        "are deleted whose ids the regular expression finds; none found is no error, and a "
-        "container that cannot be deleted does not spare the others.",
+        "whose ids match the regular expression are deleted; no match is no error, and one that "
+        "cannot be deleted does not stop the others.",
     ),
     "events": (
         "A line is an object with type, id and data. Statistics come after each interval, and "
-        '"oom" when the kernel has killed for want of memory. The command ends when the '
-        "container's last process has.",
+        '"oom" after an out-of-memory kill. The command ends with the container\'s last process.',
     ),
-    "exec": ("Exit code 255 means that the process was not started; all else is its own.",),
+    "exec": ("Exit code 255 means that the process was not started; any other is its own.",),
     "kill": (
         "A signal is a number, or a name with or without SIG, in any case; RTMIN+n and RTMAX-n "
         "are names, too. SIGKILL ends all processes of a container that shares its pid namespace. "
         "With --all every process gets the signal, and a stopped container is no error.",
     ),
     "pause": (
-        "The container goes on with pyrunc-resume(8). Signals that it handles wait until then.",
+        "pyrunc-resume(8) lets it continue. Signals that its processes handle wait until then.",
     ),
     "ps": (
-        "What stands behind the id are options of ps(1), which has to print a column PID; "
-        "without any they are -ef. With --format json the pids are printed.",
+        "After the id come options of ps(1), whose output has to have a column PID; the default "
+        "is -ef. With --format json the pids are printed.",
     ),
-    "run": ("The exit code is that of the program, or 128 and the signal that ended it.",),
+    "run": ("The exit code is that of the program, or 128 plus the signal that killed it.",),
     "update": (
-        "What is not named stays as it is. All limits are set, or none: if the kernel refuses "
+        "Limits that are not given stay as they are. All are set, or none: if the kernel refuses "
         "one, the old values are in force again. Device rules are never changed. With "
         "--resources all other options are ignored.",
         "Sizes are bytes, or have one of the units k, m, g, t and p (powers of 1024); -1 is no "
@@ -54,8 +53,8 @@ _FILES = (
     ("config.json", "in the bundle: what the container is (OCI runtime specification)"),
 )
 _CODES = (
-    ("0", "success; of run and exec in the foreground the program's own code"),
-    ("1", "an error, told in one line"),
+    ("0", "success; run and exec in the foreground return the program's own code"),
+    ("1", "an error, reported in one line"),
     ("3", "there is no such command"),
     ("255", "exec could not start the process"),
 )
@@ -125,6 +124,6 @@ def _tail(command: str) -> list[str]:
 
 
 def _text(text: str) -> str:
-    """What roff takes as it stands: no escapes, hyphens that can be copied, no request."""
+    """Escaped for roff: no escapes or requests, and hyphens that can be copied."""
     safe = text.replace("\\", "\\e").replace("-", "\\-")
     return "\\&" + safe if safe[:1] in (".", "'") else safe

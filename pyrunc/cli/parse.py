@@ -59,7 +59,7 @@ def parse(argv: Sequence[str], line: Line) -> None:
         line: to be filled.
 
     Raises:
-        UsageError: with the words that engines look for.
+        UsageError: in the words that engines match.
         UnknownCommand: exit code 3.
     """
     rest = _options(list(argv), GLOBAL, line.globals, [], True, line.lists)
@@ -78,7 +78,7 @@ def parse(argv: Sequence[str], line: Line) -> None:
 
 
 def likely(name: str) -> str:
-    """A hint: the command that is probably meant, or ""."""
+    """A hint at the command that is probably meant, or ""."""
     found = get_close_matches(name, COMMANDS, 1)
     return f"did you mean {found[0]}?" if found else ""
 
@@ -93,7 +93,7 @@ def _check_count(name: str, given: int, least: int, most: int) -> None:
     raise WrongCount(f'pyrunc: "{name}" requires {words} argument(s)', hint=hint)
 
 
-# For who is used to the engines.
+# For users of the engines.
 _ON_BUNDLES = (
     "a bundle is run, not an image: unpack one into rootfs/, `pyrunc spec` writes config.json, "
     "process.args in it is the program"

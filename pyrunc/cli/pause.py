@@ -10,6 +10,6 @@ from pyrunc.container import Container
 
 
 def run(line: Line, log: Log) -> int:
-    """Stop all processes of a container for a while."""
+    """Freeze all processes of a container."""
     Container.load(line.arguments[0], root=root(line)).pause()
     return 0

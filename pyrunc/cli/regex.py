@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--regex: a command for all containers whose ids a regular expression finds."""
+"""--regex: a command for all containers whose ids match a regular expression."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pyrunc.lifecycle import store
 
 
 def for_each(line: Line, verb: str, act: Callable[[Container], object]) -> None:
-    """Call `act` with each of them; a failure of one does not spare the others.
+    """Call `act` with each of them; the failure of one does not stop the others.
 
-    None found is no error. What is deleted meanwhile is passed over.
+    No match is no error. Those that have been deleted in the meantime are skipped.
 
     Raises:
-        UsageError: it is no regular expression.
-        PyruncError: of those that failed, in one line: a log file gets one record.
+        UsageError: the regular expression is not valid.
+        PyruncError: for all failures, in one line: a log file gets one record.
     """
     where = store.state_root(root(line))
     failures = []

@@ -14,7 +14,7 @@ from pyrunc.kernel.process import set_subreaper
 
 
 def run(line: Line, log: Log) -> int:
-    """Make a container of an image; without --detach wait for it, and delete it."""
+    """Make a container from an image; without --detach wait for it, and delete it."""
     # The caller's directory, not the bundle's, to which `arguments` changes.
     image = os.path.abspath(line.options.get("image-path") or "checkpoint")
     work = line.options.get("work-path", "")

@@ -10,6 +10,6 @@ from pyrunc.container import Container
 
 
 def run(line: Line, log: Log) -> int:
-    """Let a paused container go on."""
+    """Let a paused container continue."""
     Container.load(line.arguments[0], root=root(line)).resume()
     return 0

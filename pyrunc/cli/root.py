@@ -10,7 +10,7 @@ from pyrunc.errors import UsageError
 
 
 def root(line: Line) -> str | None:
-    """The state root that the line asks for; None is the default."""
+    """The state root of the line; None for the default."""
     chosen = line.globals.get("root")
     if chosen is not None and os.path.abspath(chosen) == "/":
         raise UsageError("Option --root argument should not be set to /")

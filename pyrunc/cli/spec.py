@@ -14,7 +14,7 @@ from pyrunc.spec.template import default_spec
 
 
 def run(line: Line, log: Log) -> int:
-    """Write a config.json to start from; one that is there is not touched."""
+    """Write a config.json to start from; an existing one is not touched."""
     path = os.path.join(line.options.get("bundle") or ".", "config.json")
     spec = default_spec(
         line.flag("rootless"), os.geteuid(), os.getegid(), cgroups.detect().kind == "v2"

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-# What an option takes: nothing, a text, digits, a whole number, a text each time it is given.
+# An option's value: none, a text, digits, an integer, a text each time it is given.
 FLAG, VALUE, NUMBER, INTEGER, LIST = "flag", "value", "number", "integer", "list"
 
-# As many arguments as there are.
+# No limit on the number of arguments.
 ANY = 1 << 31
 
 
@@ -68,7 +68,7 @@ _NO_KEYRING = Option("no-new-keyring", FLAG, "keep the caller's session keyring"
 _PRESERVE = Option("preserve-fds", NUMBER, "keep this many descriptors from 3 on")
 _NO_SUBREAPER = Option("no-subreaper", FLAG, "do not adopt orphaned processes")
 _DETACH = Option("detach", FLAG, "return when the program runs", "d")
-_REGEX = Option("regex", FLAG, "all containers whose id the regular expression finds", "r")
+_REGEX = Option("regex", FLAG, "all containers whose id matches the regular expression", "r")
 _CREATE = (
     _BUNDLE,
     Option("config", VALUE, "read this file instead of the bundle's config.json", "f"),
@@ -99,7 +99,7 @@ COMMANDS = {
             *_CRIU,
             Option("leave-running", FLAG, "do not end the container"),
             Option("tcp-skip-in-flight", FLAG, "leave out TCP connections that are being made"),
-            Option("link-remap", FLAG, "also files that are open and deleted"),
+            Option("link-remap", FLAG, "also files that are open but deleted"),
             Option("lazy-pages", FLAG, "serve memory pages on demand"),
             Option("status-fd", INTEGER, "descriptor that gets a byte when lazy pages are ready"),
             Option("page-server", VALUE, "ADDRESS:PORT that memory pages are sent to"),
@@ -172,7 +172,7 @@ COMMANDS = {
         ),
     ),
     "man": Command("[command]", 0, 1, "print a manual page, for man(1)"),
-    "pause": Command(_ID, 1, 1, "stop all processes of a container for a while"),
+    "pause": Command(_ID, 1, 1, "freeze all processes of a container"),
     "ps": Command(
         f"{_ID} [ps option...]",
         1,
@@ -185,7 +185,7 @@ COMMANDS = {
         _ID,
         1,
         1,
-        "make a container of an image that checkpoint has stored",
+        "make a container from an image that checkpoint has stored",
         (
             _BUNDLE,
             _IMAGE,
@@ -205,7 +205,7 @@ COMMANDS = {
             Option("lsm-mount-context", VALUE, "SELinux context of mounts, instead of the stored"),
         ),
     ),
-    "resume": Command(_ID, 1, 1, "let a paused container go on"),
+    "resume": Command(_ID, 1, 1, "let a paused container continue"),
     "run": Command(
         _ID,
         1,
@@ -220,7 +220,7 @@ COMMANDS = {
         "write a config.json to start from",
         (
             Option("bundle", VALUE, "where to write it", "b"),
-            Option("rootless", FLAG, "for an ordinary user"),
+            Option("rootless", FLAG, "for an unprivileged user"),
         ),
     ),
     "start": Command(_ID, 1, 1, "run the program of a created container"),

@@ -41,7 +41,7 @@ def run(line: Line, log: Log) -> int:
     path = line.options.get("resources")
     rdt: dict[str, str] = {}
     if path:
-        # As runc says in its help: all other options are ignored then.
+        # All other options are ignored then, as runc's help says.
         asked = _document(path)
     else:
         asked = _resources(line)
@@ -69,7 +69,7 @@ def _document(path: str) -> dict[str, Any]:
         raise UsageError(f"open {path}: {errno_text(error.errno or 0)}") from None
     data = b""
     try:
-        # One byte past the limit is enough for the parser to say so.
+        # One byte past the limit is enough for the parser to refuse it.
         while len(data) <= jsontext.MAX_BYTES and (chunk := os.read(fd, 1 << 16)):
             data += chunk
     except OSError as error:
@@ -93,7 +93,7 @@ def _resources(line: Line) -> dict[str, Any]:
 
 
 def _number(option: str, value: str) -> int:
-    number = int(value)  # the parser has seen to it
+    number = int(value)  # checked by the parser
     return max(number, -1) if option == "pids-limit" else number  # any negative is no limit
 
 

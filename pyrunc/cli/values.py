@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values of options that are more than a word: durations and sizes, as Go's programs take them."""
+"""Option values with units: durations and sizes, as Go programs take them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SECONDS = {
     "ns": _NANOSECOND, "us": _MICROSECOND, "µs": _MICROSECOND, "μs": _MICROSECOND,
     "ms": _MILLISECOND, "s": 1.0, "m": 60.0, "h": 3600.0,
 }  # fmt: skip
-# What Go keeps a duration in, 64 bits of nanoseconds.
+# Go stores a duration as 64 bits of nanoseconds.
 _LONGEST = (1 << 63) * _NANOSECOND
 _SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 _DIGITS = frozenset("0123456789")
@@ -18,7 +18,7 @@ _MOST_BYTES = (1 << 63) - 1
 
 
 def duration(text: str) -> float | None:
-    """Seconds in a text like "1h30m", "1.5s" or "-100ms"; None if it is none."""
+    """Seconds in a text like "1h30m", "1.5s" or "-100ms"; None if it is invalid."""
     rest = text[1:] if text[:1] in ("+", "-") else text
     if rest == "0":
         return 0.0
@@ -45,7 +45,7 @@ def size(option: str, text: str) -> int:
         text: its value.
 
     Raises:
-        UsageError: it is no size.
+        UsageError: it is not a size.
     """
     if text == "-1":
         return -1

@@ -9,12 +9,12 @@ import sys
 from pyrunc.version import VERSION
 
 SPEC_VERSION = "1.3.0"
-# What the command has inside beside Python, where it is one executable (docs/static.md).
+# What the static executable contains besides Python (docs/static.md).
 EMBEDDED: dict[str, str] = {}
 
 
 def version_text() -> str:
-    """As runc words it: containerd, docker and podman read these lines."""
+    """In runc's format: containerd, docker and podman parse these lines."""
     name = "runc" if os.path.basename(sys.argv[0]) == "runc" else "pyrunc"
     lines = [f"{name} version {VERSION}", f"commit: v{VERSION}"]
     lines.append(f"spec: {SPEC_VERSION}")
@@ -23,5 +23,5 @@ def version_text() -> str:
 
 
 def inside() -> dict[str, str]:
-    """What runs with it, by name and version."""
+    """Its components, by name and version."""
     return {"python": ".".join(str(part) for part in sys.version_info[:3]), **EMBEDDED}

@@ -22,7 +22,7 @@ def read_spec(bundle: str, limits: Limits | None = None, config: str = "") -> Sp
     Args:
         bundle: absolute path of the bundle.
         limits: put into it before it is checked.
-        config: absolute path of the file that is read in its place, or "".
+        config: absolute path of the file to read instead, or "".
 
     Raises:
         SpecError: it is missing or wrong.
@@ -39,10 +39,10 @@ def read_spec(bundle: str, limits: Limits | None = None, config: str = "") -> Sp
 
 
 def read_config(bundle: str, config: str = "") -> bytes:
-    """The bytes of a bundle's config.json, or of the file in its place.
+    """The bytes of a bundle's config.json, or of the file to read instead.
 
     Raises:
-        PyruncError: it is missing, or no regular file.
+        PyruncError: it is missing, or not a regular file.
         KernelError: it cannot be read.
     """
     name = config or CONFIG
@@ -60,7 +60,7 @@ def read_config(bundle: str, config: str = "") -> bytes:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise PyruncError(f"{name} is not a regular file")
         data = b""
-        # One byte past the limit is enough for the parser to say so.
+        # One byte past the limit is enough for the parser to refuse it.
         while len(data) <= jsontext.MAX_BYTES and (chunk := os.read(fd, 1 << 20)):
             data += chunk
     finally:
@@ -82,7 +82,7 @@ def root_directory(bundle: str, spec: Spec) -> str:
 
 
 def written(path: str, what: str) -> str:
-    """A path that the state is to name, and which JSON has to hold (RFC 8259: it is UTF-8).
+    """A path that goes into the state, which is JSON and so UTF-8 (RFC 8259).
 
     Raises:
         PyruncError: it is not UTF-8.
@@ -91,7 +91,7 @@ def written(path: str, what: str) -> str:
         path.encode()
     except UnicodeEncodeError:
         raise PyruncError(
-            f"the path of {what} is not UTF-8, and no state document can name it: {path}",
+            f"the path of {what} is not UTF-8, so no state document can contain it: {path}",
             hint="rename the directory, or reach it by another name (a bind mount)",
         ) from None
     return path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a caller gives to `create`, checked, and what it gets back: sockets and the pid file."""
+"""The caller's side of `create` and `exec`: its checked arguments, sockets and pid file."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def check_terminal(terminal: bool, has_socket: bool, detached: bool) -> None:
 
 
 def check_preserved(count: int, ours: int = -1) -> None:
-    """Refuse to pass on what the caller has not opened.
+    """Refuse to pass on descriptors that the caller has not opened.
 
-    To be asked before anything is opened here, which could take the number of one that is missing.
+    To be called before anything is opened here: it could get the number of a missing one.
 
     Args:
         count: how many descriptors, from 3 on.
-        ours: one that is this process's own all the same: its log.
+        ours: one among them that is this process's own: its log.
     """
     for i in range(count):
         try:
@@ -51,7 +51,7 @@ def check_preserved(count: int, ours: int = -1) -> None:
 
 
 def connected(socket: str | int, what: str) -> int:
-    """A stream socket connected to a path; a descriptor is taken as it is."""
+    """A stream socket connected to a path; a descriptor is returned as it is."""
     if isinstance(socket, int):
         return socket
     connection = make(AF_UNIX, SOCK_STREAM)

@@ -30,9 +30,9 @@ class CheckpointOptions:
         pre_dump: store the memory only; the container runs on.
         parent_path: an earlier image, relative to this one.
         tcp_skip_in_flight: leave out TCP connections that are being made.
-        link_remap: also files that are open and deleted.
+        link_remap: also files that are open but deleted.
         page_server: (address, port) that memory pages are sent to.
-        status_fd: descriptor that gets a byte when lazy pages are ready, or -1.
+        status_fd: descriptor to write a byte to when lazy pages are ready, or -1.
     """
 
     leave_running: bool = False
@@ -67,7 +67,7 @@ class CheckpointOptions:
 
 
 def checkpointed(entry: Entry, image_path: str, given: CheckpointKeywords) -> bool:
-    """As `checkpoint`, of a caller's keywords."""
+    """As `checkpoint`, with a caller's keywords."""
     own = keywords.members(given, CheckpointOptions)
     options = criu.CriuOptions(image_path, **given.get("criu", {}))
     return checkpoint(entry, options, CheckpointOptions(**own))
@@ -82,11 +82,11 @@ def checkpoint(entry: Entry, options: criu.CriuOptions, dump: CheckpointOptions)
         dump: what else.
 
     Returns:
-        Whether it has ended by that, and is to be deleted.
+        Whether that has ended it, so that it is to be deleted.
 
     Raises:
         StateError: it neither runs nor is paused.
-        CriuError: CRIU refuses; the container goes on.
+        CriuError: CRIU refuses; the container continues.
         PyruncError: anything else.
     """
     entry.lock()
@@ -150,7 +150,7 @@ def _ask(
         raise
     finally:
         connection.close()
-        # After a pre-dump it waits for the next one, which is another process's.
+        # After a pre-dump it waits for the next one, which another process makes.
         child.finish(kill=dump.pre_dump)
 
 
@@ -168,7 +168,7 @@ def _of_container(state: State, spec: Spec) -> list[kernel.Field]:
 
 
 def _outside(state: State, spec: Spec) -> list[kernel.Field]:
-    """Mounts that lead out of the container: they are not stored."""
+    """Mounts from outside the container: they are not stored."""
     fields = [criu.pairs("ext_mnt", path, path) for path in criu.external_mounts(spec)]
     directories = _own_tmpfs(state.pid)
     for path in spec.linux.maskedPaths if spec.linux else ():
@@ -179,14 +179,14 @@ def _outside(state: State, spec: Spec) -> list[kernel.Field]:
 
 
 def _own_tmpfs(pid: int) -> set[str]:
-    """Where a process has a tmpfs: by its list of mounts, as its links could lead anywhere."""
+    """Where a process has a tmpfs; from mountinfo, as links in the container may lead anywhere."""
     with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         rows = [line.partition(" - ") for line in file]
     return {first.split()[4] for first, _, last in rows if last.startswith("tmpfs ")}
 
 
 def _describe(options: criu.CriuOptions, state: State) -> None:
-    """What 0, 1 and 2 were when it was created: pipes are put in the place of these later."""
+    """What 0, 1 and 2 were when it was created: a restore replaces the pipes among them."""
     text = jsontext.dumps(state.stdio)
     with open(f"{options.image_path}/{criu.DESCRIPTORS}", "w", encoding="utf-8") as file:
         file.write(text)

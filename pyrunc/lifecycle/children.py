@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that this one has started into containers, and has to reap for them.
+"""Processes that this one has started in containers, and has to reap.
 
 The first process of a pid namespace ends only when all others in it are gone, zombies too
-(pid_namespaces(7)), and one that was started from outside is its starter's to reap. So whoever
-waits for a container's end in this process reaps meanwhile what has ended of its own; otherwise it
-would wait for itself.
+(pid_namespaces(7)), and one that was started from outside is its parent's to reap. So while this
+process waits for a container's end it reaps those of its own that end; otherwise it would wait for
+itself.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from typing import Any
 from weakref import ref
 
 _started: set[ref[Any]] = set()
-_abandoned: set[int] = set()  # pidfds of those of which nobody asks any more
+_abandoned: set[int] = set()  # pidfds of those whose `Process` is gone
 
 
 def add(process: Any) -> None:
-    """Reap this `Process` when a container's end is waited for; and the forgotten ones that have
-    ended, lest their descriptors add up in a program that goes on."""
+    """Reap this `Process` while waiting for a container's end. Also reaps abandoned ones that have
+    ended, so that their descriptors do not accumulate in a long-running program."""
     for pidfd in tuple(_abandoned):
         _reap(pidfd)
     _started.add(ref(process, _started.discard))
 
 
 def abandon(pidfd: int) -> None:
-    """Nobody will ask how it ended: reap it, now or later."""
+    """Its exit is of no interest any more: reap it, now or later."""
     _abandoned.add(pidfd)
     _reap(pidfd)
 
 
 def until_over(pidfd: int, timeout: float | None) -> bool:
-    """Wait for the end of a process, for so many seconds or for ever; whether it has ended."""
+    """Wait until a process has ended or the timeout (None: never) is over; whether it has."""
     end = None if timeout is None else time.monotonic() + timeout
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
@@ -60,13 +60,13 @@ def until_over(pidfd: int, timeout: float | None) -> bool:
 
 def _reap(pidfd: int) -> None:
     try:
-        _abandoned.remove(pidfd)  # of two threads one has it, and closes it
+        _abandoned.remove(pidfd)  # of two threads one removes it, and closes it
     except KeyError:
         return
     try:
         ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG) is not None
     except ChildProcessError:
-        ended = True  # somebody else has reaped it
+        ended = True  # reaped elsewhere
     if ended:
         os.close(pidfd)
     else:

@@ -33,14 +33,14 @@ def create(request: Request, spec: Spec) -> tuple[int, int]:
         The pid of its init and a pidfd that the caller owns.
 
     Raises:
-        PyruncError: nothing of it is left.
+        PyruncError: nothing is left of it.
     """
     setup = Setup(request, spec)
     try:
         setup.check()
         plan = _compile(setup)
         namespaces, mounts = host_fds.of_plan(spec, plan, setup.fds.keep)
-        # Everything that could be refused has been; from here on there are effects.
+        # All that can be refused has been checked; from here on there are effects.
         with store.create_entry(request.root, request.container_id) as entry:
             return _make(setup, entry, plan, namespaces, mounts)
     finally:
@@ -89,7 +89,7 @@ def _compile(setup: Setup) -> Plan:
 
 
 def _hook_state(setup: Setup, status: str) -> tuple[str, str]:
-    """The state document around its pid, which only the process inside knows."""
+    """The state document around its pid, which pyrunc-init fills in."""
     if not setup.spec.hooks:
         return "", ""
     text = jsontext.dumps(hooks.oci_state(setup.state, status, 0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What checkpoint and restore share: the caller's options, CRIU's start, what is external."""
+"""Shared by checkpoint and restore: the caller's options, CRIU's start, what is external."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CLONE_NEWNET = 0x40000000
 _CONFIG_ANNOTATION, _CONFIG = "org.criu.config", "/etc/criu/runc.conf"
 # What init's first three descriptors were, for a restore elsewhere; runc's name and form.
 DESCRIPTORS = "descriptors.json"
-# The key of a namespace that is neither dumped nor made; as runc's, so that images fit both.
+# The key of a namespace that is neither dumped nor made; runc's, so that images work with both.
 EXTERNAL = {"network": ("net", "extRootNetNS"), "pid": ("pid", "extRootPidNS")}
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/urandom", "/dev/random")
 
@@ -34,7 +34,7 @@ class CriuOptions:
 
     Args:
         image_path: directory of the image.
-        work_path: directory of logs and statistics; "" is that of the image.
+        work_path: directory of logs and statistics; "" for the image's.
         tcp_established: also established TCP connections.
         ext_unix_sk: also UNIX sockets whose other end is outside.
         shell_job: also a terminal or session from outside.
@@ -42,7 +42,7 @@ class CriuOptions:
         manage_cgroups_mode: "soft", "full", "strict", "ignore", or "" for CRIU's default.
         empty_ns: namespaces whose content is left out: "network".
         auto_dedup: do not store a memory page twice.
-        lazy_pages: memory pages on demand.
+        lazy_pages: transfer memory pages on demand.
     """
 
     image_path: str
@@ -66,7 +66,7 @@ class CriuOptions:
         self.work_path = os.path.abspath(self.work_path) if self.work_path else ""
 
     def fields(self, spec: Spec, log: str) -> list[criu.Field]:
-        """As fields of criu_opts, with what is always asked for."""
+        """As fields of criu_opts, with those that are always set."""
         fields = criu.options(
             log_level=4, log_file=log, notify_scripts=1, manage_cgroups=1,
             orphan_pts_master=1, tcp_established=int(self.tcp_established),
@@ -76,18 +76,18 @@ class CriuOptions:
             empty_ns=_CLONE_NEWNET if "network" in self.empty_ns else 0,
             config_file=_config_file(spec),
         )  # fmt: skip
-        # Also where it is 0.
+        # Set even where it is 0.
         mode = _MODES[self.manage_cgroups_mode]
         return [*fields, (criu.OPTIONS["manage_cgroups_mode"], mode)]
 
     def directories(self, make: bool) -> tuple[str, ...]:
-        """The directories of the image and, if it is another, of the log.
+        """The directories of the image and, if it has its own, of the log.
 
         Args:
-            make: make that of the image too.
+            make: create that of the image too.
 
         Raises:
-            KernelError: one is not there, or cannot be made.
+            KernelError: one does not exist, or cannot be created.
         """
         try:
             for path, made in ((self.image_path, make), (self.work_path, True)):
@@ -99,7 +99,7 @@ class CriuOptions:
         return (self.image_path, self.work_path) if self.work_path else (self.image_path,)
 
     def explain(self, error: CriuError, log: str) -> None:
-        """Say where CRIU's log is, and what its last error is."""
+        """Add to an error where CRIU's log is, and the first error in it."""
         path = f"{self.work_path or self.image_path}/{log}"
         error.hint = f"log file: {path}"
         try:
@@ -123,13 +123,13 @@ def start(
     inherited: list[int],
     stdio: tuple[int, int, int],
 ) -> tuple[Child, socket]:
-    """Start CRIU's program, up to where it waits to be let go.
+    """Start the process that becomes CRIU, up to where it waits for `go`.
 
     Args:
         plan: from `plan.criu.compile_criu`.
         descriptors: closed when it is started.
         joining: of the cgroup it is to start in, or None.
-        inherited: descriptors that it gets beside the socket.
+        inherited: descriptors that it gets besides the socket.
         stdio: its 0, 1 and 2, which a restored process may inherit.
 
     Returns:
@@ -147,13 +147,13 @@ def start(
 
 
 def directory_fields(opened: list[int]) -> list[criu.Field]:
-    """Directories of `Options.directories`; CRIU finds them by our numbers."""
+    """Those of `CriuOptions.directories`; CRIU finds them by our numbers."""
     names = ("images_dir_fd", "work_dir_fd")
     return [(criu.OPTIONS[name], fd) for name, fd in zip(names, opened, strict=False)]
 
 
 def first_number() -> int:
-    """The number that the socket has in CRIU; the inherited descriptors follow."""
+    """The number of the socket in CRIU; the inherited descriptors follow."""
     return 3 + plan_criu.SOCKET
 
 
@@ -163,15 +163,15 @@ def search_path() -> str:
 
 
 def died() -> str:
-    """What to say of a process that has ended before it was CRIU."""
+    """The message for a process that died before it became CRIU."""
     return "the process that was to be criu died before it was (out of memory, or killed?)"
 
 
 def external_mounts(spec: Spec) -> list[str]:
-    """Where the container has mounts from the host, which are not dumped but made again."""
+    """Where the container has mounts from the host, which are not dumped but mounted again."""
     found = [m.destination for m in spec.mounts if is_bind(m)]
     if spec.linux and any(ns.type == "user" for ns in spec.linux.namespaces):
-        # Device nodes are bound there: none can be made.
+        # Device nodes are bind mounts there: none can be made.
         found += [*_DEVICES, *(device.path for device in spec.linux.devices)]
     return found
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`delete`: undo all that `create` did, also what a killed `create` left half-done."""
+"""`delete`: undo all that `create` did, even a killed one that is half done."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def delete(
     Args:
         root: the state root.
         container_id: which one.
-        force: kill it if it runs; and it is no error if there is none.
-        signals: those that end a poststop hook, if anybody catches them.
+        force: kill it if it runs; no error if there is none.
+        signals: those that end a poststop hook, if they are caught.
 
     Returns:
         Warnings: poststop hooks that failed (runtime.md: they do not stop a deletion).
@@ -75,7 +75,7 @@ def delete(
 def delete_locked(
     entry: Entry, state: State, *, force: bool, signals: Signals | None = None
 ) -> list[str]:
-    """As `delete`, by who has the lock of the container.
+    """As `delete`, for a caller that holds the container's lock.
 
     Args:
         entry: its directory, locked.
@@ -102,17 +102,17 @@ def _clear(
     force: bool,
     there: Sequence[str] = (),
 ) -> list[str]:
-    """Remove the groups of a container that is dead.
+    """Remove the cgroup and the resctrl group of a container that is dead.
 
     Args:
-        manager: of its cgroup, None where none was noted.
+        manager: of its cgroup, None if none was noted.
         group: its resctrl group, as the state keeps it.
         force: whether what cannot be removed may be left behind.
-        there: directories that were there before an unfinished creation.
+        there: directories that existed before an unfinished creation.
 
     Returns:
-        With force, what cannot be removed though nothing lives in it: it must not hold up the id
-        for ever (a read-only cgroup mount, an answer that will never be another).
+        With force, what cannot be removed though nothing runs in it: a permanent error, as of a
+        read-only cgroup mount, must not keep the id taken for ever.
 
     Raises:
         PyruncError: a group cannot be removed.
@@ -136,13 +136,13 @@ def _clear(
 
 
 def _kill(state: State, cgroup: Cgroup) -> None:
-    """End init and wait for it; its zombie, which is the caller's to reap, counts as gone."""
+    """Kill init and wait for it; a zombie, which the caller has to reap, counts as gone."""
     pidfd = open_pidfd(state)
     if pidfd < 0:
         return
     try:
         pidfd_send_signal(pidfd, SIGKILL)
-        if cgroup.frozen():  # look first: a read-only mount refuses any write
+        if cgroup.frozen():  # checked first: a read-only mount refuses any write
             cgroup.thaw()
         if not until_over(pidfd, _DEATH_SECONDS):
             raise StateError("container init still running")
@@ -153,7 +153,7 @@ def _kill(state: State, cgroup: Cgroup) -> None:
 
 
 def _sweep(entry: Entry, force: bool) -> list[str]:
-    """Remove what a creation that never ended has left: its journal says what it may be."""
+    """Remove what an unfinished creation may have left, by its journal."""
     effects = entry.journal()
     manager = cgroups.manager_of(effects["cgroup"]) if "cgroup" in effects else None
     warnings = _clear(manager, effects.get("resctrl"), force, effects.get("there", ()))
@@ -162,7 +162,7 @@ def _sweep(entry: Entry, force: bool) -> list[str]:
 
 
 def poststop(state: State, signals: Signals | None = None) -> list[str]:
-    """Run all poststop hooks, whatever they say, until a signal asks us to end.
+    """Run all poststop hooks, even if some fail, until a signal asks this process to end.
 
     Returns:
         One warning for each that failed.
@@ -177,7 +177,7 @@ def poststop(state: State, signals: Signals | None = None) -> list[str]:
         except HookError as error:
             warnings.append(str(HookError("poststop", index, error.reason)))
         except Interrupted as error:
-            # Else nothing but SIGKILL would end this command while a hook hangs.
+            # Otherwise only SIGKILL would end this command while a hook hangs.
             warnings.append(str(HookError("poststop", index, str(error))))
             break
     return warnings

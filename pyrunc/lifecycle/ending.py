@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a container's program ended: taken by its parent, kept for those who ask later."""
+"""How a container's program ended: read by its parent, saved for others."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pyrunc.kernel import pidfd as kernel
 from pyrunc.lifecycle import store
 from pyrunc.lifecycle.children import until_over
 
-# Who waits without being the parent gives that one so long to tell, or to reap.
+# How long a waiter that is not the parent gives the parent to save the exit.
 _TRIES, _PAUSE = 20, 0.01
 
 
 def reap(root: str, container_id: str, pidfd: int, oom_killed: Callable[[], bool]) -> Exit:
-    """Wait for a program, take its status if it is a child of this process, and keep it.
+    """Wait for a program; reap it and save its exit if it is a child of this process.
 
     Args:
         root: the state root.
         container_id: the container.
         pidfd: of its init.
-        oom_killed: asks its cgroup.
+        oom_killed: whether its cgroup had an OOM kill.
 
     Returns:
-        How it ended; without a code where it was no child and its parent has not told.
+        How it ended; without a code where it was not a child and its parent has not saved it.
     """
     until_over(pidfd, None)
     ended = kernel.reap(pidfd)
@@ -40,7 +40,7 @@ def reap(root: str, container_id: str, pidfd: int, oom_killed: Callable[[], bool
 
 
 def _of_other(root: str, container_id: str, pidfd: int) -> Exit | None:
-    """Of a process that is another one's child: from that one, or from the kernel."""
+    """The exit of a process that is not our child: from its parent, or from the kernel."""
     for _ in range(_TRIES):
         exit = read_exit(root, container_id)
         if exit is not None:
@@ -54,18 +54,18 @@ def _of_other(root: str, container_id: str, pidfd: int) -> Exit | None:
 
 
 def save_exit(root: str, container_id: str, exit: Exit) -> None:
-    """Keep it with the container's state; a container that is deleted needs none."""
+    """Save it with the container's state, unless that has been deleted."""
     try:
         with store.open_entry(root, container_id) as entry:
             entry.lock()
-            if entry.has(store.STATE):  # else it has just been deleted
+            if entry.has(store.STATE):  # otherwise it has just been deleted
                 entry.replace(store.EXIT, exit.to_dict())
     except (OSError, PyruncError):
         pass
 
 
 def read_exit(root: str, container_id: str) -> Exit | None:
-    """What `save_exit` has saved, or None."""
+    """What `save_exit` saved, or None."""
     try:
         with store.open_entry(root, container_id) as entry:
             found = entry.document(store.EXIT)

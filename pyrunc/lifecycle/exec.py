@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`exec`: a further process of a container.
 
-No lock is taken: many may be under way at once. What keeps them to this container is the pidfd
-of its init, opened and then checked: joining the namespaces of a process that
-has ended fails.
+No lock is taken: many may be in progress at once. That they join this container is ensured by the
+pidfd of its init, opened and then checked: joining the namespaces of a process that has ended
+fails.
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ STOPPED_TEXT = "cannot exec in a stopped container"
 
 @dataclass
 class Request:
-    """What the caller of `exec` wants beside the process object.
+    """What the caller of `exec` wants besides the process object.
 
     Args:
         stdio: descriptors for 0, 1, 2.
         console_socket: connected socket that gets the terminal's master, or -1.
         preserve_fds: how many descriptors from 3 on the process keeps.
-        cgroup: a path below the container's cgroup for each controller; "" is all of them.
-        own_cgroup: put it into a new cgroup below the container's; `Child.sub_cgroup` is it.
+        cgroup: controller -> path below the container's cgroup; "" for all of them.
+        own_cgroup: put it into a new cgroup below the container's, `Child.sub_cgroup`.
         limits: of that cgroup.
         ignore_paused: join a paused container too; the process runs when it is resumed.
         deadline: of time.monotonic(), for getting ready; None for a generous one.
-        signals: those that end the start, if anybody catches them.
+        signals: those that end the start, if they are caught.
     """
 
     stdio: tuple[int, int, int] = (0, 1, 2)
@@ -79,7 +79,7 @@ class Request:
 
 
 def check_status(entry: Entry, state: State, ignore_paused: bool) -> str:
-    """Refuse where the container cannot take a process.
+    """Check that the container can take a process.
 
     Returns:
         Its status.
@@ -106,19 +106,19 @@ def join(entry: Entry, state: State, spec: Spec, request: Request) -> Child:
         request: what else the caller wants.
 
     Returns:
-        The process, parked: `go` lets it run, `kill` takes it back.
+        The process, parked: `go` lets it run, `kill` undoes it.
 
     Raises:
         ContainerNotRunning: the container has stopped.
         StateError: it is paused.
-        PyruncError: anything else; nothing of the process is left.
+        PyruncError: anything else; nothing is left of the process.
     """
     status = check_status(entry, state, request.ignore_paused)
     return _Joining(entry, state, spec, request, status == PAUSED).run()
 
 
 class _Joining:
-    """One process on its way into a container: what it holds, and how to undo it."""
+    """The start of one process in a container: what it holds, and how to undo it."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class _Joining:
         self.request = request
         self.paused = paused
         affinity = self.process.execCPUAffinity
-        # Moved from outside where it must not begin in the cgroup.
+        # It is moved into the cgroup later where it must not begin there.
         self.waits = paused or bool(affinity and affinity.initial)
         self.fds = launch.Descriptors()
         self.deadline = self._deadline()
@@ -142,7 +142,7 @@ class _Joining:
         if request.cgroup:
             self.cgroup = existing(self.cgroup, request.cgroup)
         self.killed = False
-        # Its second stage only is put into the cgroup, which has no room for two processes.
+        # Only its second stage is put into the cgroup, which has no room for two processes.
         self.late = False
         self.sub_cgroup: SubCgroup | None = None
         if request.limits is not None and not self.cgroup.exists:
@@ -154,7 +154,7 @@ class _Joining:
                     "limits", SubCgroup, self.cgroup, request.limits
                 )
             except CgroupError:
-                if not is_alive(state):  # and its cgroup has gone with it
+                if not is_alive(state):  # and its cgroup is gone too
                     raise ContainerNotRunning(STOPPED_TEXT) from None
                 raise
             self.cgroup = self.sub_cgroup.cgroup
@@ -194,7 +194,7 @@ class _Joining:
         except BaseException as error:
             child.kill()
             child.close()
-            # ESRCH: its init is gone; ENOMEM: its pid namespace takes no process any more.
+            # ESRCH: its init is gone; ENOMEM: its pid namespace takes no more processes.
             gone = isinstance(error, StartError) and error.errno in (errno.ESRCH, errno.ENOMEM)
             if gone or self.killed or is_unanswered(error):
                 refuse_if_ending(self.state)
@@ -202,12 +202,12 @@ class _Joining:
         return child
 
     def _start(self, cgroup: Callable[[], tuple[int, list[int]]]) -> Child:
-        # Of the init that the state names, or of none.
+        # Certainly of the init that the state names.
         target = open_pidfd(self.state)
         if target < 0:
             raise ContainerNotRunning(STOPPED_TEXT)
         self.fds.keep(target)
-        # A frozen cgroup stops what is started in it at once, and us with it until it executes.
+        # A frozen cgroup stops what is started in it at once, and this process until that executes.
         spawned, joins = (-1, []) if self.waits or self.late else cgroup()
         plan = self._compile(len(joins))
         named = {wire.CONSOLE: self.request.console_socket}
@@ -221,7 +221,7 @@ class _Joining:
             preserve_fds=self.request.preserve_fds,
             cgroup=spawned,
             named=named,
-            # At the end the init, once a join: each join closes its copy.
+            # Init comes last, twice, as each join closes its copy.
             free=[*joins, target, target],
             signals=self.request.signals,
             deadline=self.deadline,
@@ -233,27 +233,27 @@ class _Joining:
     def _another_cgroup(self, error: KernelError) -> Callable[[], tuple[int, list[int]]] | None:
         if error.errno == errno.EAGAIN and error.syscall == "clone3":
             # pids.max has no room for both stages. The first one stays outside, and the second
-            # is moved in: a move is not counted against the limit.
+            # is moved in: a move is not refused by the limit.
             forks = any(ns.type in ("pid", "time") for ns in self._namespaces())
             self.late = forks and not self.waits
-            self.joining = Joining(self.cgroup)  # that clone3 has put nobody anywhere
+            self.joining = Joining(self.cgroup)  # that clone3 has put no process anywhere
             return self._own_cgroup if self.late else None
         if isinstance(error, CgroupError):
-            # Of a container that has moved its processes and removed its own cgroup.
+            # The container has moved its processes and removed its own cgroup.
             gone = error.errno == errno.ENOENT and self.cgroup.layout.kind == "v2"
             chosen = self.sub_cgroup or self.request.cgroup
             return self._cgroup_of_init if gone and not chosen else None
         if error.syscall != "clone3":
             return None
         if self.sub_cgroup:
-            # Nowhere else: what is to hold it would not.
+            # Nowhere else: its limits would not apply there.
             if error.errno != errno.EOPNOTSUPP:
                 return None
-            # One with limits, started meanwhile, has made the cgroup above a root of threaded ones.
+            # Another exec with limits has made the parent cgroup a threaded domain in between.
             self.sub_cgroup.follow()
             return self._own_cgroup
-        # The cgroup has handed its controllers down, and takes no process itself: where the
-        # container's own init has gone there is room.
+        # The cgroup has delegated its controllers, and takes no process itself (cgroup-v2.rst, "No
+        # Internal Process Constraint"): the one to which init has moved does.
         return self._cgroup_of_init if error.errno == errno.EBUSY else None
 
     def _cgroup_of_init(self) -> tuple[int, list[int]]:
@@ -317,15 +317,15 @@ class _Joining:
 
 
 def is_unanswered(error: BaseException) -> bool:
-    """Whether a process has not waited for our word to go on."""
+    """Whether a process died before it had read our answer."""
     return isinstance(error, KernelError) and error.errno == errno.EPIPE
 
 
 def refuse_if_ending(state: State) -> None:
-    """Say that the container has stopped if its init is dead, or is in a moment.
+    """Report that the container has stopped if its init is dead, or about to be.
 
-    Whoever ends the container ends a process that joins it with it, and maybe before. To be
-    asked when that one has been reaped: its zombie holds up the end of its pid namespace.
+    What ends the container also ends a process that is joining it, maybe earlier. To be called
+    when that one has been reaped: its zombie holds up the end of its pid namespace.
 
     Raises:
         ContainerNotRunning: it has stopped.

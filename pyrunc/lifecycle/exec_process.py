@@ -19,7 +19,7 @@ from pyrunc.spec.check_process import check_process
 from pyrunc.spec.fields import decode_object
 from pyrunc.spec.model import Capabilities, Process, Spec
 
-# What a process takes from the container where it says nothing itself.
+# What a process inherits from the container's own where it does not set it.
 _INHERITED = (
     "capabilities", "apparmorProfile", "selinuxLabel", "oomScoreAdj", "rlimits", "scheduler",
     "ioPriority", "execCPUAffinity",
@@ -28,13 +28,13 @@ _INHERITED = (
 
 @dataclass
 class ExecOptions:
-    """What a caller changes on the container's own process, to have another one.
+    """How a process differs from the container's own.
 
     Args:
         args: the program and its arguments.
         env: ``NAME=value``, or a dict of names and values; added.
         cwd: its directory.
-        uid: whom it runs as, with `gid`.
+        uid: the user it runs as, with `gid`.
         groups: additional groups, added.
         capabilities: names, added to bounding, effective and permitted; and to ambient where
             the container's process has inheritable ones.
@@ -62,7 +62,7 @@ class ExecOptions:
 
 
 def of_container(entry: Entry) -> Spec:
-    """The container's configuration, as it was when it was created and checked."""
+    """The container's configuration, as checked when it was created."""
     data = entry.config()
     spec = load.decode(jsontext.loads(data, "config.json", []))
     spec.source = data
@@ -75,10 +75,10 @@ def read_process(path: str, warnings: list[str], signals: Signals | None = None)
     Args:
         path: of the file.
         warnings: collects what is odd but not wrong.
-        signals: those that end the wait for who writes it, if anybody catches them.
+        signals: those that end the wait for a writer, if they are caught.
 
     Raises:
-        Interrupted: a signal asks us to end.
+        Interrupted: a signal asks this process to end.
         KernelError: it cannot be read.
         SpecError: it is wrong.
     """
@@ -112,12 +112,12 @@ def _read_all(fd: int, signals: Signals | None) -> bytes:
 
 
 def changed(state: State, spec: Spec, changes: ExecOptions, warnings: list[str]) -> Process:
-    """The process of the bundle's config.json, as it is now, with changes.
+    """The process of the bundle's current config.json, with changes.
 
     Args:
         state: of the container.
         spec: from `of_container`.
-        changes: what is to be different.
+        changes: how it differs.
         warnings: collects what is odd but not wrong.
 
     Raises:
@@ -145,19 +145,19 @@ def changed(state: State, spec: Spec, changes: ExecOptions, warnings: list[str])
 
 
 def _own(state: State, spec: Spec) -> Process:
-    """The process of config.json, as it is now."""
+    """The process of the current config.json."""
     config = state.config
     data = read_config(state.bundle, config)
     if data != spec.source:
         current = load.parse(data, config or CONFIG).process
         assert current is not None
         return current
-    # As it was when it was checked: once is enough.
+    # Unchanged since it was checked: once is enough.
     return decode_object(Process, spec.raw["process"])
 
 
 def _more(sets: Capabilities | None, names: tuple[str, ...]) -> Capabilities:
-    """Never inheritable ones (CVE-2022-29162), and ambient ones only beside those."""
+    """Add capabilities: never inheritable ones (CVE-2022-29162), ambient only with those."""
     found = sets or Capabilities()
     for name in ("bounding", "effective", "permitted", "ambient"):
         if name != "ambient" or found.inheritable:
@@ -166,7 +166,7 @@ def _more(sets: Capabilities | None, names: tuple[str, ...]) -> Capabilities:
 
 
 def complete(process: Process, spec: Spec) -> None:
-    """Give a process what it does not say itself from the container's."""
+    """Fill in what a process does not set from the container's own."""
     base = spec.process
     assert base is not None
     for name in _INHERITED:
@@ -177,7 +177,7 @@ def complete(process: Process, spec: Spec) -> None:
 
 
 def parse_user(text: str) -> tuple[int, int | None]:
-    """``UID[:GID]`` in numbers: names are the image's, and not to be believed (CVE-2016-3697).
+    """``UID[:GID]`` in numbers: names come from the image, which is not trusted (CVE-2016-3697).
 
     Raises:
         UsageError: it is anything else.

@@ -2,7 +2,7 @@
 """Serves a container in the foreground: its streams, the caller's signals, its end.
 
 For the main thread of a process that does nothing else, as the command line's is: signal
-handlers and the terminal's mode are the process's own. They are put back at the end.
+handlers and the terminal's mode are per process. They are restored at the end.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pyrunc.errors import KernelError, PyruncError
 from pyrunc.exits import Exit
 from pyrunc.kernel import pidfd, rights
 from pyrunc.kernel import process as kernel
+from pyrunc.lifecycle.launch import Descriptors
 from pyrunc.lifecycle.signals import Signals
 
 
@@ -30,21 +31,21 @@ class Child(Protocol):
 _NOT_FORWARDED = frozenset((signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG))
 _CHUNK = 65536
 _LITTLE = 1024
-# A terminal answers a background job's read with EIO, a program may not read its input: so often
-# is asked whether that has changed.
+# How often to retry a terminal that answers a background job's read with EIO, and a program that
+# does not read its input.
 _ASK_AGAIN_MS = 200
 
 
 class Copy:
-    """Bytes that are copied from one descriptor to another, until the first one ends.
+    """Copies bytes from one descriptor to another, until the first one ends.
 
     Args:
-        source, target: where from, where to.
-        inward: from the caller to the program, which may not read for as long as it likes.
-        closes: whether `target` is closed at the end, so that its reader sees it.
+        source, target: the descriptors.
+        inward: from the caller to the program, which may stop reading for any time.
+        closes: whether `target` is closed at the end, so that its reader sees that.
 
     Attributes:
-        waits: it could not go on just now, for a reason that poll(2) does not tell.
+        waits: it has to be retried later, for a reason that poll(2) does not report.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Copy:
 
     def step(self) -> bool:
         """Copy one chunk; False at the end."""
-        # A full pipe would hold up the signals too; what has room has it for this much.
+        # A full pipe would hold up the signals too; a writable one has room for _LITTLE.
         self.waits = self.inward and not _takes(self.target)
         if self.waits:
             return True
@@ -67,7 +68,7 @@ class Copy:
         except BlockingIOError:
             return True
         except OSError:
-            # EIO: a pty without a slave, or a terminal whose foreground another job is.
+            # EIO: a pty without a slave, or a terminal with another job in the foreground.
             self.waits = _is_background(self.source)
             return self.waits
         try:
@@ -75,7 +76,7 @@ class Copy:
             while rest:
                 rest = rest[os.write(self.target, rest) :]
         except OSError:
-            data = b""  # nobody takes it any more
+            data = b""  # there is no reader any more
         return bool(data)
 
     def end(self) -> None:
@@ -94,14 +95,14 @@ def _is_background(fd: int) -> bool:
     try:
         return os.tcgetpgrp(fd) != os.getpgrp()
     except OSError:
-        return False  # no terminal, or one that has hung up
+        return False  # not a terminal, or one that has hung up
 
 
 class Pipes:
-    """Pipes in the place of the caller's terminal, for a program that is given none of its own.
+    """Pipes instead of the caller's terminal, for a program without a terminal of its own.
 
-    With the terminal itself it could read what is typed long after this command has ended, and
-    type into it (TIOCSTI). Pipes and files are the program's as they are.
+    With the caller's it could read what is typed long after this command has ended, and type
+    into it (TIOCSTI). Pipes and files are passed on as they are.
 
     Args:
         given: the caller's descriptors for 0, 1 and 2.
@@ -112,40 +113,37 @@ class Pipes:
 
     def __init__(self, given: tuple[int, int, int] = (0, 1, 2)) -> None:
         self.copies: list[Copy] = []
-        self._theirs: list[int] = []
-        self._ours: list[int] = []
+        self._theirs = Descriptors()
+        self._ours = Descriptors()
         stdio = [*given]
         for index, fd in enumerate(given):
             if not os.isatty(fd):
                 continue
             reader, writer = kernel.pipe("copy the terminal")
             stdio[index] = writer if index else reader
-            self._theirs.append(stdio[index])
+            self._theirs.keep(stdio[index])
             if index == 0:
                 self.copies.append(Copy(fd, writer, inward=True, closes=True))
             else:
-                self.copies.append(Copy(reader, fd))
-                self._ours.append(reader)
+                self.copies.append(Copy(self._ours.keep(reader), fd))
         self.stdio = (stdio[0], stdio[1], stdio[2])
 
     def started(self) -> None:
         """The program has its ends now, and must be the only one."""
-        while self._theirs:
-            os.close(self._theirs.pop())
+        self._theirs.close()
 
     def resize(self) -> None:
-        """There is no terminal inside."""
+        """There is no terminal to resize."""
 
     def restore(self) -> None:
         self.started()
         for copy in self.copies:
             copy.end()
-        while self._ours:
-            os.close(self._ours.pop())
+        self._ours.close()
 
 
 class Terminal:
-    """The caller's terminal in raw mode, joined to the container's.
+    """The caller's terminal in raw mode, connected to the container's.
 
     Args:
         master: of the container's pty; owned by this object.
@@ -163,8 +161,8 @@ class Terminal:
         raw[2] = raw[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
         raw[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
         raw[6][termios.VMIN], raw[6][termios.VTIME] = 1, 0
-        # Line ends become CR LF once: outside, where OPOST stays, as in runc; so what else
-        # writes to the terminal meanwhile, as a background job, is not torn.
+        # Line ends become CR LF only once: outside, where OPOST stays, as in runc; so the output
+        # of others on the terminal, as of a background job, keeps its line ends.
         raw[1] |= termios.OPOST
         inner = _mode_of(master)
         inner[1] &= ~termios.ONLCR
@@ -187,12 +185,12 @@ class Terminal:
 def _mode_of(fd: int) -> list[Any]:
     try:
         return termios.tcgetattr(fd)
-    except termios.error as error:  # no OSError
+    except termios.error as error:  # not an OSError
         raise KernelError("read the mode of the terminal", "tcgetattr", error.args[0]) from None
 
 
 def _set_mode(fd: int, mode: list[Any]) -> None:
-    # From a background job it is SIGTTOU, and is done if that is blocked or ignored.
+    # In a background job this raises SIGTTOU; it works if that is blocked or ignored.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTOU,))
     try:
         termios.tcsetattr(fd, termios.TCSANOW, mode)
@@ -226,7 +224,7 @@ def serve(process: Child, signals: Signals, streams: Terminal | Pipes) -> Exit:
     Args:
         process: a child of this process.
         signals: installed before it was started.
-        streams: its terminal, or the pipes that it has in the place of the caller's.
+        streams: its terminal, or the pipes instead of the caller's.
     """
     pidfd = process.fileno()
     poll = select.poll()
@@ -242,7 +240,7 @@ def serve(process: Child, signals: Signals, streams: Terminal | Pipes) -> Exit:
             poll.register(waiting.pop(), select.POLLIN)
         if signals.reader in ready:
             _forward(process, signals.take(), streams)
-        idle = True  # nothing is left that it has written
+        idle = True  # no output is left
         for fd in [fd for fd in ready if fd in copies]:
             idle = idle and copies[fd].inward
             if not copies[fd].step():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The creating process's side of the talk with pyrunc-init.
+"""The parent's side of the protocol with pyrunc-init.
 
     parent                                 pyrunc-init
       │ spawn ────────────────────────────────►│
@@ -22,8 +22,8 @@
 
 At any point `failure` may come instead. What comes is not trusted: fixed-size messages, numbers
 checked, no paths, and no message but the one that the plan has next. Nor is it trusted to come:
-each wait also ends with the process's death, which the socket does not tell where a second stage
-holds the other end, and with a signal that asks us to end.
+each wait also ends with the process's death, which the socket does not show where a second stage
+holds the other end, and with a signal that asks this process to end.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ from pyrunc.plan import wire
 from pyrunc.plan.context import Plan
 
 _OUTPUT_KEPT = 64 << 10
-# What has been killed and does not end has been stopped by others (a frozen v1 hierarchy, a
-# dead NFS server): it ends when they let it.
+# A process that does not end after SIGKILL is held up by something else (a frozen v1 hierarchy,
+# a dead NFS server), and ends when that lets go.
 _DEATH_SECONDS = 10.0
-# From the end of its socket to that of the process.
+# From the end of its socket to its exit.
 _LAST_WORDS_MS = 1000
 
 
@@ -63,9 +63,9 @@ class Answers:
     """What is done for pyrunc-init when it asks.
 
     Args:
-        steps: what to do for each kind of message before it may go on; for "forked" besides what
-            `Child` does about it.
-        died: says why it may have died without a word.
+        steps: what to do for each kind of message before it may go on; for "forked", in addition
+            to what `Child` does.
+        died: says why it may have died without a message.
         listener: gets the descriptor of a seccomp listener, and closes it.
     """
 
@@ -78,17 +78,17 @@ class Child:
     """pyrunc-init while it makes itself ready.
 
     Args:
-        pid: as spawned; changes when it forks.
+        pid: of the spawned process, later of its fork.
         pidfd: of that process; owned by this object.
         sync: our end of the socket pair; owned.
-        hook_output: read end of the pipe that hooks inside write to, or -1; owned.
+        hook_output: read end of the pipe that hooks in the container write to, or -1; owned.
         plan: what it runs.
         peer: inode of its end of the socket pair.
-        signals: those that end a wait for it, if anybody catches them.
+        signals: those that end a wait for it, if they are caught.
 
     Attributes:
-        directories: those that it has sent; owned by this object.
-        sub_cgroup: a cgroup that is its alone, if it was given one.
+        directories: descriptors that it has sent; owned by this object.
+        sub_cgroup: a cgroup of its own, if it was given one.
     """
 
     __slots__ = (
@@ -127,43 +127,48 @@ class Child:
         self.hook_output = self.pidfd = -1
 
     def take_pidfd(self) -> int:
-        """Its pidfd, the caller's from now on; all else of this object is closed."""
+        """Its pidfd, owned by the caller from now on; everything else is closed."""
         taken, self.pidfd = self.pidfd, -1
         self.close()
+        return taken
+
+    def take_sub_cgroup(self) -> SubCgroup | None:
+        """Its own cgroup, the caller's to end from now on."""
+        taken, self.sub_cgroup = self.sub_cgroup, None
         return taken
 
     def go(self) -> None:
         """Let it go on.
 
         Raises:
-            PyruncError: it has died meanwhile; with its last word, if it had one.
+            PyruncError: it has died in the meantime; the one it reported, if it did.
         """
         try:
             self.sync.send(wire.GO)
         except OSError as error:
             failed = KernelError("answer pyrunc-init", "send", error.errno or 0)
-            raise self._last_word() or failed from None
+            raise self._reported_failure() or failed from None
 
     def release(self) -> None:
-        """Let it go on for the last time, and see that it has heard: it closes its end then.
+        """Let it go on for the last time, and wait until it has read that: it then closes its end.
 
         Raises:
-            PyruncError: it has died meanwhile; with its last word, if it had one.
+            PyruncError: it has died in the meantime; the one it reported, if it did.
         """
         self.go()
         try:
-            # Its death proves nothing: what it was let go for may be over, and its end still be
-            # open for a moment, in a child that another thread is starting.
+            # Its death proves nothing: its program may have ended already, and its end of the
+            # socket be open for a moment longer, in a child that another thread is starting.
             self._await(lambda: "", monotonic() + _LAST_WORDS_MS / 1000, alive=False)
         except NotReady:
-            return  # it goes on, and has only not closed its end
-        word = self._last_word()
-        if word:
-            raise word
+            return  # it does go on, and has only not closed its end
+        failure = self._reported_failure()
+        if failure:
+            raise failure
 
-    def _last_word(self) -> PyruncError | None:
-        """Why it has ended, if it has said so."""
-        # Twice: that it has not read our last one is an error, and told before what it has sent.
+    def _reported_failure(self) -> PyruncError | None:
+        """Why it has ended, if it has reported that."""
+        # Twice: the socket's error, our last message being unread, comes before what it has sent.
         for _ in range(2):
             if not _is_readable(self.sync.fileno()):
                 return None
@@ -176,7 +181,7 @@ class Child:
         return None
 
     def kill(self) -> None:
-        """End it and take its exit status; it has run nothing of the container's program."""
+        """Kill and reap it; the container's program has not run."""
         _end(self.pidfd)
         if self.peer and "forked" in self._expected:
             pidfd = successor.find(self.peer, self.pid)
@@ -185,14 +190,14 @@ class Child:
                 os.close(pidfd)
 
     def finish(self, *, kill: bool) -> int:
-        """Take its exit status once it has ended, or has been killed.
+        """Wait for it, or kill it, and reap it.
 
         Returns:
             The exit code, or 128 + signal.
         """
         if kill:
             pidfd.kill(self.pidfd)
-        # First: it may be waiting for a word that never comes.
+        # First: it may be waiting for an answer that never comes.
         self.sync.close()
         ended = pidfd.reap(self.pidfd)
         self.close()
@@ -200,8 +205,8 @@ class Child:
         return ended[0]
 
     def killed_by(self) -> int:
-        """The signal that ended it, or 0. It stays to be reaped."""
-        # It may live on, though it talks nonsense or not at all.
+        """The signal that killed it, or 0. It is not reaped."""
+        # It may live on, though it sends nonsense or nothing at all.
         if not _is_readable(self.pidfd, _LAST_WORDS_MS):
             return 0
         ended = pidfd.reap(self.pidfd, os.WNOWAIT)
@@ -212,7 +217,7 @@ class Child:
 
         Args:
             answers: to its requests.
-            deadline: of time.monotonic(); who is in the container may hold it up for ever.
+            deadline: of time.monotonic(): a process in the container may hold it up for ever.
 
         Raises:
             NotReady: the deadline has passed.
@@ -253,8 +258,8 @@ class Child:
         return exception_for(report, self.plan.steps, self._drain())
 
     def _take(self, number: int) -> int:
-        """A descriptor out of the process. Its number is the process's word, and is checked by
-        what the agent does with it: whatever it is, it is the container's own."""
+        """A descriptor of the process. Its number is not trusted: a wrong one is still a descriptor
+        of the container's own, and of no use to the agent."""
         return pidfd.get_descriptor(self.pidfd, number)
 
     def _hand_over(self, fd: int, listener: Callable[[int], None]) -> None:
@@ -264,7 +269,7 @@ class Child:
             os.close(fd)
 
     def _adopt(self, pid: int, pidfd: int) -> None:
-        """Its successor is our child too: the kernel says so, not the message."""
+        """Take over its successor; the kernel, not the message, shows that it is our child too."""
         if pidfd < 0 or _pid_of(pidfd) != pid or not _is_child(pidfd):
             _close(pidfd)
             raise PyruncError("pyrunc-init sent no process")
@@ -272,7 +277,7 @@ class Child:
         try:
             os.waitid(os.P_PIDFD, first, os.WEXITED)
         except OSError as error:
-            raise KernelError("take the end of pyrunc-init", "waitid", error.errno or 0) from None
+            raise KernelError("reap pyrunc-init", "waitid", error.errno or 0) from None
         finally:
             os.close(first)
 
@@ -282,7 +287,7 @@ class Child:
         except ConnectionError:
             raise PyruncError(died()) from None
         except OSError as error:
-            raise KernelError("hear from pyrunc-init", "recvmsg", error.errno or 0) from None
+            raise KernelError("read from pyrunc-init", "recvmsg", error.errno or 0) from None
         fd = sent[0] if sent else -1
         size = MESSAGE.size
         if len(data) < size:
@@ -297,12 +302,16 @@ class Child:
     def _await(
         self, died: Callable[[], str], deadline: float | None, *, alive: bool = True
     ) -> None:
-        """Until there is a message, or nobody is left to send one; keeps the hooks' pipe from
-        filling up meanwhile. Unless it has to be alive, only the message counts.
+        """Wait for a message, or its death, and keep the hooks' pipe from filling up.
+
+        Args:
+            died: says why it may have died.
+            deadline: of time.monotonic(), or None.
+            alive: whether its death ends the wait; otherwise only a message does.
 
         Raises:
             NotReady: the deadline has passed.
-            Interrupted: a signal asks us to end.
+            Interrupted: a signal asks this process to end.
             PyruncError: it died.
         """
         sync = self.sync.fileno()
@@ -318,7 +327,7 @@ class Child:
                 self.output = (self.output + chunk)[:_OUTPUT_KEPT]
                 if not chunk:
                     poll.unregister(self.hook_output)
-            # Looked at once more: it may have sent it and ended between the two looks of poll(2).
+            # Check again: it may have sent it and ended between poll(2)'s two checks.
             if sync in ready or (self.pidfd in ready and _is_readable(sync)):
                 return
             if self.pidfd in ready:
@@ -326,7 +335,7 @@ class Child:
             if self.signals and self.signals.reader in ready:
                 self.signals.check()
             if not ready:
-                raise NotReady("the process did not get ready in time; something holds it up")
+                raise NotReady("the process was not ready in time")
 
     def _drain(self) -> bytes:
         if self.hook_output >= 0:
@@ -365,12 +374,12 @@ def _is_child(pidfd: int) -> bool:
     except ChildProcessError:
         return False
     except OSError as error:
-        raise KernelError("ask for pyrunc-init", "waitid", error.errno or 0) from None
+        raise KernelError("wait for pyrunc-init", "waitid", error.errno or 0) from None
     return True
 
 
 def _pid_of(pidfd: int) -> int:
-    """The pid behind a pidfd, as the kernel tells it."""
+    """The pid of a pidfd (proc_pid_fdinfo(5))."""
     fd = os.open(f"/proc/self/fdinfo/{pidfd}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         for line in os.read(fd, 4096).splitlines():

@@ -45,17 +45,17 @@ def decode(raw: object) -> Hooks:
 def run_hooks(
     name: str, hooks: Sequence[Hook], document: dict[str, Any], signals: Signals | None = None
 ) -> None:
-    """Run hooks one after the other; the first that fails ends it.
+    """Run hooks one after the other, up to the first that fails.
 
     Args:
-        name: the list they come from.
+        name: the list they are from.
         hooks: in order.
         document: the state that each reads on its stdin; they start in its bundle.
-        signals: those that end the wait for one; it is killed then.
+        signals: those that end the wait for one, which is then killed.
 
     Raises:
-        Interrupted: a signal asks us to end.
-        HookError: one failed, or ran out of time.
+        Interrupted: a signal asks this process to end.
+        HookError: one failed, or timed out.
     """
     text = jsontext.dumps(document).encode()
     for index, hook in enumerate(hooks):
@@ -65,33 +65,34 @@ def run_hooks(
 def _run(
     name: str, index: int, hook: Hook, bundle: str, text: bytes, signals: Signals | None
 ) -> None:
-    stdin = os.memfd_create("state.json", os.MFD_CLOEXEC)
     reader, writer = pipe(f"run {name} hooks", blocking=False)
     try:
-        os.write(stdin, text)
-        os.lseek(stdin, 0, os.SEEK_SET)
-        os.set_blocking(writer, True)
-        pid = _spawn(name, index, hook, bundle, stdin, writer)
-        os.close(writer)
-        writer = -1
+        try:
+            os.set_blocking(writer, True)
+            pid = _spawn(name, index, hook, bundle, text, writer)
+        finally:
+            os.close(writer)
         _await(name, index, hook, pid, reader, signals)
     finally:
-        os.close(stdin)
         os.close(reader)
-        if writer >= 0:
-            os.close(writer)
 
 
-def _spawn(name: str, index: int, hook: Hook, bundle: str, stdin: int, output: int) -> int:
-    # Without `env` runc's hooks inherit the runtime's environment.
+def _spawn(name: str, index: int, hook: Hook, bundle: str, text: bytes, output: int) -> int:
+    # As in runc, a hook without `env` inherits the runtime's environment.
     env = hook.env
     if env is None:
         env = tuple(f"{key}={value}" for key, value in os.environ.items())
+    stdin = os.memfd_create("state.json", os.MFD_CLOEXEC)
     try:
-        return spawn_program(hook.path, hook.args or (hook.path,), env, bundle, stdin, output)
-    except OSError as error:
-        reason = f"fork/exec {hook.path}: {errno_text(error.errno or 0)}"
-        raise HookError(name, index, reason) from None
+        os.write(stdin, text)
+        os.lseek(stdin, 0, os.SEEK_SET)
+        try:
+            return spawn_program(hook.path, hook.args or (hook.path,), env, bundle, stdin, output)
+        except OSError as error:
+            reason = f"fork/exec {hook.path}: {errno_text(error.errno or 0)}"
+            raise HookError(name, index, reason) from None
+    finally:
+        os.close(stdin)
 
 
 def _await(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What some containers need of the host before they are begun, as descriptors."""
+"""Descriptors of host objects that some containers need: namespaces, id-mapped mounts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pyrunc.spec.model import Spec
 
 
 def of_plan(spec: Spec, plan: Plan, keep: Callable[[int], int]) -> tuple[list[int], list[int]]:
-    """What a container brings along from the host, if it may have it.
+    """Open what a container needs from the host.
 
     Args:
         spec: checked configuration.
@@ -34,10 +34,10 @@ def of_plan(spec: Spec, plan: Plan, keep: Callable[[int], int]) -> tuple[list[in
 
 
 def check_labels(spec: Spec) -> None:
-    """Refuse a label that was to confine the process, where no security module would.
+    """Refuse a label that no security module would enforce on the process.
 
-    A label of mounts alone confines nothing: without SELinux the plan leaves it out, with a
-    warning (decision 64).
+    A mount label confines nothing: without SELinux the plan leaves it out, with a warning
+    (decision 64).
 
     Raises:
         PyruncError: with the pointer of the label.
@@ -74,7 +74,7 @@ def open_namespaces(spec: Spec, plan: Plan, keep: Callable[[int], int]) -> list[
     for joined in plan.joined:
         path, kind, pointer = joined.path, joined.kind, joined.pointer
         try:
-            # A fifo would wait for its writer, and us with it.
+            # Opening a fifo would block until it has a writer.
             fd = keep(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
         except OSError as error:
             raise KernelError(

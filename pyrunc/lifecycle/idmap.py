@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the id-mapped mounts of a plan, as the host's root, before the container is begun."""
+"""Makes the id-mapped mounts of a plan, as the host's root, before the container starts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pyrunc.plan.encode import encode
 
 
 def make(wanted: list[IdMapped]) -> list[int]:
-    """Make id-mapped mounts, attached nowhere.
+    """Make id-mapped mounts, not attached yet.
 
     Args:
         wanted: which ones.
@@ -59,7 +59,7 @@ def _mount(one: IdMapped, namespace: int) -> int:
     except KernelError as error:
         error.pointer = one.pointer
         if error.syscall == "mount_setattr" and error.errno == errno.EINVAL:
-            error.hint = "its filesystem knows no id-mapped mounts, or the mount is mapped already"
+            error.hint = "its filesystem does not support id-mapped mounts, or it is mapped already"
         raise
     return fd
 
@@ -76,7 +76,7 @@ def _namespace(one: IdMapped, uids: str, gids: str) -> int:
 
 
 def user_namespace(uids: str, gids: str, pointer: str) -> int:
-    """A user namespace with these maps and nobody in it.
+    """A user namespace with these maps and no process in it.
 
     Args:
         uids, gids: text for uid_map and gid_map.

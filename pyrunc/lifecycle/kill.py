@@ -17,14 +17,14 @@ from pyrunc.lifecycle.status import open_pidfd
 def kill(state: State, signal: int, *, all_processes: bool = False) -> None:
     """Send a signal to the container's init.
 
-    SIGKILL to a container that shares its pid namespace ends all its processes: the kernel only
-    does that where init is pid 1. If there are none left that is no error, as with runc.
+    SIGKILL to a container that shares its pid namespace kills all its processes, as the kernel
+    does where init is pid 1. If there are none left that is no error, as with runc.
 
     Args:
         state: of the container.
-        signal: number; 0 only asks.
-        all_processes: `--all`: to all its processes, leftovers of a stopped container among them;
-            if there are none, that is no error.
+        signal: number; 0 only checks.
+        all_processes: `--all`: to all its processes, including those left in a stopped
+            container; no error if there are none.
 
     Raises:
         ContainerNotRunning: it has no live init.
@@ -34,7 +34,7 @@ def kill(state: State, signal: int, *, all_processes: bool = False) -> None:
         cgroup = cgroups.open_cgroup(state.cgroup)
         if cgroup.exists:
             return _signal_all(cgroup, state, signal)
-        # Nobody can tell the others then; pid 1 of a pid namespace takes them along.
+        # Without one the others are not known; pid 1 of a pid namespace takes them along.
     pidfd = open_pidfd(state)
     if pidfd < 0:
         if all_processes:
@@ -55,7 +55,7 @@ def kill(state: State, signal: int, *, all_processes: bool = False) -> None:
 
 
 def _signal_all(cgroup: Cgroup, state: State, signal: int) -> None:
-    # It may have moved to another cgroup, and must not be passed over in silence.
+    # Init may have moved to another cgroup, and must not be missed silently.
     pidfd = -1 if state.pid in cgroup.pids() else open_pidfd(state)
     try:
         if cgroup.populated():
@@ -63,12 +63,12 @@ def _signal_all(cgroup: Cgroup, state: State, signal: int) -> None:
         if pidfd >= 0:
             pidfd_send_signal(pidfd, signal)
     except ProcessLookupError:
-        pass  # there is nobody left to kill
+        pass  # no process is left
     finally:
         if pidfd >= 0:
             os.close(pidfd)
 
 
 def _thaw(state: State) -> None:
-    """A frozen process of a v1 hierarchy does not see even SIGKILL."""
+    """A frozen process of a v1 hierarchy does not even die of SIGKILL."""
     cgroups.open_cgroup(state.cgroup).thaw()

@@ -21,13 +21,13 @@ from pyrunc.plan.context import Plan
 from pyrunc.plan.encode import encode
 
 _PATH = os.path.dirname(os.path.dirname(__file__)) + "/pyrunc-init"
-_INCOMPLETE = "the installation is not whole"
-# pyrunc-init itself, where the command is an executable that has it inside (docs/static.md).
+_INCOMPLETE = "the installation is incomplete"
+# pyrunc-init itself, where the static executable contains it (docs/static.md).
 EMBEDDED = b""
 
 
 class Descriptors:
-    """Descriptors that are closed together, however what they are for ends."""
+    """Descriptors that are closed together, on success and on failure."""
 
     __slots__ = ("_fds",)
 
@@ -44,10 +44,10 @@ class Descriptors:
         return fd
 
     def join(self, joining: Joining | None) -> tuple[int, list[int]]:
-        """Those by which a process comes into its cgroup, if there is any to join.
+        """Those by which a process joins its cgroup, if there is one to join.
 
         Returns:
-            The one to start in, or -1; and those that it joins by itself.
+            The one to start in, or -1; and those that it joins itself.
         """
         if joining is None:
             return -1, []
@@ -68,17 +68,17 @@ class Launch:
 
     Args:
         plan: what it is to do.
-        fds: all that is passed; closed afterwards, so that the process has the only copies, and
-            the end of either side is seen.
+        fds: all that is passed; closed afterwards, so that the process has the only copies and
+            each side sees the end of the other.
         stdio: what becomes 0, 1 and 2.
         preserve_fds: how many descriptors from 3 on are the program's; the plan's registers
-            begin behind them.
+            come after them.
         cgroup: descriptor of a cgroup v2 directory to start in, or -1.
-        named: fixed register (`plan.wire`) -> descriptor, beside those made here.
+        named: fixed register (`plan.wire`) -> descriptor, in addition to those made here.
         free: descriptors for the registers from `wire.FIRST_FREE` on.
         hook_output: our end of the pipe of hooks, or -1; the Child owns it.
         signals: those that end the wait for it.
-        deadline: of time.monotonic(); a frozen cgroup lets nothing go on that is started in it.
+        deadline: of time.monotonic(): in a frozen cgroup the start makes no progress.
     """
 
     plan: Plan
@@ -96,13 +96,13 @@ class Launch:
         """Start it.
 
         Returns:
-            The process, whose first message is to be read.
+            The process; its first message is still unread.
 
         Raises:
-            SpecError: the plan is larger than any can be.
+            SpecError: the plan is too large.
             KernelError: with the system call that failed.
             NotReady: the deadline has passed.
-            Interrupted: a signal has ended it.
+            Interrupted: a signal asks this process to end.
         """
         ours, peer, theirs = _socket_pair()
         keep, first_fd = self.fds.keep, 3 + self.preserve_fds
@@ -138,7 +138,7 @@ def _socket_pair() -> tuple[socket, int, int]:
 
 
 def _spawn(signals: Signals | None, deadline: float | None, **how: Any) -> tuple[int, int]:
-    """One clone3; a signal that does not ask to end is kept for later."""
+    """One clone3; a signal that does not ask this process to end is kept for later."""
     while True:
         timeout = None if deadline is None else deadline - monotonic()
         interrupt = signals.reader if signals else -1
@@ -147,7 +147,7 @@ def _spawn(signals: Signals | None, deadline: float | None, **how: Any) -> tuple
         except KernelError as error:
             if error.errno == errno.ETIMEDOUT:
                 raise NotReady(
-                    "the process did not begin in time", hint="is its cgroup frozen?"
+                    "timed out starting the process", hint="is its cgroup frozen?"
                 ) from None
             if error.errno != errno.EINTR or signals is None:
                 raise
@@ -160,17 +160,17 @@ def _encoded(plan: Plan, first_fd: int) -> bytes:
             plan.steps, registers=plan.registers, first_fd=first_fd, passed_fds=plan.passed
         )
     except ValueError as error:
-        raise SpecError(f"asks for more than one container can be: {error}") from None
+        raise SpecError(f"asks for more than a plan can hold: {error}") from None
 
 
 def executable() -> int:
-    """pyrunc-init, opened so that whoever executes it cannot change it for the next one.
+    """pyrunc-init, opened so that a process that executes it cannot change it for the next one.
 
     Returns:
         A descriptor, close-on-exec.
 
     Raises:
-        KernelError: this host lets nothing of the kind be executed.
+        KernelError: this host allows no such execution.
     """
     try:
         return kernel.sealed_memfd("pyrunc-init", program(), executable=True)
@@ -182,10 +182,10 @@ def executable() -> int:
 
 
 def program() -> bytes:
-    """pyrunc-init, read anew each time: an update of the package may replace it.
+    """pyrunc-init, read again each time: an update of the package may replace it.
 
     Raises:
-        KernelError: it cannot be read, or not whole.
+        KernelError: it cannot be read.
     """
     if EMBEDDED:
         return EMBEDDED
@@ -202,7 +202,7 @@ def program() -> bytes:
     finally:
         os.close(fd)
     if len(data) != size or not size:
-        raise PyruncError(f"{_PATH} has changed while it was read", hint="is it being updated?")
+        raise PyruncError(f"{_PATH} changed while it was read", hint="is it being updated?")
     return data
 
 

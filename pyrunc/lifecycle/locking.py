@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lock of a container: whoever changes it is alone, until the descriptor is closed."""
+"""The lock of a container: one process changes it at a time, until it closes the descriptor."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def acquire(fd: int, container_id: str) -> None:
     """Take the lock.
 
     Args:
-        fd: of the container's directory; the lock is its own, and ends with it.
+        fd: of the container's directory; the lock belongs to it, and ends with it.
         container_id: for messages.
 
     Raises:
-        PyruncError: somebody else has held it for too long, or waits for this very process.
+        PyruncError: another process has held it for too long, or waits for this very one.
     """
     deadline = 0.0
     while True:
@@ -42,19 +42,19 @@ def acquire(fd: int, container_id: str) -> None:
 
 
 def release(fd: int) -> None:
-    """Let others change the container while it is left alone."""
+    """Let other processes change the container."""
     fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def _refuse_own_holder(fd: int, container_id: str) -> None:
-    """A hook that changes the container of the command that runs it: each would wait for the
-    other."""
+    """Refuse to wait for an ancestor: a hook that changes the container of the command that runs
+    it would deadlock with it."""
     holder = _holder(fd)
     if holder and holder in _ancestors():
         raise PyruncError(
             f"container {container_id} is being changed by {_named(holder)}, which waits for "
             "this command to end",
-            hint="of a container's hooks only those from poststart on can change it",
+            hint="only poststart and later hooks can change their container",
         )
 
 
@@ -77,14 +77,14 @@ def _holder(fd: int) -> int:
 
 
 def _ancestors() -> set[int]:
-    """Who has started this process, and who has started that one, and so on."""
+    """The parent of this process, its parent, and so on."""
     found: set[int] = set()
     pid = os.getppid()
     while pid > 0 and pid not in found:
         found.add(pid)
         try:
             with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-                # The name in parentheses may hold anything, also parentheses.
+                # The name in parentheses may contain anything, parentheses included.
                 pid = int(file.read().rpartition(")")[2].split()[1])
         except (OSError, ValueError, IndexError):
             break

@@ -66,13 +66,13 @@ _VERBS: dict[str, tuple[str, str]] = {
     "run_hook": ("run hook", "path"),
 }
 _REASONS = {
-    "bad_plan": "pyrunc-init and the plan do not fit together: is the installation mixed?",
+    "bad_plan": "pyrunc-init does not accept the plan: is it of another version?",
     "not_a_directory": "must be mounted on ordinary directory",
     "inside_proc": "cannot be mounted because it is inside /proc",
     "not_procfs": "cannot be mounted because it is not of type proc",
     "on_rootfs": "a mount cannot cover the root filesystem: no path would lead to it",
-    "wrong_device": "a file stands there that is not this device",
-    "not_covered": "something else covers it by now",
+    "wrong_device": "there is a file that is not this device",
+    "not_covered": "something else has been mounted there in the meantime",
     "not_null": "the container's /dev/null is not the null device",
     "not_devpts": "/dev/pts/ptmx is not that of a devpts",
     "locked_flags": "cannot clear locked flags",
@@ -86,7 +86,7 @@ def exception_for(report: Report, plan: tuple[Step, ...], hook_output: bytes) ->
     Args:
         report: what pyrunc-init sent.
         plan: the steps, one of which it names.
-        hook_output: what the hooks inside have printed so far.
+        hook_output: what the hooks in the container have printed so far.
     """
     step = plan[report.step]
     if report.call in ("mmap", "fcntl"):  # before the first step
@@ -115,21 +115,21 @@ def exception_for(report: Report, plan: tuple[Step, ...], hook_output: bytes) ->
 
 
 def _improve(error: StartError, report: Report, plan: tuple[Step, ...], step: Step) -> None:
-    """What the kernel's errno leaves out: the other path, the other property."""
+    """Add what the errno does not say: another path, another property."""
     number = report.errno
     if isinstance(step, steps.Scheduler) and number == errno.EPERM:
         error.hint = _deadline_hint(step)
     elif isinstance(step, steps.OpenTree | steps.OpenInside):
-        # The words that engines look for when a bind source is missing.
+        # Engines match these words when a bind source is missing.
         text = errno_text(number)
         error.message = f'error mounting "{step.path}": stat {step.path}: {text}'
     elif isinstance(step, steps.Attach) and number == errno.ENOTDIR:
-        # "not a directory" is what Docker's own hint to the user depends on.
+        # Docker's own hint to the user depends on "not a directory".
         source = _source(plan, step)
         error.message = (
             f'error mounting "{source}" to rootfs at "{step.target}": {errno_text(number)}'
         )
-        error.hint = "one is a directory and the other is none"
+        error.hint = "one is a directory and the other is not"
     elif isinstance(step, steps.BecomeRoot) and number == errno.EINVAL:
         kind = "gid" if report.call == "setresgid" else "uid"
         error.message = f"{error.step}: {kind} 0 of the container is not mapped"
@@ -138,7 +138,7 @@ def _improve(error: StartError, report: Report, plan: tuple[Step, ...], step: St
 
 
 def _mount_point(plan: tuple[Step, ...], register: int) -> str:
-    """Where the filesystem behind a register has been mounted; "" for the root itself."""
+    """Where the filesystem in a register is mounted; "" for the root itself."""
     for step in plan:
         if isinstance(step, steps.Attach) and step.mount == register:
             return step.target
@@ -171,7 +171,7 @@ def _deadline_hint(step: steps.Scheduler) -> str:
     if int.from_bytes(step.attributes[4:8], sys.byteorder) != _SCHED_DEADLINE:
         return ""
     return (
-        "SCHED_DEADLINE wants every processor of the host: does a cpuset leave some out"
+        "SCHED_DEADLINE needs every processor of the host: does a cpuset leave some out"
         " (linux.resources.cpu.cpus)?"
     )
 
@@ -179,8 +179,8 @@ def _deadline_hint(step: steps.Scheduler) -> str:
 def _program(name: str, report: Report) -> ExecError:
     """As Go's os/exec words it; docker and podman derive exit codes from these texts."""
     if report.reason == "no_loader":
-        # Engines take "no such file or directory" for exit code 127.
-        text = f'exec: "{name}": what it is run by, {report.text}, is not there: '
+        # Engines map "no such file or directory" to exit code 127.
+        text = f'exec: "{name}": its interpreter {report.text} is not there: '
         return ExecError(text + errno_text(errno.ENOENT), errno.ENOENT, name)
     if report.errno == errno.ENOENT and "/" not in name:
         reason = "executable file not found in $PATH"

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """linux.netDevices: network devices of the host move into the container.
 
-Loaded only by who asks for it: pyroute2 takes 100 ms to import. A device is never moved back;
-when the namespace ends the kernel returns the physical ones.
+A device is never moved back; when the namespace ends the kernel returns the physical ones.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ def move_devices(devices: dict[str, NetDevice], pid: int) -> None:
     """Move devices into a process's network namespace, with their addresses, and up.
 
     Args:
-        devices: linux.netDevices: the name here, and the name there.
-        pid: the process, which waits meanwhile.
+        devices: linux.netDevices: name on the host -> device in the container.
+        pid: the process, which waits for this.
 
     Raises:
         KernelError: the kernel refuses.
@@ -44,14 +43,14 @@ def move_devices(devices: dict[str, NetDevice], pid: int) -> None:
 
 
 def _connection() -> type[Netlink]:
-    """pyroute2's, or our own where it is not: in the executable (docs/static.md)."""
+    """pyroute2's, or without it, as in the executable (docs/static.md), our own."""
     try:
         from pyrunc.kernel.pyroute import Netlink as ByPyroute  # noqa: PLC0415
     except ImportError:
         from pyrunc.kernel.netlink import Netlink  # noqa: PLC0415
 
         return Netlink
-    return ByPyroute  # type: ignore[return-value]  # method by method the same
+    return ByPyroute  # type: ignore[return-value]  # the same methods
 
 
 def _move(
@@ -63,14 +62,14 @@ def _move(
     kept = [address for address in host.addresses(index) if address.permanent]
     links = inside.links()
     if new_name in links:
-        # The kernel would move it first and fail to rename it then, and it would end there.
+        # The kernel would move it first and then fail to rename it, and it would stay there.
         raise KernelError(
             "move network device", "netlink", errno.EEXIST, name, pointer=pointer + "/name"
         )
-    # Down first: the kernel renames no device that is up.
+    # Down first: the kernel does not rename a device that is up.
     host.set_up(index, False)
     host.move(index, namespace, new_name)
-    # By what is new there, not by the name: "eth%d" has become another one.
+    # By what is new there, not by its name: "eth%d" becomes another one.
     (there,) = set(inside.links().values()) - set(links.values())
     for address in kept:
         inside.add_address(there, address)

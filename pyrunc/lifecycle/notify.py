@@ -2,7 +2,7 @@
 """systemd's readiness protocol (sd_notify(3)), relayed out of a container.
 
 `create` gives the container a directory with room for a socket; `start` binds the socket, waits
-until the program says READY=1 (or has died), and tells the manager whose NOTIFY_SOCKET it has.
+until the program sends READY=1 (or has died), and notifies the manager by its own NOTIFY_SOCKET.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def add_to(spec: Spec, entry_path: str) -> tuple[str, ...]:
     """Mount the directory into the container.
 
     Args:
-        spec: gets one mount more.
+        spec: the mount is added to it.
         entry_path: the container's state directory.
 
     Returns:
-        The variables that tell the program.
+        The variables that the program needs.
     """
     source = f"{entry_path}/{DIRECTORY}"
     options = ("bind", "nosuid", "noexec", "nodev", "ro")
@@ -68,25 +68,25 @@ def listen(entry_path: str) -> socket:
 def relay(
     listener: socket, manager: str, pidfd: int, pid: int, signals: Signals | None = None
 ) -> None:
-    """Wait for READY= and pass it on, or for the end of the container.
+    """Wait for READY= and pass it on, or for the container to end.
 
     Args:
         listener: from `listen`.
         manager: the caller's NOTIFY_SOCKET.
         pidfd: of the container's init.
         pid: of the container's init.
-        signals: those that end the wait, if anybody catches them.
+        signals: those that end the wait, if they are caught.
 
     Raises:
-        Interrupted: a signal asks us to end.
-        KernelError: the manager cannot be told.
+        Interrupted: a signal asks this process to end.
+        KernelError: the manager cannot be reached.
     """
     poll = select.poll()
     poll.register(listener.fileno(), select.POLLIN)
     poll.register(pidfd, select.POLLIN)
     if signals:
         poll.register(signals.reader, select.POLLIN)
-    # A loop, however much the container says: what it sends is its own choice.
+    # A loop, not a recursion: how many messages come is the container's choice.
     while True:
         ready = dict(poll.poll())
         if signals and signals.reader in ready:
@@ -97,29 +97,30 @@ def relay(
             continue
         for line in listener.recv(4096).split(b"\n"):
             if line.startswith(b"READY="):
-                _tell(manager, line, pid)
+                _notify(manager, line, pid)
                 return
 
 
-def _tell(manager: str, ready: bytes, pid: int) -> None:
+def _notify(manager: str, ready: bytes, pid: int) -> None:
     """READY, then whose, then a barrier: the manager has read both when its pipe closes."""
-    address = "\0" + manager[1:] if manager.startswith("@") else manager
     reader, writer = os.pipe2(os.O_CLOEXEC)
-    connection = socket(AF_UNIX, SOCK_DGRAM)
     try:
-        connection.connect(address)
-        connection.send(ready)
-        connection.send(b"MAINPID=%d" % pid)
-        rights.send(connection, b"BARRIER=1", writer)
-        os.close(writer)
-        writer = -1
+        try:
+            _send(manager, ready, pid, writer)
+        finally:
+            os.close(writer)
         poll = select.poll()
         poll.register(reader, select.POLLHUP)
         poll.poll(_BARRIER_SECONDS * 1000)
     except OSError as error:
-        raise KernelError("tell the manager", "send", error.errno or 0, manager) from None
+        raise KernelError("notify the manager", "send", error.errno or 0, manager) from None
     finally:
-        connection.close()
         os.close(reader)
-        if writer >= 0:
-            os.close(writer)
+
+
+def _send(manager: str, ready: bytes, pid: int, barrier: int) -> None:
+    with socket(AF_UNIX, SOCK_DGRAM) as connection:
+        connection.connect("\0" + manager[1:] if manager.startswith("@") else manager)
+        connection.send(ready)
+        connection.send(b"MAINPID=%d" % pid)
+        rights.send(connection, b"BARRIER=1", barrier)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is set from outside on a process that makes itself ready: id maps, limits."""
+"""What the parent sets on a process that makes itself ready: id maps, clocks, limits."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ def map_text(maps: Sequence[IDMapping]) -> str:
 def write_map_texts(pid: int, uids: str, gids: str, uid_pointer: str, gid_pointer: str) -> None:
     """Write the maps of a process's new user namespace, each at once.
 
-    An ordinary user may map his own id, and with the helpers of the shadow package those that
-    /etc/subuid and /etc/subgid grant him.
+    An unprivileged user may map their own id, and with the helpers of the shadow package those
+    that /etc/subuid and /etc/subgid grant them.
 
     Raises:
         KernelError: the kernel refuses.
         PyruncError: a helper is missing, or refuses.
     """
-    ordinary = os.geteuid() != 0
+    unprivileged = os.geteuid() != 0
     for name, text, own, helper, pointer in (
         ("gid_map", gids, os.getegid(), "newgidmap", gid_pointer),
         ("uid_map", uids, os.geteuid(), "newuidmap", uid_pointer),
     ):
         words = text.split()
-        if ordinary and words[1:] != [str(own), "1"] and words:
+        if unprivileged and words[1:] != [str(own), "1"] and words:
             subids.map_with_helper(helper, pid, words, pointer)
             continue
-        if ordinary and name == "gid_map":
-            # The kernel wants this of an unprivileged writer (user_namespaces(7)).
+        if unprivileged and name == "gid_map":
+            # Required of an unprivileged writer (user_namespaces(7)).
             _write_proc(pid, "setgroups", "deny", pointer)
         if words:
             _write_proc(pid, name, text, pointer)
 
 
 def write_clocks(spec: Spec, pid: int) -> None:
-    """How far the clocks of a new time namespace are ahead (time_namespaces(7))."""
+    """Write the offsets of a new time namespace's clocks (time_namespaces(7))."""
     assert spec.linux is not None
     for clock, offset in spec.linux.timeOffsets.items():
         text = f"{clock} {offset.secs} {offset.nanosecs}\n"
@@ -59,7 +59,6 @@ def write_clocks(spec: Spec, pid: int) -> None:
 
 
 def move_devices(spec: Spec, pid: int) -> None:
-    """linux.netDevices, whose import costs more than a container."""
     assert spec.linux is not None
     network.move_devices(spec.linux.netDevices, pid)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`pause` and `resume`: stop all processes of a container for a while, and let them go on."""
+"""`pause` and `resume`: freeze all processes of a container, and thaw them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pyrunc.lifecycle.store import Entry
 
 
 def pause(entry: Entry) -> None:
-    """Freeze a container's cgroup, and return when nothing in it runs any more.
+    """Freeze a container's cgroup; returns when all in it are frozen.
 
     Args:
         entry: the container's directory.
 
     Raises:
-        ContainerNotRunning: it is neither created nor running, or has ended meanwhile.
-        PyruncError: it cannot be frozen; it goes on then.
+        ContainerNotRunning: it is neither created nor running, or has just ended.
+        PyruncError: it cannot be frozen; it runs on.
     """
     entry.lock()
     state = entry.state()
@@ -27,11 +27,11 @@ def pause(entry: Entry) -> None:
     try:
         cgroup.freeze()
     except PyruncError:
-        # A container that ends meanwhile takes its cgroup's processes along, and maybe more.
+        # A container that ends in the meantime takes its processes along, and maybe its cgroup.
         if is_alive(state):
             raise
     if not is_alive(state):
-        # What is left of it must not stay frozen: v1 could not even kill it.
+        # Leftover processes must not stay frozen: on v1 they could not even be killed.
         cgroup.thaw()
         raise ContainerNotRunning
 

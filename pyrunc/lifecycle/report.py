@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pyrunc-init tells: one message, checked, and which ones a plan has."""
+"""What pyrunc-init reports: one message, checked, and which ones a plan has."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Report:
     ) -> None:
         kind, step, call, error, reason, value = fields
         if kind >= len(wire.MESSAGES) or call >= len(wire.CALLS) or reason >= len(wire.REASONS):
-            raise PyruncError("pyrunc-init sent a message that does not exist")
+            raise PyruncError("pyrunc-init sent an unknown message")
         if step >= max(step_count, 1):
-            raise PyruncError("pyrunc-init names a step that does not exist")
+            raise PyruncError("pyrunc-init named a step that does not exist")
         self.kind = wire.MESSAGES[kind]
         self.step = step
         self.call = wire.CALLS[call]
@@ -39,7 +39,7 @@ class Report:
 
 
 def messages(plan: Plan) -> list[str]:
-    """What it sends, in this order, if all goes well."""
+    """The messages that it sends on success, in order."""
     return [word for step in plan.steps if type(step) in _SENT for word in _SENT[type(step)](step)]
 
 

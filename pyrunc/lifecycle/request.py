@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked of `create`, beside the bundle's own words."""
+"""The request of `create`: what is not in the bundle."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from pyrunc.lifecycle.store import check_id
 
 @dataclass
 class Request:
-    """What the caller of `create` wants beside the bundle.
+    """What the caller of `create` wants besides the bundle.
 
     Args:
         root: the state root, absolute.
         container_id: the new container's id.
         bundle: absolute path of the bundle.
-        config: path of the file that is read instead of its config.json, or "".
+        config: path of the file to read instead of its config.json, or "".
         stdio: descriptors for 0, 1, 2.
         console_socket: connected socket that gets the terminal's master, or -1.
         preserve_fds: how many descriptors from 3 on the container keeps.
         environment: variables to add (LISTEN_FDS).
         keyring: join a session keyring.
-        no_pivot: chroot(2) in the place of pivot_root(2).
+        no_pivot: chroot(2) instead of pivot_root(2).
         cgroup_manager: "fs", "systemd" or "none".
         notify: give the program a socket for sd_notify(3).
-        signals: those that end the creation, if anybody catches them.
+        signals: those that end the creation, if they are caught.
     """
 
     root: str

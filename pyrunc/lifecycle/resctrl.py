@@ -2,8 +2,8 @@
 """linux.intelRdt: cache and memory bandwidth through resctrl (config-linux.md, "IntelRdt"; the
 kernel's resctrl.rst).
 
-What was made is written into the journal before it is made, and into the state: the command
-that deletes the container is another process than the one that created it.
+What is made is noted in the journal first, and in the state: the command that deletes the
+container is another process than the one that created it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def find() -> str:
     raise PyruncError(
         "resctrl is not mounted",
         pointer=POINTER,
-        hint=f"mount -t resctrl resctrl {_MOUNTED}; the processor may not have it",
+        hint=f"mount -t resctrl resctrl {_MOUNTED}; the processor may not support it",
     )
 
 
@@ -45,15 +45,15 @@ class Group:
         top: where resctrl is mounted.
         directory: the group, below it.
         made: whether it has to be made.
-        owned: whether it is this container's alone, which then takes it along. A group with a
-            closID is for others too, and stays (config-linux.md, intelRdt).
+        owned: whether it is this container's alone, and is removed with it. A group with a
+            closID is shared, and stays (config-linux.md, intelRdt).
         monitor: the monitoring group, "" without.
-        lines: of its schemata file, to be written when it is made.
+        lines: of its schemata file, written when it is made.
     """
 
     __slots__ = ("_fresh", "directory", "lines", "made", "monitor", "owned", "top")
 
-    def __init__(  # a row of the state, written with names
+    def __init__(  # members of the state, passed by name
         self,
         *,
         top: str,
@@ -78,15 +78,15 @@ class Group:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Group:
-        """What `to_dict` gave."""
+        """From what `to_dict` returned."""
         return cls(**data)
 
     def create(self) -> None:
-        """Make the group and write what it may use.
+        """Make the group and write its schemata.
 
         Raises:
-            SpecError: it is there with another schema.
-            KernelError: the kernel refuses; with its own reason (info/last_cmd_status).
+            SpecError: it exists with another schema.
+            KernelError: the kernel refuses; with its reason (info/last_cmd_status).
         """
         if self.made:
             self._make(self.directory)
@@ -99,7 +99,7 @@ class Group:
         self._fresh.append(directory)
 
     def undo(self) -> None:
-        """Remove what this object has made, and nothing that it found or failed to make."""
+        """Remove what this object has made, and nothing else."""
         while self._fresh:
             _remove(self._fresh.pop())
 
@@ -111,20 +111,20 @@ class Group:
             now = self.schema()
             if any(not _holds(now, line) for line in lines):
                 raise SpecError(
-                    f"{self.directory} is there with another schema", pointer=f"{POINTER}/closID"
+                    f"{self.directory} exists with another schema", pointer=f"{POINTER}/closID"
                 )
             return
         self.set_schema(lines)
 
     def schema(self) -> str:
-        """What the group may use: the text of its schemata file."""
+        """The text of its schemata file."""
         return _read(f"{self.directory}/schemata")
 
     def set_schema(self, lines: Sequence[str]) -> None:
-        """Change what the group may use.
+        """Change its schemata.
 
         Args:
-            lines: of a schemata file; what has none stays as it is.
+            lines: of a schemata file; resources without one stay as they are.
 
         Raises:
             KernelError: the kernel refuses.
@@ -133,13 +133,13 @@ class Group:
         self._try("write", _write, f"{self.directory}/schemata", text)
 
     def join(self, pid: int) -> None:
-        """Put a process in, and with it all that it will start."""
+        """Put a process in, and so all that it will start."""
         for directory in (self.directory, self.monitor):
             if directory:
                 self._try("join", _write, f"{directory}/tasks", str(pid))
 
     def remove(self) -> None:
-        """Remove what was made. What is gone is fine; a group of somebody else stays."""
+        """Remove what was made, if it is still there; a shared group stays."""
         for directory in (self.monitor, self.directory if self.owned else ""):
             if directory:
                 _remove(directory)
@@ -159,21 +159,21 @@ def _remove(directory: str) -> None:
     try:
         os.rmdir(directory)
     except OSError as error:
-        if not os.path.lexists(directory):  # read-only, rmdir(2) says so first
+        if not os.path.lexists(directory):  # on a read-only mount rmdir(2) reports that first
             return
         raise KernelError("remove", "rmdir", error.errno or 0, directory, pointer=POINTER) from None
 
 
 def plan(wanted: IntelRdt, container_id: str, top: str) -> Group:
-    """The group that a container asks for. Touches nothing.
+    """The group that a container asks for. Has no effects.
 
     Args:
         wanted: linux.intelRdt.
-        container_id: names the group when no closID does.
+        container_id: the group's name without a closID.
         top: from `find`.
 
     Raises:
-        PyruncError: the group has to exist and does not, or the hardware cannot do it.
+        PyruncError: the group has to exist and does not, or the hardware lacks the resource.
     """
     name = wanted.closID or container_id
     directory = top if name == _ROOT_GROUP else f"{top}/{name}"

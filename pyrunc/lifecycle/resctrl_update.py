@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Another cache or memory bandwidth schema for a container that is there."""
+"""Another cache or memory bandwidth schema for an existing container."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ABSENT = {
 
 
 class Change:
-    """New schemas for a container, in the group that it has or in one of its own.
+    """New schemas for a container, in its group or in a new one.
 
     Args:
         entry: the container's directory, locked.
@@ -29,7 +29,7 @@ class Change:
         wanted: "l3CacheSchema" and "memBwSchema".
 
     Raises:
-        PyruncError: this host cannot do that.
+        PyruncError: this host does not support that.
     """
 
     def __init__(self, entry: Entry, state: State, wanted: dict[str, str]) -> None:
@@ -58,10 +58,10 @@ class Change:
             pids: all processes of the container.
 
         Raises:
-            PyruncError: the kernel refuses; all is as it was.
+            PyruncError: the kernel refuses; nothing has changed.
         """
         if self._fresh:
-            # Known before it is made, so that `delete` finds what a kill leaves behind.
+            # Saved before it is made, so that `delete` finds what a killed update leaves behind.
             self._state.resctrl = self._group.to_dict()
         self._entry.save(self._state)
         old = "" if self._fresh else self._group.schema()
@@ -82,7 +82,7 @@ class Change:
 
 
 def _join(group: resctrl.Group, pid: int) -> None:
-    """All threads that there are; those to come are where their parents are."""
+    """Put all threads in; new ones start in the group of their creator."""
     try:
         threads = os.listdir(f"/proc/{pid}/task")
     except FileNotFoundError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`restore`: make a container of an image that `checkpoint` has stored, by CRIU."""
+"""`restore`: make a container from an image that `checkpoint` stored, by CRIU."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RestoreOptions:
             lsm_profile=self.lsm_profile,
             lsm_mount_context=self.lsm_mount_context,
             evasive_devices=1,
-            # What is restored becomes our child, as a container's init is.
+            # The restored process becomes our child, as a container's init is.
             rst_sibling=1,
         )
 
@@ -53,7 +53,7 @@ class RestoreOptions:
 def restoring(
     image_path: str, given: RestoreKeywords
 ) -> Callable[[Request, Spec], tuple[int, int]]:
-    """What makes a container of an image, by a caller's keywords: `restore` with its options.
+    """`restore` with its options, from a caller's keywords.
 
     Raises:
         UsageError: CRIU has no such option.
@@ -79,13 +79,13 @@ def restore(
 
     Raises:
         CriuError: CRIU refuses.
-        PyruncError: anything else. Nothing of it is left.
+        PyruncError: anything else. Nothing is left of it.
     """
     return _Restoration(Setup(request, spec), options, wanted).run()
 
 
 class _Restoration:
-    """One restoration under way."""
+    """One restoration in progress."""
 
     def __init__(self, setup: Setup, options: criu.CriuOptions, wanted: RestoreOptions) -> None:
         self.setup = setup
@@ -99,7 +99,7 @@ class _Restoration:
 
     def run(self) -> tuple[int, int]:
         try:
-            # Of two faults runc reports this one: it looks at the image last.
+            # First, as in runc, which looks at the image last.
             store.refuse_existing(self.request.root, self.request.container_id)
             fields = self.options.fields(self.spec, LOG) + self.wanted.fields()
             self.directories = self.options.directories(make=False)
@@ -126,7 +126,7 @@ class _Restoration:
         return found
 
     def _inherited_stdio(self) -> list[kernel.Field]:
-        """Pipes from outside: those of whoever restores come in their place."""
+        """Pipes from outside: the caller's stdio replaces them."""
         names = enumerate(self.setup.state.stdio[:3])
         return [criu.pairs("inherit_fd", name, fd) for fd, name in names if "pipe:" in name]
 
@@ -169,7 +169,7 @@ class _Restoration:
             raise
 
     def _end_restored(self) -> None:
-        """It is our child, and maybe in no cgroup of its own."""
+        """Kill and reap it: it is our child, and maybe in no cgroup of its own."""
         if self.pidfd < 0:
             return
         pidfd.kill(self.pidfd)
@@ -221,7 +221,7 @@ class _Restoration:
             elif name == "orphan-pts-master" and descriptors:
                 _hand_over(self.request.console_socket, descriptors[0])
             elif name == "post-restore":
-                # Before it runs on: whoever sees it run finds it in the state.
+                # Before it runs: a caller that sees it run finds it in the state.
                 self.pid, self.pidfd = pid, os.pidfd_open(pid)
                 if not self.setup.save(entry, pid):
                     raise PyruncError("the restored process died")
@@ -241,7 +241,7 @@ def _hand_over(console_socket: int, master: int) -> None:
 
 
 def _own_cgroups(pid: int) -> list[kernel.Field]:
-    """Where CRIU is by now: the processes come to the same place, whatever it was once."""
+    """CRIU's cgroups: the processes are restored there, wherever they were before."""
     fields = []
     with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
@@ -252,9 +252,9 @@ def _own_cgroups(pid: int) -> list[kernel.Field]:
 
 
 def mount_points(mounts: Sequence[Mount]) -> list[tuple[str, bool]]:
-    """What CRIU needs to find in the root filesystem: (path, whether a directory).
+    """Mount points that CRIU needs in the root filesystem: (path, whether a directory).
 
-    What lies on a tmpfs of the container comes back with its content.
+    Those on a tmpfs of the container are restored with its content.
     """
     tmpfs = [m.destination.rstrip("/") + "/" for m in mounts if m.type == "tmpfs"]
     found = []

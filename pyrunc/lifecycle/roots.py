@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose state is believed: what lies below a state root tells root whom to kill and which hooks
-to run, so nobody else may have written it."""
+"""Which state roots are trusted: their content tells root what to kill and which hooks to run, so
+no other user may have written it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import stat
 
 from pyrunc.errors import KernelError, PyruncError
 
-# For an ordinary user.
+# For an unprivileged user.
 NO_PLACE = "set XDG_RUNTIME_DIR, or give --root a place of your own"
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -23,9 +23,9 @@ def open_root(root: str) -> int:
 
     Raises:
         FileNotFoundError: there is none.
-        NotADirectoryError: it is something else.
+        NotADirectoryError: it is not a directory.
         KernelError: it cannot be opened.
-        PyruncError: somebody else can write to it.
+        PyruncError: other users can write to it.
     """
     try:
         fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -37,7 +37,7 @@ def open_root(root: str) -> int:
             "open the state root", "open", error.errno or 0, root, hint=hint
         ) from None
     try:
-        # As in /tmp: there everybody can add something, but nobody replace what is another's.
+        # As in /tmp: other users can add entries, but not replace ours.
         sticky = os.fstat(fd).st_mode & stat.S_ISVTX
         refuse_shared(fd, root, allowed=_OTHERS if sticky else 0)
     except BaseException:
@@ -47,31 +47,31 @@ def open_root(root: str) -> int:
 
 
 def refuse_shared(fd: int, path: str, allowed: int = 0) -> None:
-    """Refuse a directory that is not ours or root's alone.
+    """Refuse a directory that others than this user and root can change.
 
     Args:
         fd: of the directory.
         path: for messages.
-        allowed: mode bits that are no reason.
+        allowed: mode bits to accept.
 
     Raises:
-        PyruncError: somebody else owns it or may write to it.
+        PyruncError: another user owns it or may write to it.
     """
     found = os.fstat(fd)
     if found.st_uid not in (0, os.geteuid()):
         raise PyruncError(
-            f"{path} belongs to uid {found.st_uid}, who could have forged what is in it",
+            f"{path} belongs to uid {found.st_uid}, who could have forged its content",
             hint="use a state root of your own",
         )
     if found.st_mode & _OTHERS & ~allowed:
         raise PyruncError(
             f"{path} can be written to by others (mode {stat.S_IMODE(found.st_mode):04o})",
-            hint="chmod go-w, if what is in it can be trusted",
+            hint="chmod go-w, if its content can be trusted",
         )
 
 
 def opened_or_made(root: str) -> int:
-    """As `open_root`, of one that is made if there is none."""
+    """As `open_root`, but the root is made if there is none."""
     try:
         return open_root(root)
     except FileNotFoundError:

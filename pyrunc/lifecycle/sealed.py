@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How pyrunc-init is executed where no memory file may be: vm.memfd_noexec=2, a small RLIMIT_FSIZE.
+"""How pyrunc-init is executed where a memfd cannot be: vm.memfd_noexec=2, a small RLIMIT_FSIZE.
 
-What is executed in a container's name is in its reach by /proc/PID/exe. The installed file must
-not be writable that way (CVE-2019-5736).
+A container can reach what is executed for it by /proc/PID/exe. The installed file must not be
+writable that way (CVE-2019-5736).
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 from pyrunc.errors import KernelError
 from pyrunc.kernel import process as kernel
 
-_HINT = "vm.memfd_noexec is 2, or RLIMIT_FSIZE too small, and no directory takes a program"
+_HINT = "vm.memfd_noexec is 2 or RLIMIT_FSIZE too small, and no directory allows execution"
 
 
 def executable(path: str, program: Callable[[], bytes]) -> int:
-    """The program, read-only for whoever executes it.
+    """The program, read-only for the process that executes it.
 
     Args:
-        path: where it is installed; "" where it is no file.
+        path: where it is installed; "" in the static executable.
         program: reads it.
 
     Returns:
         A descriptor, close-on-exec.
 
     Raises:
-        KernelError: there is no way here.
+        KernelError: this host allows none of the ways.
     """
     if path:
         try:
@@ -39,8 +39,8 @@ def executable(path: str, program: Callable[[], bytes]) -> int:
                 raise
     elif (fd := _beyond_limit(program)) >= 0:
         return fd
-    # Without the right to mount: a file without a name, for this one start. Who writes to it
-    # changes a copy that nobody else executes.
+    # Without the privilege to mount: an unnamed file, for this one start. A process that writes to
+    # it changes a copy that nothing else executes.
     for directory in (os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/dev/shm"):  # noqa: S108
         fd = _copy(directory, program)
         if fd >= 0:
@@ -49,8 +49,8 @@ def executable(path: str, program: Callable[[], bytes]) -> int:
 
 
 def _beyond_limit(program: Callable[[], bytes]) -> int:
-    """A memory file where RLIMIT_FSIZE forbids one of that size, which is meant for the caller's
-    files: root may set it aside for a moment. -1 if that is not what is in the way.
+    """A memfd larger than RLIMIT_FSIZE, which root may raise for a moment: the limit is meant for
+    the caller's files. -1 if the limit is not the problem, or cannot be raised.
     """
     soft, hard = getrlimit(RLIMIT_FSIZE)
     data = program()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A container's seccomp filter: compiled once for all containers of a profile, and its agent.
 
-Compiling Docker's profile takes 13 ms, which is more than all else that `create` does. What was
-compiled is kept below the state root, under a hash of all that it was made from.
+Compiling Docker's profile takes 13 ms, which is more than the rest of `create`. Compiled filters
+are kept below the state root, each under a hash of all that it depends on.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from pyrunc.spec.model_linux import Seccomp
 from pyrunc.spec.spelling import near
 from pyrunc.version import VERSION
 
-# No id of a container has a colon.
+# No container id contains a colon.
 _DIRECTORY = ":seccomp"
 _KEPT = 64
-# What the kernel takes (BPF_MAXINSNS), in bytes.
+# The kernel's limit (BPF_MAXINSNS), in bytes.
 _LONGEST = 4096 * 8
 _DIGEST = 16
 _SEND_SECONDS = 10.0
@@ -54,17 +54,17 @@ def compiled(spec: Spec, root: str) -> tuple[bytes | None, int]:
     program = _kept(directory, name)
     if program is None:
         program = seccomp.compile_filter(profile)
-        if not _misspelt(spec, profile):  # else compiled again, and told of each time
+        if not _misspelt(spec, profile):  # otherwise not kept, so that each create warns
             roots.make_root(root)
             _keep(directory, name, program)
     return program, flags
 
 
 def _name(raw: Any) -> str:
-    """Of all that a program depends on: the text, who compiles, and for which machine."""
+    """Of all that a program depends on: the profile, the compiler, and the machine."""
     try:
-        # In JSON that takes longer than to read the filter. Of marshal's formats the first: it has
-        # no references, so that equal values are the same bytes.
+        # JSON would take longer than reading the filter. marshal's format 0 has no references, so
+        # that equal values are the same bytes.
         text = marshal.dumps(raw, 0)
     except ValueError:  # a subclass of dict: an unknown member with a key twice
         text = jsontext.dumps(raw).encode()
@@ -73,32 +73,32 @@ def _name(raw: Any) -> str:
 
 
 def _misspelt(spec: Spec, profile: Seccomp) -> bool:
-    """Tell of system calls that nobody knows and that are nearly another's name.
+    """Warn of unknown system calls whose name is nearly that of a known one.
 
-    Others may be newer than libseccomp, as engines' profiles have them; so may those that differ
-    in a digit.
+    Other unknown ones may be newer than libseccomp, as engines' profiles have them; so may those
+    that differ in a digit only.
     """
     unknown = seccomp.unknown(profile)
     if not unknown:
         return False
     known = seccomp.known()
-    told = False
+    found = False
     for index, place, name in unknown:
         likely = near(name, known)
         if likely and likely.strip("0123456789") != name.strip("0123456789"):
             where = f"/linux/seccomp/syscalls/{index}/names/{place}"
-            spec.warnings.append(f'{where}: no system call is named so; is it "{likely}"?')
-            told = True
-    return told
+            spec.warnings.append(f'{where}: there is no such system call; did you mean "{likely}"?')
+            found = True
+    return found
 
 
 def _opened(path: str) -> int:
-    """The directory of what is kept, by descriptor.
+    """The directory of kept filters, as a descriptor.
 
     Raises:
         OSError: it cannot be opened.
-        PyruncError: somebody else can write to it, and rename one filter to another's name:
-            a state root with the sticky bit lets others make it before us.
+        PyruncError: other users can write to it, and rename one filter to another's name: in a
+            state root with the sticky bit they can make it first.
     """
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -110,7 +110,7 @@ def _opened(path: str) -> int:
 
 
 def _kept(directory: str, name: str) -> bytes | None:
-    """What was compiled before; None unless nobody but us can have written it."""
+    """A filter compiled before; None unless only this user can have written it."""
     try:
         above = _opened(directory)
     except (OSError, PyruncError):
@@ -128,7 +128,7 @@ def _kept(directory: str, name: str) -> bytes | None:
         data = os.read(fd, _LONGEST + _DIGEST)
     finally:
         os.close(fd)
-    # A filter that a full disk or a crash has cut might still load, and let more pass.
+    # A filter cut short by a full disk or a crash might still load, and allow more.
     digest, program = data[:_DIGEST], data[_DIGEST:]
     return program if digest == _digest(program) else None
 
@@ -138,7 +138,7 @@ def _digest(data: bytes) -> bytes:
 
 
 def _keep(directory: str, name: str, program: bytes) -> None:
-    """Keep a program; failing to do so costs time, and nothing else."""
+    """Keep a program; a failure only costs time."""
     part = f"{name}.{os.getpid()}"
     try:
         try:
@@ -158,7 +158,7 @@ def _keep(directory: str, name: str, program: bytes) -> None:
             os.write(fd, _digest(program) + program)
         finally:
             os.close(fd)
-        # Whole or not at all: another create may be reading.
+        # Atomically: another create may be reading.
         os.rename(part, name, src_dir_fd=above, dst_dir_fd=above)
     except OSError:
         pass
@@ -196,17 +196,17 @@ def hand_over(spec: Spec, state: dict[str, Any], pid: int, fd: int) -> None:
     try:
         agent.connect(path)
         call = "sendmsg"
-        # The descriptor goes with the first part only; the end of the connection ends the text.
+        # The descriptor goes with the first part only; closing the connection ends the text.
         text = text[rights.send(agent, text, fd) :]
         call = "send"
         if text:
             agent.sendall(text)
     except OSError as error:
-        # It has taken the descriptor, and closed without reading the rest: what it wants to know
-        # is its own affair, as long as somebody answers the filter.
+        # The agent has taken the descriptor, and closed without reading the rest: that is its own
+        # choice, as long as it answers the filter.
         if call == "send" and error.errno in (errno.EPIPE, errno.ECONNRESET):
             return
-        # A time-out of ours has no errno.
+        # Our own timeout has no errno.
         number = error.errno or errno.ETIMEDOUT
         raise KernelError(
             "send the seccomp listener to", call, number, path,
@@ -225,7 +225,7 @@ _NEEDED_EARLY = (
 
 
 def killed(spec: Spec) -> str:
-    """What to say of a process that its own filter has killed before it was ready."""
+    """The message for a process that its own filter killed before it was ready."""
     confined = spec.process is not None and spec.process.noNewPrivileges
     needed = _NEEDED if confined else f"{_NEEDED}, {_NEEDED_EARLY}"
     why = "" if confined else "; with noNewPrivileges only the first four"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a container needs around its first process, whoever makes that: `create` by pyrunc-init,
-`restore` by CRIU. Its entry, its cgroup, its state, its hooks, and how to undo all that.
+"""What a container needs around its first process, which `create` makes by pyrunc-init and
+`restore` by CRIU: its entry, cgroup, state and hooks, and how to undo all that.
 
-First everything that can be refused is refused, with nothing touched; then each outside effect is
-noted in the journal before it happens.
+First all that can be refused is checked, without any effect; then each outside effect is noted in
+the journal before it happens.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pyrunc.spec.model import Spec
 
 
 class Setup:
-    """One container that is being made: what it holds, and how to undo it.
+    """A container in the making: what it holds, and how to undo it.
 
     Args:
         request: what the caller wants.
@@ -36,7 +36,7 @@ class Setup:
 
     Attributes:
         fds: descriptors that are needed until the first process runs.
-        state: what is saved of the container in the end.
+        state: saved when the container is complete.
         manager: of its cgroup.
     """
 
@@ -57,9 +57,9 @@ class Setup:
         )
         self.resctrl: resctrl.Group | None = None
         self.resources = spec.linux.resources if spec.linux else None
-        # Below a user namespace no device node can be made, and one that is bound in opens only
-        # with the rights that the caller has on the host. There the filter may be missing:
-        # bpf(2) is refused outside the first user namespace, where engines put a rootless us.
+        # In a user namespace no device node can be made, and a bind-mounted one opens only with
+        # the caller's permissions on the host. So the filter may be missing there: bpf(2) is
+        # refused outside the initial user namespace, where engines start a rootless runtime.
         self.no_nodes = nested or any(
             ns.type == "user" for ns in (spec.linux.namespaces if spec.linux else ())
         )
@@ -70,7 +70,7 @@ class Setup:
             ociVersion=spec.ociVersion,
             bundle=request.bundle,
             rootfs=self.rootfs,
-            # Sorted, as Go prints a map: what compares `state` with runc's compares bytes.
+            # Sorted, as Go prints a map: `state` is compared with runc's byte by byte.
             annotations=dict(sorted(spec.annotations.items())),
             hooks=spec.raw.get("hooks") or {},
             resources=kept_resources(spec),
@@ -85,7 +85,7 @@ class Setup:
         )
 
     def check(self) -> None:
-        """Refuse limits that cannot be set, before anything is done."""
+        """Refuse limits that cannot be set, before any effect."""
         self.spec.warnings += self.manager.check(self.resources, self.no_nodes)
         if self.spec.linux and self.spec.linux.intelRdt:
             rdt = self.spec.linux.intelRdt
@@ -93,12 +93,12 @@ class Setup:
 
     @property
     def waits(self) -> bool:
-        """Whether the process has to wait, before it does anything, until it is in its groups."""
+        """Whether the process has to wait first until it has been put into its groups."""
         return self.manager.needs_process or self.resctrl is not None
 
     @property
     def joins(self) -> int:
-        """How many hierarchies the process joins by itself."""
+        """How many hierarchies the process joins itself."""
         if self.manager.needs_process:
             return 0
         return sum(1 for h in self.manager.cgroup.layout.hierarchies if h.names != ("",))
@@ -125,7 +125,7 @@ class Setup:
             self.resctrl.create()
 
     def _limit(self, entry: Entry) -> None:
-        # Now it is ours, with all that will run in it.
+        # Again: now it is known to be ours, with all that will run in it.
         entry.note(cgroup=self.manager.to_dict())
         self.spec.warnings += self.manager.apply(
             self.resources,
@@ -143,7 +143,7 @@ class Setup:
             self.manager.delegate(uid)
 
     def join(self, entry: Entry, pid: int) -> None:
-        """The process waits, with nothing done yet."""
+        """Put the process, which waits before its first step, into its groups."""
         if self.manager.needs_process:
             signals = self.request.signals
             self.manager.create(pid, signals.check if signals else lambda: None)
@@ -156,14 +156,14 @@ class Setup:
         assert wanted is not None
         signals = self.request.signals
         for name, chosen, status in (
-            # config.md has prestart after `start` was called, runtime.md before: decision 50.
+            # config.md has prestart after the call of `start`, runtime.md before it: decision 50.
             ("prestart", wanted.prestart, "created"),
             ("createRuntime", wanted.createRuntime, "creating"),
         ):
             hooks.run_hooks(name, chosen, hooks.oci_state(self.state, status, pid), signals)
 
     def save(self, entry: Entry, pid: int) -> bool:
-        """Save the state of a container with that init; False if it is dead."""
+        """Save the state of a container with this init; False if that is dead."""
         found = process_stat(pid)
         if found is None:
             return False
@@ -176,9 +176,9 @@ class Setup:
         return True
 
     def undo(self, entry: Entry, child: Child | None, error: BaseException) -> None:
-        """In reverse. The first error is the one to tell; what cannot be undone is left to
-        `delete --force`, which has the journal."""
-        # First: the lack of descriptors may be what has failed, and an import needs one as well.
+        """Roll back, in reverse. The first error is the one to report; what cannot be undone is
+        left to `delete --force`, which has the journal."""
+        # First: the failure may be a lack of descriptors, and the rollback needs some.
         self.fds.close()
         entry.unlink(store.STATE)
         if child is not None:

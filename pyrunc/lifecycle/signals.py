@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The signals of this process, as something that can be waited for beside all else.
+"""The signals of this process, as a descriptor to poll with others.
 
 For the main thread of a process that does nothing else, as the command line's is: handlers are
-the process's own. They are put back at the end.
+per process. They are restored at the end.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 from pyrunc.errors import Interrupted
 from pyrunc.kernel.process import pipe
 
-# What asks a command to end; what it has done by then it undoes.
+# These ask a command to end; it then undoes what it has done.
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-# The kernel sends these for a fault of the process's own. A handler in Python runs after the
+# The kernel sends these for a fault of the process itself. A Python handler would run after the
 # return to the faulting instruction, that is never.
 _FAULTS = (
     signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP,
     signal.SIGSYS, signal.SIGABRT,
 )  # fmt: skip
-# Nor what no process can catch, nor what libc keeps for itself.
+# Besides those: what cannot be caught. libc's own signals are not among the valid ones.
 _NOT = (*_FAULTS, signal.SIGKILL, signal.SIGSTOP)
 ALL = tuple(n for n in sorted(signal.valid_signals()) if n not in _NOT)
 _JOB_CONTROL = (signal.SIGTTIN, signal.SIGTTOU)
@@ -32,11 +32,11 @@ _MOST = 4096
 
 
 class Signals:
-    """Signals that have come, from the making of this object on.
+    """The signals that have arrived since this object was made.
 
     Args:
-        numbers: which ones are caught. Of the ending ones one that the caller has had ignored
-            (nohup(1), a shell's background job) stays so, unless all are to be passed on.
+        numbers: which ones are caught. An ending one that the caller ignores (nohup(1), a
+            shell's background job) does not interrupt this command, but `take` returns it.
 
     Raises:
         ValueError: not in the main thread.
@@ -55,34 +55,34 @@ class Signals:
             raise
         for number in numbers:
             if number in ENDING and signal.getsignal(number) is signal.SIG_IGN:
-                # nohup, or a shell's background job: it is to go on. A program gets them.
+                # This command goes on; the signal is still forwarded to a program.
                 self._ignored.add(number)
-            # A background job's read then fails with EIO, and is not tried for ever.
+            # Ignored, a background job's read fails with EIO instead of being retried for ever.
             handler = signal.SIG_IGN if number in _JOB_CONTROL else _noted
             try:
                 self._before[number] = signal.signal(number, handler)
             except (OSError, ValueError):
-                continue  # one that this kernel or libc has no more
+                continue  # not supported by this kernel or libc
         _forks[:] = self._before
 
     def fileno(self) -> int:
-        """A descriptor that is readable when a signal has come."""
+        """A descriptor that is readable when a signal has arrived."""
         return self.reader
 
     def check(self) -> None:
-        """Keep what has come for `take`.
+        """Keep what has arrived for `take`.
 
         Raises:
-            Interrupted: this command is asked to end.
+            Interrupted: a signal asks this command to end.
         """
         self._kept += self._read()
         for number in self._kept:
             if number in ENDING and number not in self._ignored:
-                self._kept = b""  # told; what is undone now is ended by the next one only
+                self._kept = b""  # so that only a further signal interrupts the rollback
                 raise Interrupted(number)
 
     def take(self) -> bytes:
-        """The numbers of the signals that have come since the last call."""
+        """The numbers of the signals that have arrived since the last call."""
         found, self._kept = self._kept + self._read(), b""
         return found
 
@@ -93,7 +93,7 @@ class Signals:
             return b""
 
     def restore(self) -> None:
-        """Let the signals do again what they did before."""
+        """Restore the handlers from before."""
         signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._before.items():
             if handler is not None:
@@ -109,8 +109,8 @@ class Signals:
         self.restore()
 
 
-# What a child of Python's has to forget. pyroute2 forks a helper and ends it by SIGTERM, and the
-# pipe is the parent's as well: it would take the signal for its own.
+# The handlers that a fork by Python has to drop. pyroute2 forks a helper and ends it by SIGTERM;
+# the pipe is shared, and the parent would take the signal for its own.
 _forks: list[int] = []
 
 
@@ -125,4 +125,4 @@ os.register_at_fork(after_in_child=_forget)
 
 
 def _noted(number: int, frame: object) -> None:
-    """The wakeup descriptor has it already."""
+    """Nothing: it has been written to the wakeup descriptor."""

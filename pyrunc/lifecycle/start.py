@@ -25,15 +25,15 @@ _REFUSALS = {
 
 
 def await_create(root: str, container_id: str) -> None:
-    """Wait while `create` still makes the container; decision 65.
+    """Wait for a `create` in progress; decision 65.
 
     Args:
         root: the state root, absolute.
         container_id: the container's id.
 
     Raises:
-        ContainerNotFound: there is none of that id.
-        PyruncError: a hook of that `create` asks, or it takes too long.
+        ContainerNotFound: there is none with that id.
+        PyruncError: the caller is a hook of that `create`, or it takes too long.
     """
     with open_entry(root, container_id) as entry:
         if not entry.has(STATE):
@@ -53,9 +53,9 @@ def start(
     Args:
         entry: the container's directory.
         state: its saved state.
-        notify_socket: tell this socket when the program is ready, and return then.
-        foreground: do not wait for that; the caller has the program's streams to serve.
-        signals: those that end the waits here, if anybody catches them.
+        notify_socket: wait until the program is ready, and notify this socket.
+        foreground: do not wait for that; the caller serves the program's streams.
+        signals: those that end the waits, if they are caught.
 
     Raises:
         StateError: it is not in the state `created`.
@@ -72,19 +72,19 @@ def start(
     try:
         os.write(fifo, b"0")
         # After the write: a start killed in between leaves a container that runs, listed as
-        # created until the next start heals it. The other way round it would never run.
+        # created until the next start repairs that. The other way round it would never run.
         entry.unlink(FIFO)
         _await_exec(fifo, signals)
     finally:
         os.close(fifo)
-    # The lock goes first: a hook may change the container, as by `update`, and whoever wants to
-    # kill or delete it must not wait for readiness.
+    # Released first: a hook may change the container, as by `update`, and `kill` and `delete`
+    # must not wait for readiness.
     entry.unlock()
     if state.hooks.get("poststart"):
         _poststart(entry, state, signals)
     if listener is not None:
         if foreground:
-            # In the foreground somebody has to serve the terminal and the signals meanwhile.
+            # The caller has to serve the terminal and the signals in the meantime.
             start_new_thread(_relay, (state, listener, notify_socket, None))
         else:
             _relay(state, listener, notify_socket, signals)
@@ -96,7 +96,7 @@ def _open_fifo(entry: Entry, state: State) -> int:
     except OSError as error:
         if error.errno != errno.ENXIO:
             raise
-    # No reader is left: init died, or a start was killed between its two last steps.
+    # There is no reader: init died, or a start was killed between its last two steps.
     entry.unlink(FIFO)
     if not is_alive(state):
         raise StateError(_REFUSALS[STOPPED])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is kept of a container: the members of state.json, their version and their reader.
+"""The saved state of a container: the members of state.json, their version and their reader.
 
-This module must not know where the file lies (store.py does) nor ask the kernel: a status is
-never kept.
+This module does not know where the file is (store.py does), nor does it ask the kernel: a status
+is never saved.
 """
 
 # The names are the file's (N815), as those of spec/model.py are the specification's.
@@ -29,12 +29,12 @@ class State:
         rootfs: absolute path of its root filesystem.
         annotations: of its config.json.
         hooks: of its config.json, as JSON values.
-        resources: its limits as JSON values, for later updates to start from.
+        resources: its limits as JSON values, the base of later updates.
         notify: whether its program may report that it is ready (sd_notify(3)).
         keyring: whether its processes have a session keyring of their own.
-        stdio: what its standard streams were open to, as readlink(2) names it.
+        stdio: the targets of its standard streams, as readlink(2) names them.
         privatePid: whether it has a pid namespace of its own.
-        config: absolute path of the file in the place of the bundle's config.json, or "".
+        config: absolute path of the file read instead of the bundle's config.json, or "".
         resctrl: its resctrl group, or None.
         pid: of its init; 0 until it is saved.
         startTime: of its init, in clock ticks since the boot (proc_pid_stat(5)).
@@ -64,21 +64,21 @@ class State:
 
     @classmethod
     def from_json(cls, raw: object, path: str) -> State:
-        """Read a state that this version or one before it has written.
+        """Read a state that this version or an earlier one has written.
 
         Args:
             raw: the JSON value.
             path: of the file, for messages.
 
         Raises:
-            PyruncError: it is damaged, or of a version after this one.
+            PyruncError: it is damaged, or of a later version.
         """
         if not isinstance(raw, dict):
             raise _damaged(path)
         version = raw.pop("version", VERSION)
         if not isinstance(version, int) or version > VERSION:
             raise PyruncError(
-                f"{path} has version {version}, and this pyrunc knows {VERSION} at most",
+                f"{path} has version {version}, but this pyrunc supports {VERSION} at most",
                 hint="use the pyrunc that made the container",
             )
         if not raw.keys() <= _MEMBERS:
@@ -88,7 +88,7 @@ class State:
         return cls(**raw)
 
     def to_json(self) -> dict[str, Any]:
-        """The members as JSON values; those that few containers have only where they do."""
+        """The members as JSON values; rare ones only where they are set."""
         found = {"version": VERSION, **self.__dict__}
         for name in ("config", "resctrl"):
             if not found[name]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The status of a container, asked of the kernel each time; never stored."""
+"""The status of a container: the kernel is asked each time, nothing is stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.store import FIFO, Entry
 
 CREATED, RUNNING, PAUSED, STOPPED = "created", "running", "paused", "stopped"
-_STATE, _START_TIME = 0, 19  # fields 3 and 22 of proc_pid_stat(5), counted behind the name
+_STATE, _START_TIME = 0, 19  # fields 3 and 22 of proc_pid_stat(5), counted after the name
 
 
 def process_stat(pid: int) -> tuple[str, int] | None:
@@ -28,13 +28,13 @@ def process_stat(pid: int) -> tuple[str, int] | None:
         return None
     finally:
         os.close(fd)
-    # The name in parentheses may hold anything, also parentheses.
+    # The name in parentheses may contain anything, parentheses included.
     fields = data[data.rindex(b")") + 2 :].split()
     return fields[_STATE].decode(), int(fields[_START_TIME])
 
 
 def boot_id() -> str:
-    """Which boot of this host it is (random(4)); "" where that cannot be told."""
+    """The id of this boot (random(4)); "" where that cannot be read."""
     try:
         fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -46,11 +46,15 @@ def boot_id() -> str:
 
 
 def is_alive(state: State, boot: str | None = None) -> bool:
-    """Whether the init that the state names lives: same pid, same start (pid reuse), and same
-    boot: the clock of starts begins anew with it, and a state on a disk does not. Who asks of many
-    has the present boot at hand."""
+    """Whether the init that the state names is alive: same pid, same start time (pids are reused),
+    and same boot, as start times count from it and a state may be on a disk.
+
+    Args:
+        state: of the container.
+        boot: from `boot_id`, for a caller that asks about many.
+    """
     then, now = state.boot, boot_id() if boot is None else boot
-    if then and now and then != now:  # where it cannot be told now nobody is declared dead
+    if then and now and then != now:  # without either id no process is declared dead
         return False
     stat = process_stat(state.pid)
     return stat is not None and stat[0] not in "ZX" and stat[1] == state.startTime
@@ -66,7 +70,7 @@ def status_of(entry: Entry, state: State, boot: str | None = None) -> str:
 
 
 def document(state: State, status: str) -> dict[str, Any]:
-    """The state document of runtime.md, with runc's members beside it."""
+    """The state document of runtime.md, with runc's further members."""
     found = {
         "ociVersion": state.ociVersion,
         "id": state.id,
@@ -89,7 +93,7 @@ def _is_frozen(state: State) -> bool:
 def open_pidfd(state: State) -> int:
     """A pidfd of the container's init, or -1 if it is gone.
 
-    The identity is checked after opening: before, the pid could change hands.
+    The identity is checked after opening: before that, the pid could be reused.
     """
     try:
         fd = os.pidfd_open(state.pid)

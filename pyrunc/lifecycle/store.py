@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where containers are remembered: one directory each, with a journal and a state.
+"""Where the state of containers is kept: a directory each, with a journal and a state.
 
-The directory's creation is what makes an id unique. `journal` is appended before each effect
-outside the directory, so that whoever comes after a killed runtime can undo it; `state.json`
+The directory's creation is what makes an id unique. `journal` is appended to before each effect
+outside the directory, so that the effects of a killed runtime can be undone; `state.json`
 replaces it when the container is complete. Access is by directory descriptor and never through
-a link: an id is one component, checked; root and directory are nobody else's (`roots.py`). What
-is not stored is the status: that is always asked of the kernel (`status.py`).
+a link: an id is one component, checked; the root and the directory belong to no other user
+(`roots.py`). The status is not stored: the kernel is asked each time (`status.py`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def check_id(container_id: str) -> str:
-    """The id, if it is one (runc's grammar).
+    """The id, if it is valid (runc's grammar).
 
     Raises:
         UsageError: empty, "." or "..", too long, or with another character.
@@ -52,7 +52,7 @@ def check_id(container_id: str) -> str:
 
 
 def default_root(environ: dict[str, str] | os._Environ[str]) -> str:
-    """The directory where state is kept unless told otherwise."""
+    """The directory where state is kept by default."""
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if runtime and os.geteuid() != 0:
         return f"{runtime}/pyrunc"
@@ -86,7 +86,7 @@ class Entry:
         self.fd = fd
 
     def close(self) -> None:
-        """Let go of the directory, and so of the lock."""
+        """Close the directory, and so release the lock."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -102,19 +102,19 @@ class Entry:
         return f"{self.root}/{self.container_id}"
 
     def lock(self) -> None:
-        """Be the only one who changes this container, until `close`.
+        """Take the lock of this container, until `close`.
 
         Raises:
-            PyruncError: somebody else has held the lock for too long.
+            PyruncError: another process has held it for too long.
         """
         locking.acquire(self.fd, self.container_id)
 
     def unlock(self) -> None:
-        """Let others change it, while what is done here takes its time."""
+        """Release the lock before something slow."""
         locking.release(self.fd)
 
     def is_linked(self) -> bool:
-        """Whether the directory is still the one of that name (it may be deleted meanwhile)."""
+        """Whether the directory is still there by its name (it may have been deleted since)."""
         try:
             there = os.stat(self.path, follow_symlinks=False)
         except FileNotFoundError:
@@ -127,8 +127,8 @@ class Entry:
         self._put(JOURNAL, os.O_APPEND, (jsontext.dumps(effect) + "\n").encode())
 
     def journal(self) -> dict[str, Any]:
-        """All effects noted. A line that is not whole was cut, by a kill or a full disk: its
-        effect did not happen."""
+        """All effects noted. An incomplete line was cut short by a kill or a full disk: its effect
+        did not happen."""
         merged: dict[str, Any] = {}
         for line in (self._read(JOURNAL) or b"").split(b"\n"):
             try:
@@ -158,7 +158,7 @@ class Entry:
         return found if isinstance(found, dict) else None
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file that is there once."""
+        """Write a new file."""
         self._put(name, os.O_EXCL, data)
 
     def _put(self, name: str, mode: int, data: bytes) -> None:
@@ -188,15 +188,15 @@ class Entry:
         if data is None:
             if not self.has(STATE):
                 raise ContainerNotFound  # it has just been deleted
-            raise PyruncError(f"{self.path}/{CONFIG} is missing", hint="create the container anew")
+            raise PyruncError(f"{self.path}/{CONFIG} is missing", hint="create the container again")
         return data
 
     def state(self) -> State:
         """The saved state.
 
         Raises:
-            ContainerNotFound: there is none: the creation never ended.
-            PyruncError: the file is damaged, or a later pyrunc's.
+            ContainerNotFound: there is none: the creation was never completed.
+            PyruncError: the file is damaged, or of a later version of pyrunc.
         """
         data = self._read(STATE)
         if data is None:
@@ -213,7 +213,7 @@ class Entry:
             return None
         try:
             data = b""
-            # Twice as much each time: what is there is copied by each addition.
+            # Twice as much each time: each addition copies what is there.
             while chunk := os.read(fd, size := max(_CHUNK, len(data))):
                 data += chunk
                 if len(chunk) < size:
@@ -236,8 +236,8 @@ class Entry:
             pass
 
     def remove(self) -> None:
-        """Remove the directory with what is in it: the state first, whoever finds something
-        missing then knows why; the journal last, it is the way back."""
+        """Remove the directory with what is in it: the state first, so that a reader who misses
+        a file knows why; the journal last, as rollback needs it."""
         for left in range(_REMOVALS, 0, -1):
             self._empty()
             try:
@@ -245,7 +245,7 @@ class Entry:
             except FileNotFoundError:
                 pass
             except OSError as error:
-                # Whoever waited for its end may have told of it meanwhile (ending.py).
+                # A waiter may just have saved its exit there (ending.py).
                 if error.errno == errno.ENOTEMPTY and left > 1:
                     continue
                 raise
@@ -274,7 +274,7 @@ def create_entry(root: str, container_id: str) -> Entry:
     """Make a container's directory, locked.
 
     Raises:
-        ContainerExists: somebody has it already.
+        ContainerExists: the id is taken.
         KernelError: the state root cannot be used.
     """
     path = f"{root}/{container_id}"
@@ -288,7 +288,7 @@ def create_entry(root: str, container_id: str) -> Entry:
         entry.lock()
     except BaseException:
         entry.close()
-        os.rmdir(path)  # ours, and empty: nobody else could have got further than we
+        os.rmdir(path)  # ours, and empty: nothing is put there without the lock
         raise
     if not entry.is_linked():
         entry.close()
@@ -314,10 +314,10 @@ def _new_entry(above: int, root: str, container_id: str) -> Entry:
 
 
 def refuse_existing(root: str, container_id: str) -> None:
-    """Tell of an id that is taken before anything else is said; `create_entry` decides.
+    """Report an id that is taken before any other error; `create_entry` decides.
 
     Raises:
-        ContainerExists: somebody has it.
+        ContainerExists: it is taken.
     """
     if os.path.lexists(f"{root}/{container_id}"):
         raise ContainerExists
@@ -329,11 +329,11 @@ def open_entry(root: str, container_id: str, above: int = -1) -> Entry:
     Args:
         root: the state root, absolute.
         container_id: the container's id.
-        above: of `open_root`, for who opens many.
+        above: from `open_root`, for a caller that opens many.
 
     Raises:
-        ContainerNotFound: there is none of that id.
-        PyruncError: somebody else can write to it, or to the state root.
+        ContainerNotFound: there is none with that id.
+        PyruncError: other users can write to it, or to the state root.
     """
     check_id(container_id)
     path = f"{root}/{container_id}"
@@ -361,7 +361,7 @@ def open_root(root: str) -> int:
 
     Raises:
         FileNotFoundError: there is no such root.
-        PyruncError: it is no directory, or somebody else can write to it.
+        PyruncError: it is not a directory, or other users can write to it.
     """
     try:
         return roots.open_root(root)
@@ -370,7 +370,7 @@ def open_root(root: str) -> int:
 
 
 def ids(above: int) -> list[str]:
-    """The ids below an open state root, sorted; whatever else lies there is passed over."""
+    """The ids below an open state root, sorted; anything else there is ignored."""
     with os.scandir(above) as found:
         return sorted(e.name for e in found if e.is_dir(follow_symlinks=False) and _is_id(e.name))
 

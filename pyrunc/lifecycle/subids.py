@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""newuidmap(1) and newgidmap(1): id maps for users who may not write them themselves."""
+"""newuidmap(1) and newgidmap(1): id maps that an unprivileged user may not write."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from pyrunc.errors import PyruncError
 from pyrunc.kernel.process import spawn_program
 
-# By absolute path, never by the caller's PATH. The last is NixOS.
+# By absolute path, never by the caller's PATH. The last is NixOS's.
 _DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin")
 _OUTPUT_KEPT = 4096
 
@@ -23,7 +23,7 @@ def map_with_helper(helper: str, pid: int, words: list[str], pointer: str) -> No
         pointer: of the map in config.json.
 
     Raises:
-        PyruncError: the helper is not installed, or says no.
+        PyruncError: the helper is not installed, or refuses.
     """
     places = (f"{directory}/{helper}" for directory in _DIRECTORIES)
     path = next((place for place in places if os.access(place, os.X_OK)), "")
@@ -41,7 +41,7 @@ def map_with_helper(helper: str, pid: int, words: list[str], pointer: str) -> No
         os.close(null)
         os.close(writer)
     try:
-        said = os.read(reader, _OUTPUT_KEPT)  # until it ends, as nobody else has the other end
+        said = os.read(reader, _OUTPUT_KEPT)  # until it ends: no other process has the write end
         while more := os.read(reader, _OUTPUT_KEPT):
             said = (said + more)[:_OUTPUT_KEPT]
     finally:

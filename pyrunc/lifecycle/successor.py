@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the second stage of a pyrunc-init whose first one has died without a word of it."""
+"""Finds the second stage of a pyrunc-init whose first one died before it reported it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import os
 def find(peer: int, known: int) -> int:
     """The child of ours that holds the other end of a socket.
 
-    CLONE_PARENT has made it a child of ours, and nobody else has that end by now.
+    CLONE_PARENT made it a child of ours, and no other process still has that end.
 
     Args:
         peer: inode of that end.
         known: pid of the first stage.
 
     Returns:
-        A pidfd of it, or -1: there is none.
+        A pidfd of it, or -1 if there is none.
     """
     for pid in _children():
         if pid == known:
             continue
         try:
-            # Before the look: what is looked at cannot become another process then.
+            # Before the check: after it the pid could be another process's.
             pidfd = os.pidfd_open(pid)
         except OSError:
             continue
@@ -33,7 +33,7 @@ def find(peer: int, known: int) -> int:
 
 
 def _children() -> list[int]:
-    """The children of all our threads (proc_pid_task_children(5)), in no order."""
+    """The children of all our threads (proc_pid_task_children(5)), in any order."""
     found: list[int] = []
     for task in os.listdir("/proc/self/task"):
         try:

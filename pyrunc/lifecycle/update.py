@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`update`: other limits for a container that is there, all of them or none."""
+"""`update`: new limits for an existing container, all of them or none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pyrunc.spec.merge import merge, wanted
 def update(
     entry: Entry, asked: dict[str, Any], rdt: dict[str, str], document: str = "update"
 ) -> list[str]:
-    """Set limits and save them, for later updates to start from.
+    """Set limits and save them as the base of later updates.
 
     Args:
         entry: the container's directory.
@@ -33,7 +33,7 @@ def update(
     Raises:
         ContainerNotRunning: it has stopped.
         SpecError: a value is wrong.
-        PyruncError: the kernel or systemd refuses. The old limits are in force again.
+        PyruncError: the kernel or systemd refuses; the old limits are in force again.
     """
     change = wanted(asked)
     load.decode_resources(change, document)
@@ -46,14 +46,14 @@ def update(
     cgroup = cgroups.open_cgroup(state.cgroup)
     saved = replace(state, resources=after)
     try:
-        # A value is named by its place in this document, not in config.json.
+        # Errors point into this document, not into config.json.
         warnings = load.with_document(document, cgroup.check_limits, resources, "")
         if not rdt:
             return warnings + change_limits(cgroup, resources, lambda: entry.save(saved))
         group = Change(entry, saved, rdt)
         return warnings + change_limits(cgroup, resources, lambda: group.apply(cgroup.pids()))
     except PyruncError:
-        # It ended meanwhile, and took its cgroup along: that is the reason then.
+        # It may have ended in the meantime, and its cgroup with it: then that is the reason.
         if not is_alive(state):
             raise ContainerNotRunning from None
         raise

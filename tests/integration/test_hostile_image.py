@@ -142,4 +142,4 @@ def test_a_device_that_is_a_link_to_the_hosts(runtime, bundle):
     bundle.config["mounts"] = [
         m for m in bundle.config["mounts"] if not m["destination"].startswith("/dev")
     ]
-    assert "a file stands there that is not this device" in support.refused(runtime, bundle)
+    assert "there is a file that is not this device" in support.refused(runtime, bundle)

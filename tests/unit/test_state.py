@@ -49,6 +49,6 @@ def test_what_is_no_state_is_damaged(raw: object) -> None:
         State.from_json(raw, "s")
 
 
-def test_a_later_version_is_told_by_its_number() -> None:
-    with pytest.raises(PyruncError, match=f"version {VERSION + 1}, and this pyrunc knows"):
+def test_a_later_version_is_refused() -> None:
+    with pytest.raises(PyruncError, match=f"version {VERSION + 1}, but this pyrunc supports"):
         State.from_json({**OLD, "version": VERSION + 1}, "s")

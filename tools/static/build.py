@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds dist/pyrunc, the command as one static executable: `make static`.
 
-docs/static.md tells how it works. Steps whose inputs have not changed are taken from
+docs/static.md explains how it works. Steps whose inputs have not changed are taken from
 ~/.cache/pyrunc-static (XDG_CACHE_HOME): sources and libraries, which take minutes. Run by the
 virtual environment's Python, which has cffi.
 """
@@ -26,16 +26,16 @@ HERE = Path(__file__).resolve().parent
 TREE = HERE.parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyrunc-static"
 WORK = TREE / "build" / "static"
-# Debian's release that the sources are of.
+# The Debian release of the sources.
 RELEASE = "trixie"
 PACKAGES = "python3.13 libseccomp"
-# Of what is inside; NOTICE says the same.
+# Of the components; NOTICE says the same.
 LICENSES = {
     "pyrunc": "Apache-2.0", "cpython": "PSF-2.0", "libseccomp": "LGPL-2.1-only", "cffi": "MIT",
     "jeepney": "MIT", "musl": "MIT",
 }  # fmt: skip
 LIVES = 12
-NO_LIFE = 3  # lives.py: a container could not be made
+NO_LIFE = 3  # exit code of lives.py: no container could be made
 KEPT = 3
 
 
@@ -48,11 +48,11 @@ def run(*command: object) -> None:
 
 
 def cached(name: str, inputs: list[Path | str], make: list[object]) -> Path:
-    """A directory that a command makes, or has made of the same inputs before.
+    """A directory that a command makes, or has made from the same inputs before.
 
     Args:
         name: of the step.
-        inputs: files by their content, and texts.
+        inputs: files, of which the content counts, and texts.
         make: the command; the directory follows as its last argument.
     """
     digest = hashlib.sha256()
@@ -61,7 +61,7 @@ def cached(name: str, inputs: list[Path | str], make: list[object]) -> Path:
         digest.update(b"\0")
     found = CACHE / f"{name}-{digest.hexdigest()[:16]}"
     if not found.exists():
-        say(f"{name}: made anew")
+        say(f"{name}: being made")
         CACHE.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=CACHE))
         try:
@@ -177,8 +177,8 @@ def generated(work: Path) -> Path:
 
 
 def bundles(work: Path) -> None:
-    """What lives.py's lives are of: a program that sleeps, one that ends at once, and one that
-    sleeps in a container as engines make them."""
+    """The bundles of lives.py: a program that sleeps, one that exits at once, and one that sleeps
+    in a container as engines configure them."""
     busybox = shutil.which("busybox")
     if not busybox:
         raise SystemExit("static: busybox-static is not installed")
@@ -229,7 +229,7 @@ def as_engines(config: dict[str, Any], work: Path) -> None:
 
 
 def prepare(source: Path, library: Path) -> None:
-    """In WORK: the seed, and all that lives.py wants beside it."""
+    """Put the seed into WORK, and all that lives.py needs next to it."""
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     standard = str(library / "lib")
@@ -245,7 +245,7 @@ def prepare(source: Path, library: Path) -> None:
 
 
 def write_image(library: Path, lives: int) -> None:
-    """Have the seed write WORK/pyrunc, without lives where no container can be made."""
+    """Have the seed write WORK/pyrunc, without lives where no container can be made here."""
     command = [WORK / "seed", library / "lib", HERE / "lives.py"]
     done = subprocess.run([*command, str(lives)], check=False, cwd=WORK)
     if done.returncode == NO_LIFE:
@@ -260,14 +260,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=TREE / "dist" / "pyrunc")
     parser.add_argument("--lives", type=int, default=LIVES if os.geteuid() == 0 else 0)
-    parser.add_argument("--fetch", action="store_true", help="bring the sources, and no more")
-    parser.add_argument("--pgo", action="store_true", help="compile CPython by what lives need")
+    parser.add_argument("--fetch", action="store_true", help="only download the sources")
+    parser.add_argument("--pgo", action="store_true", help="profile-guided CPython, by the lives")
     options = parser.parse_args()
     if options.fetch:
         try:
             sources()
         except subprocess.CalledProcessError as error:
-            raise SystemExit(f"static: the sources were not brought: {error}") from None
+            raise SystemExit(f"static: the sources could not be downloaded: {error}") from None
         return
     source = sources()
     library = libraries(source, None)
@@ -282,7 +282,7 @@ def main() -> None:
             say("no container can be made here: compiled without PGO")
     write_image(library, options.lives)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    # Beside it and renamed: somebody may be running the one before.
+    # Renamed into place: the one before may be running.
     (WORK / "pyrunc").rename(options.output)
     write_sbom(source, options.output.with_name("pyrunc.spdx.json"), options.output)
     say(f"{options.output}: {options.output.stat().st_size} bytes")

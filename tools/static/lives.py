@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run by the seed: imports the command, lives some lives with it, and has the image written.
+"""Run by the seed: imports the command, runs container lives with it, and writes the image.
 
     cd WORK && seed STDLIB .../lives.py NUMBER
 
-WORK has modules.py's `modules`, `pyrunc-init`, `versions` and the bundles that the lives are of,
-`sleeps`, `ends` and `engine` (build.py); the image is `pyrunc` there. No path is an argument: what
-this script holds while objects are made immortal stays in the image.
+WORK has modules.py's `modules`, `pyrunc-init`, `versions` and the bundles of the lives, `sleeps`,
+`ends` and `engine` (build.py); the image is `pyrunc` there. No path is an argument: what this
+script holds while objects are made immortal stays in the image.
 
 Why lives: the interpreter specialises its bytecode to what it sees (PEP 659), which is a write to
 the code, and fills caches. In the image it does neither (libraries.sh), because each command would
-copy those pages anew: what a dozen lives have run is fast, the rest is as good as interpreted once.
+copy those pages again: what a dozen lives have run is specialised, other code runs as on its first
+call.
 """
 
 import codecs
@@ -21,8 +22,8 @@ from _frozen_importlib import BuiltinImporter, ModuleSpec, module_from_spec
 
 import _image
 
-# What a container's life runs, in the order in which it does. The code of these modules is loaded
-# first, before any is imported: what is read together lies together, whatever imports what.
+# The modules that a container's life uses, in that order. Their code is loaded first, before any is
+# imported: what is read together is adjacent, whatever the order of imports.
 FIRST = (
     "pyrunc.cli.main", "pyrunc.cli.parse", "pyrunc.cli.table", "pyrunc.cli.log", "pyrunc.cli.root",
     "pyrunc.cli.values", "pyrunc.errors", "pyrunc.jsontext", "pyrunc.lifecycle.roots",
@@ -56,7 +57,7 @@ class Compiled:
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        """Say where a module comes from."""
+        """The module's spec, if it was compiled."""
         if name in sys.builtin_module_names:
             return ModuleSpec(name, BuiltinImporter, origin="built-in")
         if name not in cls.code:
@@ -66,11 +67,11 @@ class Compiled:
 
     @staticmethod
     def create_module(spec):
-        """Python's own way to make one will do."""
+        """None: Python's default."""
 
     @classmethod
     def exec_module(cls, module):
-        """Run its code. __file__ is what it would be, relative: nothing is opened there."""
+        """Run its code. __file__ is relative: nothing is opened there."""
         module.__file__ = module.__spec__.origin
         exec(cls.code[module.__name__][2], module.__dict__)  # noqa: S102
 
@@ -82,17 +83,17 @@ def read(path):
 
 
 def import_all():
-    """Everything, from memory: no module is looked for in a directory."""
+    """Import everything, from memory: no directory is searched."""
     Compiled.code = marshal.loads(read("modules"))  # noqa: S302
     sys.meta_path.insert(0, Compiled)
-    # What the interpreter needed to start came from files, and knows their paths.
+    # The interpreter's own were imported from files at its start, and hold their paths.
     codecs.unregister(sys.modules["encodings"].search_function)
     for name in [name for name in sys.modules if name.partition(".")[0] == "encodings"]:
         del sys.modules[name]
     for name in dict.fromkeys((*FIRST, *Compiled.code)):
         is_package, origin, data = Compiled.code[name]
         Compiled.code[name] = (is_package, origin, marshal.loads(data))  # noqa: S302
-    # `import pyrunc` would bring all the others in an order of its own: it runs after them.
+    # `import pyrunc` would import all the others in its own order: it runs after them.
     package = module_from_spec(Compiled.find_spec("pyrunc"))
     sys.modules["pyrunc"] = package
     for name in (*FIRST, *Compiled.code):
@@ -108,7 +109,7 @@ def import_all():
 
 
 def embed():
-    """Put the package's file into memory, and say what else is in it."""
+    """Put pyrunc-init and the versions of the other components into memory."""
     from pyrunc.cli import version
     from pyrunc.lifecycle import launch
 
@@ -119,10 +120,10 @@ def embed():
 
 
 def live(number):
-    """So many lives, in silence.
+    """Run this many lives, without output.
 
     Raises:
-        SystemExit: a command failed: the image would hold its traces.
+        SystemExit: a command failed: the image would contain its traces.
     """
     import renew
 
@@ -163,9 +164,9 @@ def live(number):
             os.fchdir(here)  # create has gone into the bundle
             if code:
                 os.write(kept[2], f"lives: {' '.join(command)}: exit code {code}\n".encode())
-                raise SystemExit(3)  # build.py does without
+                raise SystemExit(3)  # build.py then does without lives
     sys.stdout.flush()
-    # Not to outlive this: their buffers have the texts.
+    # Their buffers hold the output.
     renew.drop_streams()
     for fd in range(3):
         os.dup2(kept[fd], fd)
@@ -178,13 +179,13 @@ def main():
     """Make the image."""
     lives = number()
     os.environ._data.clear()
-    # Nothing is collected: a command ends before it would pay.
+    # No collection: a command ends before it would pay.
     gc.disable()
     import_all()
     embed()
     before = {name: globals_of(name) for name in ours()}
     gc.collect()
-    # Before the lives too: bytecode that loads a constant specialises by whether it is immortal.
+    # Before the lives too: loads of constants specialise by whether these are immortal.
     _image.immortalise()
     live(lives)
     refuse_remains(before)
@@ -200,12 +201,12 @@ def main():
 
 
 def say(text):
-    """To the builder."""
+    """Report to the build."""
     os.write(2, f"lives: {text}\n".encode())
 
 
 def refuse_remains(before):
-    """A module that keeps something of a life would tell it to every command.
+    """Check that no module keeps anything of a life: every command would start with it.
 
     Raises:
         SystemExit: one does.
@@ -213,7 +214,7 @@ def refuse_remains(before):
     for name in ours():
         changed = {key for key, _ in before[name].items() ^ globals_of(name).items()}
         if changed:
-            say(f"{name} keeps what it was told: {sorted(changed)}")
+            say(f"{name} keeps state of a life: {sorted(changed)}")
             raise SystemExit(1)
 
 
@@ -233,7 +234,7 @@ def globals_of(name):
 
 
 def number():
-    """The argument of this script; nothing else is to hold it."""
+    """The argument of this script, removed from sys."""
     found = int(sys.argv[0])
     sys.argv[:] = sys.orig_argv[:] = ["pyrunc"]
     return found

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run by the seed: compiles what the command imports, for lives.py to load.
+"""Run by the seed: compiles the modules that the command imports, for lives.py to load.
 
     seed STDLIB modules.py TREE PACKAGES OUT
 
-In a process of its own, so that the heap of the image never sees the compiler at work. Nothing can
-be imported once the image is written, so all is: each of the package's modules, and whatever one
-of its import statements names, wherever in a function it stands.
-The code is without docstrings, asserts, columns of tracebacks and paths of this machine.
+In a process of its own, so that the compiler leaves nothing in the heap of the image. Nothing can
+be imported once the image is written, so everything is: each of the package's modules, and all
+that its import statements name, those within functions included. The code has no docstrings,
+asserts, columns of tracebacks and paths of this machine.
 """
 
 import ast
@@ -15,14 +15,14 @@ import os
 import sys
 from encodings import aliases
 
-# Not the command's.
+# Not part of the command.
 LEFT_OUT = {
     "pyrunc.__main__": "the command where there is no executable",
-    "pyrunc.plan.header": "a program of its own",
+    "pyrunc.plan.header": "a separate program",
     "pyrunc.spec.deep": "the library's; jsonschema needs an extension written in Rust",
-    "pyrunc.kernel.pyroute": "pyroute2 loads C libraries; network.py takes kernel/netlink.py then",
+    "pyrunc.kernel.pyroute": "pyroute2 loads C libraries; network.py then uses kernel/netlink.py",
 }
-BESIDE = ("encodings.utf_8", "renew")
+MORE = ("encodings.utf_8", "renew")
 
 
 def sources(tree):
@@ -37,7 +37,7 @@ def sources(tree):
 
 
 def imported(node):
-    """(module, name in it or "") of each import that is not for type checkers only."""
+    """(module, name in it or "") of each import that is not only for type checkers."""
     if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
         for other in node.orelse:
             yield from imported(other)
@@ -51,7 +51,7 @@ def imported(node):
 
 
 def encodings(tree):
-    """Modules of the encodings that the code names: imported where one is first used."""
+    """Modules of the encodings that the code names: Python imports them on first use."""
     for _, path in sources(tree):
         with open(path, "rb") as file:
             nodes = ast.walk(ast.parse(file.read(), path))
@@ -72,16 +72,16 @@ def named_encodings(call):
 
 
 def import_all(tree):
-    """Import it.
+    """Import all that the command can import.
 
     Raises:
-        ImportError: something is not to be had here: it would be missing for ever.
+        ImportError: something is missing here, and would be in the image.
     """
     wanted = dict.fromkeys((name, "") for name, _ in sources(tree))
     for _, path in sources(tree):
         with open(path, "rb") as file:
             wanted |= dict.fromkeys(imported(ast.parse(file.read(), path)))
-    wanted |= dict.fromkeys((name, "") for name in BESIDE)
+    wanted |= dict.fromkeys((name, "") for name in MORE)
     wanted |= dict.fromkeys((name, "") for name in encodings(tree))
     for module, name in wanted:
         if module not in LEFT_OUT and f"{module}.{name}" not in LEFT_OUT:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""In the image: what belongs to the process and Python holds, made anew (csrc/image/renew.c).
+"""In the image: renews what Python holds of the process at each start (csrc/image/renew.c).
 
-Whatever a module took from the process or the host when it was imported is of the build. A test
-walks the modules for such facts (tests/static).
+What a module read from the process or the host at import is that of the build. A test searches
+the modules for such values (tests/static).
 """
 
 import _signal
@@ -16,25 +16,25 @@ _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 def renew(arguments, variables, ignored):
-    """As CPython begins a process.
+    """Initialise the process as CPython does.
 
     Args:
         arguments: argv.
         variables: "NAME=value" of the environment, as bytes.
-        ignored: numbers of the signals that the caller has us ignore.
+        ignored: numbers of the signals that were ignored at the start.
     """
     sys.argv = arguments
     sys.orig_argv = arguments.copy()
     for variable in variables:
         name, found, value = variable.partition(b"=")
         if found and name:
-            _VARIABLES.setdefault(name, value)  # the first one counts, as for getenv(3)
+            _VARIABLES.setdefault(name, value)  # the first one wins, as for getenv(3)
     _renew_signals(ignored)
     open_streams()
 
 
 def open_streams():
-    """Make the standard streams for what the descriptors are now."""
+    """Make the standard streams for the present descriptors."""
     for fd, (name, mode) in enumerate(_STREAMS):
         stream = _stream(fd, name, mode)
         setattr(sys, name, stream)
@@ -42,7 +42,7 @@ def open_streams():
 
 
 def drop_streams():
-    """Forget the standard streams, and what their buffers hold."""
+    """Drop the standard streams, and their buffers."""
     for name, _ in _STREAMS:
         setattr(sys, name, None)
         setattr(sys, f"__{name}__", None)
@@ -51,7 +51,7 @@ def drop_streams():
 def _renew_signals(ignored):
     for number in ignored:
         _signal.signal(number, _signal.SIG_IGN)
-    # Python's own: a write says EPIPE and EFBIG, and Control-C is an exception.
+    # As Python does: a write fails with EPIPE and EFBIG, and Control-C is an exception.
     _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
     _signal.signal(_signal.SIGXFSZ, _signal.SIG_IGN)
     if _signal.SIGINT not in ignored:
@@ -78,7 +78,7 @@ def _stream(fd, name, mode):
 
 
 def _over_directory(fd, mode):
-    """The container may have a directory as a stream; Python refuses one, so it looks away."""
+    """A stream may be a directory, which FileIO refuses: it is made over /dev/null."""
     aside = os.dup(fd)
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     os.dup2(null, fd)
@@ -90,7 +90,7 @@ def _over_directory(fd, mode):
 
 
 def _time_zone(name):
-    """The module's constants are libc's answer to TZ at the build; asked for when first used."""
+    """Constants of `time` that depend on TZ: set when first used, not at the build."""
     if name not in ("timezone", "altzone", "daylight", "tzname"):
         raise AttributeError(f"module 'time' has no attribute {name!r}")
     time.tzset()
@@ -98,7 +98,7 @@ def _time_zone(name):
 
 
 def forget():
-    """Before the image is written: what `renew` is to make, and nobody else may find."""
+    """Before the image is written: remove what `renew` sets again."""
     _VARIABLES.clear()
     for name in ("timezone", "altzone", "daylight", "tzname"):
         del time.__dict__[name]
@@ -107,4 +107,4 @@ def forget():
         try:
             _signal.signal(number, _signal.SIG_DFL)
         except OSError:
-            continue  # SIGKILL, SIGSTOP, and those that libc keeps for itself
+            continue  # SIGKILL, SIGSTOP, and those that libc reserves
