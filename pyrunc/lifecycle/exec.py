@@ -236,7 +236,7 @@ class _Joining:
             # is moved in: a move is not refused by the limit.
             forks = any(ns.type in ("pid", "time") for ns in self._namespaces())
             self.late = forks and not self.waits
-            self.joining = Joining(self.cgroup)  # that clone3 has put no process anywhere
+            self.joining = Joining(self.cgroup)  # the failed clone3 has joined none
             return self._own_cgroup if self.late else None
         if isinstance(error, CgroupError):
             # The container has moved its processes and removed its own cgroup.

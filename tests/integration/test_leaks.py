@@ -211,7 +211,7 @@ def test_every_call_of_the_library_is_asked():
 # Lines of each command, one that works if it can here and one that fails; {} is the container
 # that runs, NEW one that is made and removed around it.
 LINES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "checkpoint": (("nosuch",), ("--image-path", "/nosuch/image", "{}")),
+    "checkpoint": (("nosuch",), ("--image-path", "/proc/nosuch/image", "{}")),
     "completion": (("bash",), ("nosuch",)),
     "create": (("-b", "BUNDLE", "NEW"), ("-b", "/nosuch", "NEW")),
     "delete": (("--force", "nosuch"), ("{}",)),
@@ -226,7 +226,7 @@ LINES: dict[str, tuple[tuple[str, ...], ...]] = {
     "restore": (("-b", "BUNDLE", "--image-path", "/nosuch", "NEW"),),
     "resume": (("{}",), ("nosuch",)),
     "run": (("-d", "-b", "BUNDLE", "NEW"), ("-b", "/nosuch", "NEW")),
-    "spec": (("-b", "SCRATCH"), ("-b", "/nosuch")),
+    "spec": (("-b", "SCRATCH"), ("-b", "/proc/nosuch")),
     "start": (("NEW",), ("nosuch",)),
     "state": (("{}",), ("nosuch",)),
     "update": (("--pids-limit", "77", "{}"), ("--pids-limit", "x", "{}")),
