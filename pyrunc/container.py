@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The library: one class whose objects are containers. The command line calls only this.
+"""The library: one class whose objects are containers.
 
 Safe to use from many threads: nothing here changes the process's directory, umask,
 environment, signals or subreaper setting.

@@ -313,13 +313,11 @@ HINTS: dict[tuple[str, str, int], str] = {
     ("", "setns", _errno.EINVAL): "the path is not a namespace of that type",
     ("", "fsopen", _errno.ENODEV): "the kernel does not know this filesystem type",
     ("", "bpf", _errno.EPERM): "the device filter needs CAP_BPF or CAP_SYS_ADMIN",
-    (
-        "",
-        "pivot_root",
-        _errno.EINVAL,
-    ): "the root filesystem cannot be pivoted away from: is it a ramfs?",
+    ("", "pivot_root", _errno.EINVAL): (
+        "the root filesystem cannot be pivoted away from: is it a ramfs?"
+    ),
     ("set ids", "", _errno.EINVAL): "the id is not mapped in the user namespace",
-    ("mkdir", "", _errno.EROFS): "the directory is on a read-only filesystem",
+    ("", "mkdir", _errno.EROFS): "the directory is on a read-only filesystem",
 }
 
 

@@ -64,8 +64,10 @@ static int copy_file(int from, int to, const char *name, struct stat *st)
     if (in < 0)
         return fail(PR_CALL_OPEN);
     int out = -1, done = -1;
-    if (fstat(in, st) < 0 || !S_ISREG(st->st_mode))
+    if (fstat(in, st) < 0)
         fail(PR_CALL_STAT);
+    else if (!S_ISREG(st->st_mode))
+        fail_with(PR_CALL_OPEN, EINVAL, 0);
     else if ((out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) <
              0)
         fail(PR_CALL_OPEN);

@@ -59,8 +59,9 @@ STEP(seccomp)
         return 0;
     /* Its number is enough for a privileged parent, which takes the descriptor out of this
      * process: so that neither sendmsg nor anything else but write has to pass the filter. */
-    if (send_message(PR_MSG_LISTENER, fd, s->listener == PR_LISTENER_SENT ? fd : -1) < 0 ||
-        await_go() < 0)
+    if (send_message(PR_MSG_LISTENER, fd, s->listener == PR_LISTENER_SENT ? fd : -1) < 0)
+        return fail(PR_CALL_SENDMSG);
+    if (await_go() < 0)
         return -1;
     close(fd); /* only the agent holds it: if it dies, calls fail and do not wait for ever */
     return 0;

@@ -29,7 +29,6 @@ struct init {
     char program[4096];
     char text[PR_MAX_TEXT]; /* the name of a loader, for the message that there is none */
     char **arena;           /* pointers for string lists, sized by the plan's header */
-    size_t arena_left;
 };
 
 extern struct init init;
@@ -72,7 +71,6 @@ int may_cover(int target);
 
 int lacks_loader(const char *path); /* loader.c */
 
-/* hook.c, exec.c: used by each other */
 void reset_signals(void);
 
 /* The steps, a table by operation in main.c. */

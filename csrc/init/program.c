@@ -137,7 +137,7 @@ STEP(inherit_descriptors)
 {
     for (uint64_t i = 0; i < s->count && s->first + i < init.plan.header->registers; i++)
         if (reg(s->first + i) >= 0 && fcntl(reg(s->first + i), F_SETFD, 0) < 0)
-            return fail(PR_CALL_CLOSE_RANGE);
+            return fail(PR_CALL_FCNTL);
     return 0;
 }
 

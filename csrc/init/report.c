@@ -73,7 +73,7 @@ int send_message(enum pr_message_kind kind, int value, int fd)
 }
 
 /* Wait for the parent's one-byte answer. End of file means that it is dead: nobody will ever
- * start or remove this container, so go too (fault model I5). */
+ * start or remove this container, so go too. */
 int await_go(void)
 {
     char answer = 0;

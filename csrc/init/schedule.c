@@ -72,7 +72,8 @@ STEP(label)
     if (fd < 0)
         return fail(PR_CALL_OPENAT2);
     ssize_t length = (ssize_t)strlen(value);
-    int done = write(fd, value, (size_t)length) == length ? 0 : fail(PR_CALL_WRITE);
+    ssize_t written = write(fd, value, (size_t)length);
+    int done = written == length ? 0 : fail_with(PR_CALL_WRITE, written < 0 ? errno : EIO, 0);
     close(fd);
     return done;
 }

@@ -23,7 +23,7 @@ from pyrunc.spec.model_resources import Resources
 
 
 def nothing() -> None:
-    """Called while `Manager.create` waits."""
+    """What is called where there is nothing to do: while `create` waits, or in place of a kill."""
 
 
 class Manager(ABC):

@@ -34,7 +34,7 @@ def remove(directories: list[str], kill: Callable[[], None] | None) -> None:
             them is removed either, and those that stay busy stay.
 
     Raises:
-        CgroupError: of the last one that stays.
+        CgroupError: of the first one that stays.
     """
     seconds = UNOWNED_SECONDS if kill is None else OWNED_SECONDS
     last_end = time.monotonic() + MOST_SECONDS

@@ -160,7 +160,7 @@ class SystemdManager(UnifiedManager):
                 unit.stop()
             except BusError:
                 pass  # no systemd, no unit: the directory is all that is left of it
-        super().destroy()
+        super().destroy(there)
 
 
 def new_manager(

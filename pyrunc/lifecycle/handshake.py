@@ -11,6 +11,8 @@
       ├─ write timens_offsets ─ go ───────────►│
       │◄─────────────────── forked (pidfd) ────┤  only where a fork is needed; this stage ends
       ├─ reap it ─ go ────────────────────────►│
+      │◄─────────────────────────── network ───┤  only with linux.netDevices
+      ├─ move them ─ go ──────────────────────►│
       │◄───────────────────────────── hooks ───┤  only with prestart or createRuntime hooks
       ├─ run them ─ go ───────────────────────►│
       │◄──────────────────────────── limits ───┤  only with rlimits or oomScoreAdj
@@ -21,7 +23,7 @@
       ├─ save the state ─ go ─────────────────►│  waits for `start`
 
 At any point `failure` may come instead. What comes is not trusted: fixed-size messages, numbers
-checked, no paths, and no message but the one that the plan has next. Nor is it trusted to come:
+checked, of text a loader's name at most, and no message but the one that the plan has next. Nor is it trusted to come:
 each wait also ends with the process's death, which the socket does not show where a second stage
 holds the other end, and with a signal that asks this process to end.
 """

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts what pyrunc-init reports into words: (step, syscall, errno, reason) to an exception.
 
-pyrunc-init sends numbers only; the objects are read from the plan, which the parent trusts.
+pyrunc-init sends numbers, and the name of a loader that only it can read; all other objects are
+read from the plan, which the parent trusts.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ class _Ticks:
         start_new_thread(_tick, (self.fd, self._stop, seconds, self._done))
 
     def take(self) -> None:
-        """Wait for the next one."""
+        """Take note that its time has come."""
         try:
             os.eventfd_read(self.fd)
         except BlockingIOError:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a spec and facts about the host to a plan. Pure: same inputs, same plan.
 
-`order()` is the one place that decides the order, with the reason for each position.
+`order()` decides the order, with the reason for each position; the end of it, where privileges go,
+is `process.drop_privileges`, and for `exec` it is `joining.order`.
 """
 
 from __future__ import annotations

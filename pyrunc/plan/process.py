@@ -16,7 +16,6 @@ from pyrunc.spec.names import CAPABILITIES
 from pyrunc.spec.sysctl import sysctl_path
 
 _BITS = {name: 1 << number for number, name in enumerate(CAPABILITIES)}
-_EVERYTHING = (1 << 64) - 1
 _DEFAULT_UMASK = 0o022
 # keyctl(2): "search" for the owner, or for others where ids are mapped.
 _OWNER_SEARCH = 0x00080000
@@ -24,7 +23,7 @@ _OTHER_SEARCH = 0x00000008
 
 
 def needs_procfs(ctx: Context) -> bool:
-    """Whether a step writes below /proc once the container's mounts may cover it."""
+    """Whether a step reads or writes below /proc once the container's mounts may cover it."""
     process = ctx.spec.process
     labels = process and (process.apparmorProfile or process.selinuxLabel)
     return bool(

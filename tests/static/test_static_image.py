@@ -199,7 +199,7 @@ def test_what_our_modules_import_is_there(work, builtin):
 
 
 NOT_INSIDE = {
-    "pyrunc/boot.py", "pyrunc/plan/header.py", "pyrunc/spec/deep.py", "pyrunc/kernel/pyroute.py",
+    "pyrunc/plan/header.py", "pyrunc/spec/deep.py", "pyrunc/kernel/pyroute.py",
 }  # fmt: skip
 NOT_NEEDED = {
     "pyrunc/lifecycle/network.py": {"pyrunc.kernel.pyroute"},  # takes netlink.py then
