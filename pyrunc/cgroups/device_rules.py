@@ -18,6 +18,7 @@ MKNOD, READ, WRITE = 1, 2, 4
 ALL = MKNOD | READ | WRITE
 ANY = -1
 _BITS = {"m": MKNOD, "r": READ, "w": WRITE}
+_LETTERS = ("", "m", "r", "rm", "w", "wm", "rw", "rwm")  # of the bits 0 to 7
 _LAST_NUMBER = (1 << 32) - 1
 _BASE = "/linux/resources/devices"
 
@@ -128,7 +129,7 @@ def build(rules: Iterable[DeviceRule]) -> Policy:
 
 def letters(access: int) -> str:
     """Bits of access in the order the kernel prints them."""
-    return "".join(letter for letter in "rwm" if access & _BITS[letter])
+    return _LETTERS[access]
 
 
 def bits(text: str) -> int:

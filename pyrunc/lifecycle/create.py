@@ -85,7 +85,7 @@ def _compile(setup: Setup) -> Plan:
         console=bool(spec.process and spec.process.terminal),
         environment=request.environment,
     )
-    return compile_plan(spec, probe(setup.manager.cgroup.layout), options)
+    return compile_plan(spec, probe(setup.layout), options)
 
 
 def _hook_state(setup: Setup, status: str) -> tuple[str, str]:

@@ -45,10 +45,10 @@ class Setup:
         self.spec = spec
         self.fds = launch.Descriptors()
         self.rootfs = root_directory(request.bundle, spec)
-        layout = cgroups.detect()
+        self.layout = cgroups.detect()
         nested = in_user_namespace()
         self.manager = cgroups.new_manager(
-            layout,
+            self.layout,
             spec.linux.cgroupsPath if spec.linux else None,
             request.container_id,
             request.cgroup_manager,
