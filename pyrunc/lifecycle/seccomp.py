@@ -87,7 +87,7 @@ def _misspelt(spec: Spec, profile: Seccomp) -> bool:
         likely = near(name, known)
         if likely and likely.strip("0123456789") != name.strip("0123456789"):
             where = f"/linux/seccomp/syscalls/{index}/names/{place}"
-            spec.warnings.append(f'{where}: there is no such system call; did you mean "{likely}"?')
+            spec.warnings.append(f'{where}: there is no such system call; is it "{likely}"?')
             found = True
     return found
 
