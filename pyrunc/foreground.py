@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from socket import AF_UNIX, SOCK_STREAM, socketpair
 from typing import Protocol, TypeVar, Unpack
 
@@ -61,17 +62,19 @@ def run_foreground(
     caller_io.check_preserved(given.get("preserve_fds", 0))
     if given.get("console_socket"):
         raise UsageError("cannot use console socket if runc will not detach or allocate tty")
-    ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
     warn = keywords.warn_by(given)
-    # Before the container is begun, so that no signal is missed.
-    signals = Signals()
-    pipes = Pipes(given.get("stdio", (0, 1, 2)))
-    streams: Terminal | Pipes = pipes
     options = given.copy()
-    options["console_socket"] = theirs.fileno()
-    options["signals"] = signals
-    options["stdio"] = pipes.stdio
-    try:
+    with ExitStack() as held:
+        ours, theirs = map(held.enter_context, socketpair(AF_UNIX, SOCK_STREAM))
+        # Before the container is begun, so that no signal is missed.
+        signals = Signals()
+        held.callback(signals.restore)
+        pipes = Pipes(given.get("stdio", (0, 1, 2)))
+        streams: Terminal | Pipes = pipes
+        held.callback(lambda: streams.restore())
+        options["console_socket"] = theirs.fileno()
+        options["signals"] = signals
+        options["stdio"] = pipes.stdio
         container = make(options)
         try:
             if container.has_terminal:
@@ -84,11 +87,6 @@ def run_foreground(
         except BaseException:
             container.delete(force=True, signals=signals, warn=warn)
             raise
-    finally:
-        streams.restore()
-        signals.restore()
-        ours.close()
-        theirs.close()
     if not keep:
         container.delete(force=True, warn=warn)
     return ended

@@ -34,7 +34,6 @@ class Process:
         terminal: the master of its terminal if one was requested, else None.
         timed_out: whether it was killed on a timeout.
         left_behind: why its own cgroup could not be removed, or "".
-        warnings: requests that were odd and ignored; a line each.
     """
 
     def __init__(self, args: tuple[str, ...], child: Child) -> None:
@@ -46,7 +45,6 @@ class Process:
         self.terminal: BinaryIO | None = None
         self.timed_out = False
         self.left_behind = ""
-        self.warnings: list[str] = []
         self._pidfd = child.take_pidfd()
         self._sub_cgroup = child.take_sub_cgroup()
         self._exit: Exit | None = None

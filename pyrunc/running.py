@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, TypeVar, Unpack
 
 from pyrunc import cgroups, keywords, popen
@@ -226,12 +227,14 @@ class Running:
         keywords.check("exec_foreground", given, ExecKeywords)
         if given.get("console_socket"):
             raise UsageError("cannot use console socket if runc will not detach or allocate tty")
-        signals = Signals()
-        pipes = Pipes()
-        streams: Terminal | Pipes = pipes
-        given["stdin"], given["stdout"], given["stderr"] = pipes.stdio
-        given["signals"] = signals
-        try:
+        with ExitStack() as held:
+            signals = Signals()
+            held.callback(signals.restore)
+            pipes = Pipes()
+            streams: Terminal | Pipes = pipes
+            held.callback(lambda: streams.restore())
+            given["stdin"], given["stdout"], given["stderr"] = pipes.stdio
+            given["signals"] = signals
             process = popen.popen(self.root, self.id, args, given)
             try:
                 if process.terminal:
@@ -244,9 +247,6 @@ class Running:
                 process.kill()  # its streams are no longer served
                 process.wait()
                 raise
-        finally:
-            streams.restore()
-            signals.restore()
 
     def checkpoint(self, image_path: str, **given: Unpack[CheckpointKeywords]) -> None:
         """Store the container as an image, with CRIU; it is then deleted, unless it runs on.

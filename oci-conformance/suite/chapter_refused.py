@@ -17,7 +17,6 @@ DEVICES = "config-linux.md, Devices"
 SECCOMP = "config-linux.md, Seccomp"
 RESOURCES = "config-linux.md, Control groups"
 KERNEL = "config-linux.md, Sysctl"
-GENERAL = "config.md, Extensibility: valid values"
 
 Row = tuple[str, str, str, dict[str, Any]]
 

@@ -43,9 +43,3 @@ SIGINT: int = _lib.SIGINT
 SIGQUIT: int = _lib.SIGQUIT
 SIGKILL: int = _lib.SIGKILL
 SIGTERM: int = _lib.SIGTERM
-
-
-def rlimit(name: str) -> int:
-    """The number of a resource limit, by its name in config.json ("RLIMIT_NOFILE")."""
-    number: int = getattr(_lib, name)
-    return number

@@ -103,6 +103,12 @@ class Netlink:
             found.append(Address(family, prefix, flags, scope, attributes))
         return found
 
+    def is_up(self, index: int) -> bool:
+        """Whether a device is up."""
+        rows = self._ask(_GETLINK, _DUMP, pack(_LINK, 0, 0, 0, 0, 0))
+        found = [unpack_from(_LINK, body) for body in rows]
+        return any(row[2] == index and row[3] & _UP for row in found)
+
     def set_up(self, index: int, up: bool) -> None:
         """Bring a device up or down."""
         self._ask(_NEWLINK, _ACK, pack(_LINK, 0, 0, index, _UP if up else 0, _UP))

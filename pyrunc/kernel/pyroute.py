@@ -57,6 +57,10 @@ class Netlink:
         with _as_os_error():
             return [Address(row) for row in self._socket.get_addr(index=index)]
 
+    def is_up(self, index: int) -> bool:
+        with _as_os_error():
+            return any(link["flags"] & 1 for link in self._socket.get_links(index))
+
     def set_up(self, index: int, up: bool) -> None:
         with _as_os_error():
             self._socket.link("set", index=index, state="up" if up else "down")

@@ -82,12 +82,17 @@ def write_pid_file(path: str, pid: int) -> None:
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".{name}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    call = "open"
     try:
         fd = os.open(temporary, flags, 0o666)
         try:
+            call = "write"
             os.write(fd, str(pid).encode())
         finally:
             os.close(fd)
+        call = "rename"
         os.rename(temporary, path)
     except OSError as error:
-        raise KernelError("write the pid file", "open", error.errno or 0, path) from None
+        if call != "open":
+            os.unlink(temporary)  # in the way of every later one
+        raise KernelError("write the pid file", call, error.errno or 0, path) from None

@@ -151,6 +151,16 @@ class Terminal:
 
     def __init__(self, master: int) -> None:
         self.master = master
+        self.host = -1
+        try:
+            self._prepare()
+        except BaseException:
+            self._close()
+            raise
+        self.copies = [Copy(master, 1), Copy(0, master, inward=True)]
+        self.resize()
+
+    def _prepare(self) -> None:
         self.host = _host_terminal()
         self._before = _mode_of(self.host)
         raw = _mode_of(self.host)
@@ -164,12 +174,10 @@ class Terminal:
         # Line ends become CR LF only once: outside, where OPOST stays, as in runc; so the output
         # of others on the terminal, as of a background job, keeps its line ends.
         raw[1] |= termios.OPOST
-        inner = _mode_of(master)
+        inner = _mode_of(self.master)
         inner[1] &= ~termios.ONLCR
-        _set_mode(master, inner)
+        _set_mode(self.master, inner)
         _set_mode(self.host, raw)
-        self.copies = [Copy(master, 1), Copy(0, master, inward=True)]
-        self.resize()
 
     def resize(self) -> None:
         kernel.copy_window_size(self.host, self.master)
@@ -179,7 +187,12 @@ class Terminal:
             _set_mode(self.host, self._before)
         except PyruncError:
             pass  # it has hung up
+        self._close()
+
+    def _close(self) -> None:
         os.close(self.master)
+        if self.host > 2:  # /dev/tty, opened for this
+            os.close(self.host)
 
 
 def _mode_of(fd: int) -> list[Any]:

@@ -23,9 +23,9 @@
       ├─ save the state ─ go ─────────────────►│  waits for `start`
 
 At any point `failure` may come instead. What comes is not trusted: fixed-size messages, numbers
-checked, of text a loader's name at most, and no message but the one that the plan has next. Nor is it trusted to come:
-each wait also ends with the process's death, which the socket does not show where a second stage
-holds the other end, and with a signal that asks this process to end.
+checked, of text a loader's name at most, and no message but the one that the plan has next. Nor
+is it trusted to come: each wait also ends with the process's death, which the socket does not
+show where a second stage holds the other end, and with a signal that asks this process to end.
 """
 
 from __future__ import annotations

@@ -99,8 +99,9 @@ def _await(
     name: str, index: int, hook: Hook, pid: int, reader: int, signals: Signals | None
 ) -> None:
     """Wait for a hook to exit, or kill it."""
-    pidfd = os.pidfd_open(pid)
+    pidfd = -1
     try:
+        pidfd = os.pidfd_open(pid)
         output = _read_until_exit(pidfd, reader, hook.timeout, signals)
         if output is None:
             raise HookError(name, index, f"hook ran past specified timeout of {hook.timeout}s")
@@ -109,7 +110,8 @@ def _await(
         os.waitpid(pid, 0)
         raise
     finally:
-        os.close(pidfd)
+        if pidfd >= 0:
+            os.close(pidfd)
     status = os.waitpid(pid, 0)[1]
     if status:
         raise HookError(name, index, describe(status, output + _read(reader)))

@@ -104,9 +104,10 @@ class Launch:
             NotReady: the deadline has passed.
             Interrupted: a signal asks this process to end.
         """
-        ours, peer, theirs = _socket_pair()
         keep, first_fd = self.fds.keep, 3 + self.preserve_fds
+        ours: socket | None = None
         try:
+            ours, peer, theirs = _socket_pair()
             passed = [-1] * self.plan.passed
             passed[wire.SYNC] = keep(theirs)
             exe = keep(executable())
@@ -119,7 +120,8 @@ class Launch:
                 cgroup=self.cgroup, stdio=self.stdio, first_fd=first_fd, fds=passed,
             )  # fmt: skip
         except BaseException:
-            ours.close()
+            if ours:
+                ours.close()
             if self.hook_output >= 0:
                 os.close(self.hook_output)
             raise

@@ -66,9 +66,16 @@ def _move(
         raise KernelError(
             "move network device", "netlink", errno.EEXIST, name, pointer=pointer + "/name"
         )
+    was_up = host.is_up(index)
     # Down first: the kernel does not rename a device that is up.
     host.set_up(index, False)
-    host.move(index, namespace, new_name)
+    try:
+        host.move(index, namespace, new_name)
+    except BaseException:
+        # Where only the new name was refused it is there already, and goes with the namespace.
+        if was_up and index in host.links().values():
+            host.set_up(index, True)
+        raise
     # By what is new there, not by its name: "eth%d" becomes another one.
     (there,) = set(inside.links().values()) - set(links.values())
     for address in kept:

@@ -72,12 +72,16 @@ class Change:
                     _join(self._group, pid)
             else:
                 self._group.set_schema(self._lines)
-        except BaseException:
-            if self._fresh:
-                self._group.undo()
-            else:
-                self._group.set_schema([line.strip() for line in old.splitlines()])
-            self._entry.save(self._before)
+        except BaseException as error:
+            try:
+                if self._fresh:
+                    self._group.undo()
+                elif old:
+                    self._group.set_schema([line.strip() for line in old.splitlines()])
+            except PyruncError as second:
+                error.add_note(f"the rollback failed too: {second}")
+            finally:
+                self._entry.save(self._before)
             raise
 
 

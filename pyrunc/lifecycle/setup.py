@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 
 from pyrunc import cgroups
 from pyrunc.cgroups import delegate
@@ -176,20 +177,43 @@ class Setup:
         return True
 
     def undo(self, entry: Entry, child: Child | None, error: BaseException) -> None:
-        """Roll back, in reverse. The first error is the one to report; what cannot be undone is
-        left to `delete --force`, which has the journal."""
+        """Roll back, in reverse, each thing whatever becomes of the others. The first error is the
+        one to report; what cannot be undone is left to `delete --force`, which has the journal."""
         # First: the failure may be a lack of descriptors, and the rollback needs some.
         self.fds.close()
-        entry.unlink(store.STATE)
-        if child is not None:
-            child.kill()
-            child.close()
-        try:
-            self.manager.undo()
-            if self.resctrl:
-                self.resctrl.undo()
-            entry.remove()
-        except (PyruncError, OSError) as second:
-            if isinstance(error, PyruncError):
-                error.hint = f"cleaning up failed too: {second}; pyrunc delete --force"
-        poststop(self.state, self.request.signals)
+        failed: list[Exception] = []
+        for action in (
+            # Before the process is gone: nobody may find a container that is ending.
+            partial(entry.unlink, store.STATE),
+            partial(_end, child),
+            partial(_undo, self.resctrl),
+            self.manager.undo,
+        ):
+            try:
+                action()
+            except (PyruncError, OSError) as second:
+                failed.append(second)
+        if not failed:  # else the journal is still needed
+            try:
+                entry.remove()
+            except OSError as second:
+                failed.append(second)
+        if failed and isinstance(error, PyruncError):
+            error.hint = "; ".join(
+                [*([error.hint] if error.hint else []),
+                 *(f"cleaning up failed too: {second}" for second in failed),
+                 "pyrunc delete --force"]
+            )  # fmt: skip
+        for warning in poststop(self.state, self.request.signals):
+            error.add_note(warning)
+
+
+def _undo(group: resctrl.Group | None) -> None:
+    if group is not None:
+        group.undo()
+
+
+def _end(child: Child | None) -> None:
+    if child is not None:
+        child.kill()
+        child.close()

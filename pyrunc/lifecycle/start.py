@@ -67,21 +67,30 @@ def start(
         raise StateError(_REFUSALS.get(status, "cannot start an already running container"))
     fifo = _open_fifo(entry, state)
     listener = None
-    if state.notify and notify_socket:
-        listener = notify.listen(entry.path)
     try:
+        if state.notify and notify_socket:
+            listener = notify.listen(entry.path)
         os.write(fifo, b"0")
         # After the write: a start killed in between leaves a container that runs, listed as
         # created until the next start repairs that. The other way round it would never run.
         entry.unlink(FIFO)
         _await_exec(fifo, signals)
+    except BaseException:
+        if listener is not None:
+            listener.close()
+        raise
     finally:
         os.close(fifo)
     # Released first: a hook may change the container, as by `update`, and `kill` and `delete`
     # must not wait for readiness.
     entry.unlock()
     if state.hooks.get("poststart"):
-        _poststart(entry, state, signals)
+        try:
+            _poststart(entry, state, signals)
+        except BaseException:
+            if listener is not None:
+                listener.close()
+            raise
     if listener is not None:
         if foreground:
             # The caller has to serve the terminal and the signals in the meantime.

@@ -25,8 +25,6 @@ FLAGS = {
     "cgroup": k.CLONE_NEWCGROUP,
     "time": k.CLONE_NEWTIME,
 }
-# The name of each below /proc/PID/ns.
-FILES = {kind: kind for kind in FLAGS} | {"mount": "mnt", "network": "net"}
 
 
 def simple(ctx: Context) -> bool:

@@ -60,8 +60,9 @@ class Message(IntEnum):
 
 
 MESSAGES = tuple(message.name.lower() for message in Message)
-# struct pr_message: small and of a fixed size; after it at most the name of a loader (MAX_TEXT). The
-# parent treats all of it as hostile. The value is an exit status, an option's index or a pid, as the kind and the reason say.
+# struct pr_message: small and of a fixed size, after it at most a loader's name (MAX_TEXT); the
+# parent treats all of it as hostile. The value is an exit status, an option's index or a pid, as
+# the kind and the reason say.
 MESSAGE = (
     ("kind", "I"), ("step", "I"), ("call", "I"), ("err", "i"), ("why", "I"), ("value", "i"),
 )  # fmt: skip

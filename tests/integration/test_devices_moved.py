@@ -12,6 +12,7 @@ import sys
 import pytest
 from support import in_time
 
+from pyrunc.errors import PyruncError
 from pyrunc.lifecycle import network
 from pyrunc.spec.model_linux import NetDevice
 
@@ -85,6 +86,30 @@ def test_either_connection(device, monkeypatch, absent):
     assert {(row["local"], row.get("broadcast")) for row in link["addr_info"]} >= {
         ("192.0.2.7", "192.0.2.255"), ("2001:db8::7", None),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("absent", [False, True], ids=["pyroute2", "own"])
+@pytest.mark.parametrize("state", ["up", "down"])
+def test_a_device_that_cannot_move_stays_as_it_was(monkeypatch, absent, state):
+    """A bridge is bound to its namespace."""
+    if absent:
+        monkeypatch.setitem(sys.modules, "pyrunc.kernel.pyroute", None)
+    name = f"pb{os.getpid() % 100000}"
+    ip("link", "add", name, "type", "bridge")
+    try:
+        ip("link", "set", name, state)
+        with subprocess.Popen(["unshare", "-n", "sleep", "1000"]) as process:
+            try:
+                mine = os.readlink("/proc/self/ns/net")
+                in_time(lambda: os.readlink(f"/proc/{process.pid}/ns/net") != mine)
+                with pytest.raises(PyruncError, match=f"move network device {name}"):
+                    network.move_devices({name: NetDevice(name="eth7")}, process.pid)
+            finally:
+                process.kill()
+        flags = json.loads(ip("-j", "link", "show", name))[0]["flags"]
+        assert ("UP" in flags) == (state == "up")
+    finally:
+        ip("link", "del", name)
 
 
 def test_a_device_that_is_not_there(runtime, bundle):
