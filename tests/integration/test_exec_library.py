@@ -79,7 +79,7 @@ def test_what_is_asked_of_the_process(container):
     assert done.stdout.decode().split() == ["5", "/bin", "b", "NoNewPrivs:", "1"]
     done = container.exec([], capture_output=True, process={"args": ["/bin/pwd"], "cwd": "/bin"})
     assert done.stdout == b"/bin\n"
-    with pytest.raises(pyrunc.UsageError, match="whole"):
+    with pytest.raises(pyrunc.UsageError, match="complete"):
         container.exec(["/bin/true"], process={"args": ["/bin/true"], "cwd": "/"})
     with pytest.raises(TypeError):
         container.exec(["/bin/true"], nosuch=1)

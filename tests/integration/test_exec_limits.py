@@ -212,7 +212,7 @@ def test_what_the_container_s_own_would_not_hold_on_v1(container):
             pyrunc.PyruncError, match=f"{name} limits for one|{name} controller is not"
         ):
             container.exec(["/bin/true"], limits=asked)
-    with pytest.raises(pyrunc.UsageError, match="devices"):
+    with pytest.raises(pyrunc.UsageError, match="device rules"):
         container.exec(["/bin/true"], limits={"devices": []})
     assert sub_cgroups(container) == []
 
