@@ -38,6 +38,12 @@ for step in (lambda: None, lambda: held.write(text)):
 
 
 def test_private_memory_is_what_the_kernel_counts():
+    # Another Python that starts in between shares pages of libraries that were private.
+    assert any(_grown() >= 32 << 10 for _ in range(5))
+
+
+def _grown() -> int:
+    """By how much a process grows, in KB, that has filled 32 MB."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", HOLDER], text=True, **pipes) as holder:
         found = []
@@ -46,4 +52,4 @@ def test_private_memory_is_what_the_kernel_counts():
             found.append(private_kb(holder.pid))
             holder.stdin.write("\n")
             holder.stdin.flush()
-    assert found[1] >= found[0] + (32 << 10)
+    return found[1] - found[0]
