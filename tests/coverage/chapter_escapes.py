@@ -60,7 +60,7 @@ OTHERS = (
     Row("crun CVE-2026-88265", "/dev/null is verified before it becomes stdio", _PLANTED),
     Row("crun#2074 ids", "runc's grammar", "bad_input:ids"),
     Row("crun 1.29: frozen after a failed kill", "always thawed", "cgroups_fs:a_failing_kill_does_not_leave_it_frozen cgroup_behaviour:a_frozen_container_is_deleted_by_force"),
-    Row("youki CVE-2025-27612", "capabilities are set, not added", _CAPS),
+    Row("youki CVE-2025-27612", "nobody gets an inheritable capability unasked", _CAPS),
     Row("youki CVE-2025-54867", "/proc and /sys must be plain directories", _SHAPES),
     Row("youki CVE-2025-62161", "the null device is verified; else an error", _MASKS),
     Row("youki CVE-2025-62596", "labels are written through a procfs of our own", _LABEL),
