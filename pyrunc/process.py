@@ -204,6 +204,17 @@ class Process:
             self.stdin.close()
             self.stdin = None
 
+    def detach(self) -> None:
+        """Let go of the process, and leave its exit status to others.
+
+        For a program that ends at once, as `pyrunc exec --detach` does: the process then becomes
+        the child of a subreaper, which waits for it (PR_SET_CHILD_SUBREAPER(2const)). One that is
+        only forgotten is reaped here.
+        """
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
     def close(self) -> None:
         """Close our ends of its pipes and terminal; `fileno` stays."""
         for end in (self.stdin, self.stdout, self.stderr, self.terminal):

@@ -42,7 +42,8 @@ def run(line: Line, log: Log) -> int:
         given |= _changes(line)
     if line.flag("detach"):
         with Signals(ENDING) as signals:
-            container.popen(args, detached=True, signals=signals, **given)
+            process = container.popen(args, detached=True, signals=signals, **given)
+            process.detach()  # its exit status is the caller's
         return 0
     ended = container.exec_foreground(args, **given)
     assert ended.code is not None  # it was our child

@@ -10,6 +10,7 @@ import pty
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -513,3 +514,31 @@ def test_what_is_odd_is_a_warning(runtime, bundle, running):
     done = runtime("run", "-b", str(bundle.args("/bin/true").path), runtime.new_id())
     assert done.stderr.count("level=warning") == 1
     assert "CAP_NOSUCH" in done.stderr
+
+
+REAPER = """
+import ctypes, os, sys
+PR_SET_CHILD_SUBREAPER = 36
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+pid_file, line = sys.argv[1], sys.argv[2:]
+null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
+for _ in range(50):
+    command = os.posix_spawn(line[0], line, os.environ, file_actions=null)
+    assert os.waitstatus_to_exitcode(os.waitpid(command, 0)[1]) == 0
+    pid = int(open(pid_file).read())
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_the_exit_status_of_a_detached_process_is_the_subreapers(runtime, bundle, tmp_path):
+    """conmon and containerd's shim wait for it, also where it ends before `exec` does."""
+    bundle.args("/bin/sleep", "1000")
+    name = runtime.create(bundle)
+    runtime("start", name)
+    pid_file = str(tmp_path / "pid")
+    line = [runtime.program, "--root", str(runtime.root), "exec", "--detach", "--pid-file"]
+    done = subprocess.run(
+        [sys.executable, "-c", REAPER, pid_file, *line, pid_file, name, "/bin/sh", "-c", "exit 7"],
+        capture_output=True, text=True, check=False, timeout=120 * support.SLOW,
+    )  # fmt: skip
+    assert done.stdout.split() == ["7"] * 50, done.stderr

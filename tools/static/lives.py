@@ -162,6 +162,8 @@ def live(number):
         ):
             code = main.run(["--root", "root", *command])
             os.fchdir(here)  # create has gone into the bundle
+            if "--detach" in command:
+                os.waitpid(int(read("pid")), 0)  # ours: the commands ran in this process
             if code:
                 os.write(kept[2], f"lives: {' '.join(command)}: exit code {code}\n".encode())
                 raise SystemExit(3)  # build.py then does without lives
