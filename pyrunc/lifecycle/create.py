@@ -131,7 +131,6 @@ def _launch(
 def _answers(setup: Setup, entry: Entry, child: Child) -> Answers:
     spec, process = setup.spec, setup.spec.process
     assert process is not None
-    document = hooks.oci_state(setup.state, "creating", child.pid)
     return Answers(
         {
             "cgroup": lambda: setup.join(entry, child.pid),
@@ -142,8 +141,13 @@ def _answers(setup: Setup, entry: Entry, child: Child) -> Answers:
             "limits": lambda: parent_setup.set_limits(process, child.pid),
         },
         lambda: _why_dead(setup, child),
-        lambda fd: seccomp.hand_over(spec, {**document, "pid": child.pid}, child.pid, fd),
+        lambda fd: _hand_over(setup, child.pid, fd),
     )
+
+
+def _hand_over(setup: Setup, pid: int, listener: int) -> None:
+    document = hooks.oci_state(setup.state, "creating", pid)
+    seccomp.hand_over(setup.spec, document, pid, listener)
 
 
 def _why_dead(setup: Setup, child: Child) -> str:
