@@ -54,7 +54,7 @@ def compiled(spec: Spec, root: str) -> tuple[bytes | None, int]:
     program = _kept(directory, name)
     if program is None:
         program = seccomp.compile_filter(profile)
-        if not _misspelt(spec, profile):  # otherwise not kept, so that each create warns
+        if not misspelt(spec, profile):  # otherwise not kept, so that each create warns
             roots.make_root(root)
             _keep(directory, name, program)
     return program, flags
@@ -77,7 +77,7 @@ def _name(profile: Seccomp) -> str:
     return str(blake2b(text, digest_size=16).hexdigest())
 
 
-def _misspelt(spec: Spec, profile: Seccomp) -> bool:
+def misspelt(spec: Spec, profile: Seccomp) -> bool:
     """Warn of unknown system calls whose name is nearly that of a known one.
 
     Other unknown ones may be newer than libseccomp, as engines' profiles have them; so may those
