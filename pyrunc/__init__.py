@@ -47,6 +47,7 @@ from pyrunc.process import (
     ExecTimeout,
     Process,
 )
+from pyrunc.scrape import metrics
 from pyrunc.spec.model import Spec
 from pyrunc.spec.validate import Finding
 from pyrunc.version import VERSION
@@ -86,5 +87,6 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "__version__",
+    "metrics",
     "validate",
 ]
