@@ -274,4 +274,11 @@ COMMANDS = {
             Option("json", FLAG, "as a JSON array of level, pointer, message, hint"),
         ),
     ),
+    "wait": Command(
+        _ID,
+        1,
+        1,
+        "wait until a container's program has ended, and print its exit code",
+        (Option("json", FLAG, "also the signal and the reason, as JSON"),),
+    ),
 }

@@ -234,6 +234,7 @@ LINES: dict[str, tuple[tuple[str, ...], ...]] = {
     "state": (("{}",), ("nosuch",)),
     "update": (("--pids-limit", "77", "{}"), ("--pids-limit", "x", "{}")),
     "validate": (("-b", "BUNDLE"), ("-b", "/nosuch")),
+    "wait": (("nosuch",),),
 }
 
 
