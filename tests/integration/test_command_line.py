@@ -13,10 +13,10 @@ import subprocess
 import time
 
 import pytest
-import support
 
 import pyrunc
 from pyrunc.cli.table import COMMANDS, GLOBAL
+from tests.lib import support
 
 KEYS = {"level", "msg", "time"}
 

@@ -17,10 +17,10 @@ import threading
 from pathlib import Path
 
 import pytest
-import support
-from test_hostile_image import canary, snapshot
 
 import pyrunc
+from tests.integration.test_hostile_image import canary, snapshot
+from tests.lib import support
 
 assert canary  # the fixture
 

@@ -11,9 +11,9 @@ import threading
 import time
 
 import pytest
-import support
 
 import pyrunc
+from tests.lib import support
 
 MIB = 1 << 20
 # What moves between two looks, or is newer than runc 1.1.

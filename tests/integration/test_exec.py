@@ -15,8 +15,9 @@ import time
 from pathlib import Path
 
 import pytest
-import support
-from support import read_until, receive
+
+from tests.lib import support
+from tests.lib.support import read_until, receive
 
 STOPPED = "cannot exec in a stopped container"
 

@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 import pytest
-import support
 
 import pyrunc
+from tests.lib import support
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import os
 from pathlib import Path
 
 import pytest
-import support
 
 import pyrunc
 from pyrunc import Limits, cgroups
 from pyrunc.cgroups.sub_cgroup import SubCgroup
 from pyrunc.lifecycle import store
+from tests.lib import support
 
 V2 = support.needs_root() == "" and cgroups.detect().kind == "v2"
 FORKS = "i=0; while [ $i -lt 20 ]; do sleep 5 & i=$((i+1)); done 2>/dev/null; wait"

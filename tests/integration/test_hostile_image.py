@@ -7,7 +7,8 @@ import os
 import subprocess
 
 import pytest
-import support
+
+from tests.lib import support
 
 
 def snapshot(directory):

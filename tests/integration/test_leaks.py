@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import support
 
 import pyrunc
 from pyrunc.cli.table import COMMANDS
+from tests.lib import support
 
 ROUNDS = 4
 

@@ -12,9 +12,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import support
 
 import pyrunc
+from tests.lib import support
 
 
 @pytest.mark.parametrize("number", ["INT", "QUIT", "TERM"])

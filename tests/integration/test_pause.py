@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import support
-from support import put
 
 import pyrunc
+from tests.lib import support
+from tests.lib.support import put
 
 DNE = "container does not exist"
 NOT_PAUSED, NOT_RUNNING = "container not paused", "container not running"

@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import support
+
+from tests.lib import support
 
 USER = 1000  # who need not be in /etc/passwd, but where newuidmap is asked
 AS_USER = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups")

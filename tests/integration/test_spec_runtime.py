@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 
 import pytest
-import test_spec_mount_options as options
 
 from pyrunc.spec import names
+from tests.integration import test_spec_mount_options as options
 
 STATUS = ("creating", "created", "running", "stopped")
 

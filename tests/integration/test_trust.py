@@ -10,11 +10,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cgroup_tools import LAYOUT
-from support import in_time, put
 
 from pyrunc import Container, PyruncError
 from pyrunc.lifecycle import store
+from tests.lib.cgroup_tools import LAYOUT
+from tests.lib.support import in_time, put
 
 COMMANDS = {
     "state": ["state"],

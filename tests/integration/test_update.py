@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import support
 
 import pyrunc
+from tests.lib import support
 
 MIB = 1 << 20
 # A disk; loop devices and the like come after it in the alphabet.

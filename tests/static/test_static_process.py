@@ -11,9 +11,10 @@ import signal
 import subprocess
 import tempfile
 
-import elsewhere
 import pytest
-import support
+
+from tests.lib import support
+from tests.static import elsewhere
 
 MEBI = 1 << 20
 

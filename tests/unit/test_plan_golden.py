@@ -13,10 +13,10 @@ import os
 from dataclasses import astuple
 from pathlib import Path
 
-import plan_specs
 import pytest
 
 from pyrunc.plan import header, steps, wire
+from tests.unit import plan_specs
 
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE / "golden"
