@@ -36,7 +36,7 @@ from pyrunc.errors import (
 )
 from pyrunc.exits import Exit
 from pyrunc.limits import Limits
-from pyrunc.plan.context import Plan
+from pyrunc.plan.plan import Plan
 from pyrunc.process import (
     DEVNULL,
     PIPE,

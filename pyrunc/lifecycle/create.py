@@ -18,7 +18,8 @@ from pyrunc.lifecycle.setup import Setup
 from pyrunc.lifecycle.store import Entry
 from pyrunc.plan import wire
 from pyrunc.plan.compile import compile_plan
-from pyrunc.plan.context import Options, Plan
+from pyrunc.plan.context import Options
+from pyrunc.plan.plan import Plan
 from pyrunc.spec.model import Spec
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a plan is made from and what it is: records that all modules of this package share; pure."""
+"""What a plan is made from: records that all modules of this package share; pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pyrunc.host.facts import HostFacts
 from pyrunc.plan import wire
 from pyrunc.plan.mount_options import MountOptions
-from pyrunc.plan.steps import Step
+from pyrunc.plan.plan import IdMapped, JoinedNamespace
 from pyrunc.spec.model import Mount, Spec
-from pyrunc.spec.model_linux import IDMapping, Namespace
+from pyrunc.spec.model_linux import Namespace
 
 # What fsconfig(2) surely takes, in characters, each of which may be four bytes.
 _SURELY_SHORT = 63
@@ -57,59 +57,6 @@ class Options:
     def host_path(self, path: str) -> str:
         """A path of the host, where a relative one starts at the bundle."""
         return path if path.startswith("/") else f"{self.bundle}/{path}"
-
-
-@dataclass(slots=True)
-class JoinedNamespace:
-    """A namespace that exists: the parent opens it and passes it in a register."""
-
-    register: int
-    path: str
-    kind: str
-    pointer: str
-
-
-@dataclass(slots=True)
-class IdMapped:
-    """A bind mount whose owners are mapped, for the parent to make.
-
-    Attributes:
-        source: path on the host.
-        tree: all mounts below it too (rbind).
-        deep: all of them are mapped (ridmap), not only the first.
-        uids, gids: the maps.
-        namespace: path of the user namespace that holds the maps, in their place.
-        pointer: of the mount.
-    """
-
-    source: str
-    tree: bool
-    deep: bool
-    uids: tuple[IDMapping, ...]
-    gids: tuple[IDMapping, ...]
-    namespace: str
-    pointer: str
-
-
-@dataclass(slots=True)
-class Plan:
-    """An ordered list of steps, and what is needed to start its interpreter.
-
-    Attributes:
-        steps: in order.
-        spawn_flags: namespaces that clone3 makes at once.
-        joined: the namespaces to open.
-        registers: how many registers the steps use.
-        passed: how many of them, from 0 on, are filled by the parent.
-        idmapped: the mounts that the parent makes for the last of those.
-    """
-
-    steps: tuple[Step, ...]
-    spawn_flags: int
-    joined: tuple[JoinedNamespace, ...]
-    registers: int
-    passed: int
-    idmapped: tuple[IdMapped, ...] = ()
 
 
 @dataclass(slots=True)

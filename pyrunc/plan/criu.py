@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps, wire
-from pyrunc.plan.context import Plan
+from pyrunc.plan.plan import Plan
 from pyrunc.plan.steps import Step
 
 # The socket to talk over, and what follows it, in the order of the registers.
@@ -47,14 +47,18 @@ def compile_criu(
     first = SOCKET + 1 + inherited
     made: list[Step] = []
     if rootfs:
-        # A half-restored container goes with its caller. In the middle of a dump CRIU must not die
-        # with its caller: it holds the container's processes, and releases them itself.
-        made.append(steps.ParentDeath(signal=k.SIGKILL))
-    # What it restores has to begin in the container's cgroup.
+        # In the middle of a dump CRIU must not die with its caller: it holds the container's
+        # processes, and releases them itself.
+        made.append(
+            steps.ParentDeath(
+                signal=k.SIGKILL, why="a half-restored container goes with its caller"
+            )
+        )
+    why = "what it restores has to begin in the container's cgroup"
     if waits:
-        made.append(steps.Sync(message=wire.Message.CGROUP, pointer="/linux/cgroupsPath"))
+        made.append(steps.Sync(message=wire.Message.CGROUP, pointer="/linux/cgroupsPath", why=why))
     if joins:
-        made.append(steps.JoinCgroups(first=first, count=joins))
+        made.append(steps.JoinCgroups(first=first, count=joins, why=why))
     if rootfs:
         made += _own_root(rootfs, mount_points)
     made += [steps.SendDirectory(path=directory) for directory in directories]
@@ -72,13 +76,17 @@ def compile_criu(
 def _own_root(rootfs: str, mount_points: tuple[tuple[str, bool], ...]) -> list[Step]:
     made: list[Step] = [
         steps.Unshare(flags=k.CLONE_NEWNS),
-        # The first of all mount operations: what follows must not appear on the host.
-        steps.Propagation(mount=wire.ROOT, whole=True, flag=k.MS_SLAVE, recursive=True),
+        steps.Propagation(
+            mount=wire.ROOT, whole=True, flag=k.MS_SLAVE, recursive=True,
+            why="the first of all mount operations: what follows must not appear on the host",
+        ),
         steps.OpenTree(result=wire.ROOT, path=rootfs, recursive=True, pointer="/root/path"),
-        # A slave as the container's root is: CRIU gives it the same master again.
-        steps.Propagation(mount=wire.ROOT, flag=k.MS_SLAVE, recursive=True),
+        steps.Propagation(
+            mount=wire.ROOT, flag=k.MS_SLAVE, recursive=True,
+            why="a slave as the container's root is: CRIU gives it the same master again",
+        ),
         steps.AttachRoot(path=rootfs, elsewhere=False, pointer="/root/path"),
-    ]
+    ]  # fmt: skip
     for path, directory in mount_points:
         if directory:
             made.append(steps.MakeDirectory(path=path, mode=0o755, pointer="/mounts"))

@@ -13,7 +13,7 @@ from pyrunc.errors import SpecError
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps as s
 from pyrunc.plan import wire
-from pyrunc.plan.context import Plan
+from pyrunc.plan.plan import Plan
 from pyrunc.plan.steps import Step
 from tests.unit import plan_specs
 from tests.unit.plan_specs import HOST, Case, random_cases
