@@ -13,6 +13,7 @@ Importing it changes nothing of the process.
 from __future__ import annotations
 
 from pyrunc.container import Container
+from pyrunc.creation import plan
 from pyrunc.errors import (
     BusError,
     CgroupError,
@@ -83,4 +84,5 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "__version__",
+    "plan",
 ]

@@ -39,7 +39,7 @@ def create(request: Request, spec: Spec) -> tuple[int, int]:
     setup = Setup(request, spec)
     try:
         setup.check()
-        plan = _compile(setup)
+        plan = compiled(setup)
         namespaces, mounts = host_fds.of_plan(spec, plan, setup.fds.keep)
         # All that can be refused has been checked; from here on there are effects.
         with store.create_entry(request.root, request.container_id) as entry:
@@ -67,9 +67,18 @@ def _make(
         raise
 
 
-def _compile(setup: Setup) -> Plan:
+def compiled(setup: Setup, keep_filter: bool = True) -> Plan:
+    """The plan of a container, for this host.
+
+    Args:
+        setup: what it needs around its first process.
+        keep_filter: for the next container; otherwise nothing is written.
+
+    Raises:
+        PyruncError: its configuration cannot be carried out.
+    """
     request, spec = setup.request, setup.spec
-    program, flags = seccomp.compiled(spec, request.root)
+    program, flags = seccomp.compiled(spec, request.root, keep_filter)
     options = Options(
         container_id=request.container_id,
         bundle=request.bundle,

@@ -40,6 +40,7 @@ def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
     if not ctx.has_namespace("mount"):
         _refuse_host_mounts(ctx)
     made = tuple(order(ctx))
+    hierarchies = enumerate(facts.cgroup_hierarchies[: options.cgroup_joins], ctx.cgroup_register)
     return Plan(
         steps=made,
         spawn_flags=namespaces.spawn_flags(ctx),
@@ -47,6 +48,7 @@ def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
         registers=ctx.registers.count,
         passed=ctx.passed,
         idmapped=tuple(mount.mapped for mount in ctx.mounts if mount.mapped),
+        names=tuple((register, f"the cgroup in {name}") for register, (name, _) in hierarchies),
     )
 
 

@@ -7,6 +7,7 @@ import difflib
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pyrunc import jsontext
 from pyrunc.plan import explain, symbols
 from pyrunc.plan.steps import Step
 from pyrunc.spec.model_linux import IDMapping
@@ -109,6 +110,10 @@ class Plan:
             "verdict": self.verdict,
             "findings": [asdict(finding) for finding in self.findings or ()],
         }
+
+    def to_json(self) -> str:
+        """`to_dict` as text."""
+        return jsontext.dumps_indented(self.to_dict(), "  ")
 
     def diff(self, other: Plan) -> str:
         """What changes from this plan to another: its lines, as diff(1) marks them."""

@@ -222,6 +222,7 @@ LINES: dict[str, tuple[tuple[str, ...], ...]] = {
     "list": ((), ("-f", "nosuch")),
     "man": ((), ("nosuch",)),
     "pause": (("nosuch",),),
+    "plan": (("-b", "BUNDLE"), ("-b", "/nosuch")),
     "ps": (("{}",), ("nosuch",)),
     "restore": (("-b", "BUNDLE", "--image-path", "/nosuch", "NEW"),),
     "resume": (("{}",), ("nosuch",)),

@@ -101,6 +101,7 @@ ROOMS = {
         "pyrunc.spec",
         "pyrunc.host.facts",
         "pyrunc.errors",
+        "pyrunc.jsontext",
         "pyrunc.kernel.constants",
     ),
     "kernel": ("pyrunc.kernel", "pyrunc.errors"),
