@@ -67,18 +67,18 @@ def _make(
         raise
 
 
-def compiled(setup: Setup, keep_filter: bool = True) -> Plan:
+def compiled(setup: Setup, explained: bool = False) -> Plan:
     """The plan of a container, for this host.
 
     Args:
         setup: what it needs around its first process.
-        keep_filter: for the next container; otherwise nothing is written.
+        explained: it is to be read, not carried out: with its reasons, and no filter is kept.
 
     Raises:
         PyruncError: its configuration cannot be carried out.
     """
     request, spec = setup.request, setup.spec
-    program, flags = seccomp.compiled(spec, request.root, keep_filter)
+    program, flags = seccomp.compiled(spec, request.root, keep=not explained)
     options = Options(
         container_id=request.container_id,
         bundle=request.bundle,
@@ -94,6 +94,7 @@ def compiled(setup: Setup, keep_filter: bool = True) -> Plan:
         started_state=_hook_state(setup, "created"),
         console=bool(spec.process and spec.process.terminal),
         environment=request.environment,
+        explained=explained,
     )
     return compile_plan(spec, probe(setup.layout), options)
 

@@ -36,7 +36,7 @@ def preview(request: Request, spec: Spec) -> Plan:
     setup = Setup(request, spec)
     try:
         found = [*_refused(setup.check)]
-        plan = create.compiled(setup, keep_filter=False)
+        plan = create.compiled(setup, explained=True)
         found += _refused(lambda: host_fds.check_labels(spec))
         found += _refused(lambda: host_fds.open_namespaces(spec, plan, setup.fds.keep))
     finally:

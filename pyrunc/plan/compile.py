@@ -14,7 +14,6 @@ from pyrunc.plan import devices, mounts, namespaces, process, propagation, steps
 from pyrunc.plan.context import Context, Options
 from pyrunc.plan.plan import Plan
 from pyrunc.plan.prepare import prepare
-from pyrunc.plan.step import because
 from pyrunc.plan.steps import Step
 from pyrunc.spec.model import Spec
 
@@ -48,6 +47,7 @@ def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
         registers=ctx.registers.count,
         passed=ctx.passed,
         idmapped=tuple(mount.mapped for mount in ctx.mounts if mount.mapped),
+        reasons=ctx.reasons_of(made),
         names=tuple((register, f"the cgroup in {name}") for register, (name, _) in hierarchies),
     )
 
@@ -75,45 +75,42 @@ def order(ctx: Context) -> list[Step]:
     spec = ctx.spec
     made = _enter(ctx)
     made += _root(ctx)
-    made += because("the order of the list is binding", mounts.compile_mounts(ctx))
-    made += because("after the mounts: /dev is one of them", devices.compile_devices(ctx))
+    made += ctx.because("the order of the list is binding", mounts.compile_mounts(ctx))
+    made += ctx.because("after the mounts: /dev is one of them", devices.compile_devices(ctx))
     made += _hooks_before_pivot(ctx)
-    made += because("from here on no step names a path of the host", _leave_host(ctx))
-    made.append(
-        steps.NullStdio(
-            why="the container's /dev/null exists only now; after the hooks, whose output may be "
-            "stdio"
-        )
+    made += ctx.because("from here on no step names a path of the host", _leave_host(ctx))
+    made += ctx.because(
+        "the container's /dev/null exists only now; after the hooks, whose output may be stdio",
+        [steps.NullStdio()],
     )
     if spec.process and spec.process.cwd:
-        made.append(
-            steps.MakeDirectory(
-                path=_without_empty(spec.process.cwd), mode=0o755, pointer="/process/cwd",
-                why="before the root may become read-only",
-            )
-        )  # fmt: skip
+        cwd = _without_empty(spec.process.cwd)
+        made += ctx.because(
+            "before the root may become read-only",
+            [steps.MakeDirectory(path=cwd, mode=0o755, pointer="/process/cwd")],
+        )
     if ctx.options.console:
-        made += because(
+        made += ctx.because(
             "needs the container's devpts; binds /dev/console, so before /dev becomes read-only",
             [process.console(ctx)],
         )
-    made += because("read-only only now: it had to be filled first", _finish_root(ctx))
+    made += ctx.because("read-only only now: it had to be filled first", _finish_root(ctx))
     made.append(process.umask(ctx))
     made += process.names(ctx)
-    made += because(
+    made += ctx.because(
         "before the mounts below could make /proc's attributes unreachable to what it confines",
         process.profile(ctx),
     )
-    made += because(
+    made += ctx.because(
         "before /proc/sys may become read-only, and through a procfs that no mount can cover",
         process.sysctls(ctx),
     )
-    made += because(
+    made += ctx.because(
         "read-only before masked, as runc does: a mask may lie inside a read-only path",
         mounts.covered_paths(ctx),
     )
     # Only our own steps have run since the pivot, so nothing depended on it so far.
-    made += because(
+    made += ctx.because(
         "covering a path clones a mount, as the console does, and an unbindable mount cannot be "
         "cloned (EINVAL)",
         propagation.of_the_root(ctx, "unbindable"),
@@ -126,49 +123,41 @@ def order(ctx: Context) -> list[Step]:
 def _enter(ctx: Context) -> list[Step]:
     """From the host's namespaces into the container's, and out of the caller's session."""
     options = ctx.options
-    made: list[Step] = [
-        steps.ParentDeath(
-            signal=k.SIGKILL,
-            why="before anything else: an unfinished container dies with its creator",
-        ),
-    ]
+    made = ctx.because(
+        "before anything else: an unfinished container dies with its creator",
+        [steps.ParentDeath(signal=k.SIGKILL)],
+    )
     if ctx.joined:
-        made.append(
-            steps.Dumpable(
-                value=False,
-                why="before the first namespace is joined: a process in there could trace us, or "
-                "open our descriptors, while we still hold the host's (CVE-2016-9962)",
-            )
+        made += ctx.because(
+            "before the first namespace is joined: a process in there could trace us, or open our "
+            "descriptors, while we still hold the host's (CVE-2016-9962)",
+            [steps.Dumpable(value=False)],
         )
-    made += because(
+    made += ctx.because(
         "before any namespace: nothing may run outside the cgroup, and the root of a new cgroup "
         "namespace is the cgroup its maker is in",
         _cgroups(ctx),
     )
     if ctx.early:
         made += propagation.apart(ctx)
-        made += because(
+        made += ctx.because(
             "while the host's paths are still reachable with the host's rights",
             [_root_source(ctx), *mounts.early_sources(ctx)],
         )
     made += namespaces.enter(ctx)
-    made.append(
-        steps.NewSession(
-            ending=_ENDING,
-            why="after the namespaces, so that setsid happens in the process that stays",
-        )
+    made += ctx.because(
+        "after the namespaces, so that setsid happens in the process that stays",
+        [steps.NewSession(ending=_ENDING)],
     )
     if process.needs_procfs(ctx):
-        made.append(
-            steps.OpenProcfs(
-                result=wire.PROCFS,
-                hosts=None if ctx.has_namespace("pid") else "/proc",
-                why="in its pid namespace, and while the host's procfs is visible: in a user "
-                "namespace the kernel allows a new one only if there is a fully visible one",
-            )
+        hosts = None if ctx.has_namespace("pid") else "/proc"
+        made += ctx.because(
+            "in its pid namespace, and while the host's procfs is visible: in a user namespace the "
+            "kernel allows a new one only if there is a fully visible one",
+            [steps.OpenProcfs(result=wire.PROCFS, hosts=hosts)],
         )
     if options.keyring:
-        made += because("in the user namespace that will own it", process.keyring(ctx))
+        made += ctx.because("in the user namespace that will own it", process.keyring(ctx))
     if ctx.makes("network"):
         made.append(steps.LoopbackUp())
     if ctx.spec.linux and ctx.spec.linux.netDevices:
@@ -202,7 +191,7 @@ def _root(ctx: Context) -> list[Step]:
     if not ctx.has_namespace("mount"):
         return [steps.OpenRoot(path=ctx.options.rootfs, pointer="/root/path")]
     if ctx.makes("mount"):
-        made += because(
+        made += ctx.because(
             "the first of all mount operations: what follows appears on the host where the "
             "configuration says so and nowhere else",
             propagation.begin(ctx),
@@ -211,7 +200,7 @@ def _root(ctx: Context) -> list[Step]:
     if not ctx.early:
         made.append(_root_source(ctx))
     if elsewhere:
-        made += because(
+        made += ctx.because(
             "a clone of a shared mount is its peer: the container's mounts would travel back",
             propagation.cloned(ctx, wire.ROOT, "/root/path"),
         )
@@ -229,7 +218,7 @@ def _hooks_before_pivot(ctx: Context) -> list[Step]:
     if hooks.prestart or hooks.createRuntime:
         made.append(steps.Sync(message=wire.Message.HOOKS))
     made += process.hooks(ctx, "createContainer", hooks.createContainer)
-    return because(
+    return ctx.because(
         "the namespaces and mounts exist, and so does the old root, as the specification says "
         "(runtime.md, lifecycle)",
         made,
@@ -245,7 +234,7 @@ def _leave_host(ctx: Context) -> list[Step]:
         made.append(steps.ChangeRoot(path=ctx.options.rootfs, move=True, pointer="/root/path"))
     else:
         made = [steps.Pivot()]
-    return made + because(
+    return made + ctx.because(
         'after the pivot: before it, "/" was the host\'s tree',
         propagation.of_the_root(ctx, "shared"),
     )

@@ -9,6 +9,7 @@ from pyrunc.host.facts import HostFacts
 from pyrunc.plan import wire
 from pyrunc.plan.mount_options import MountOptions
 from pyrunc.plan.plan import IdMapped, JoinedNamespace
+from pyrunc.plan.steps import Step
 from pyrunc.spec.model import Mount, Spec
 from pyrunc.spec.model_linux import Namespace
 
@@ -36,6 +37,7 @@ class Options:
         console: the terminal's master is to be sent to register CONSOLE.
         environment: variables added to process.env (LISTEN_FDS, NOTIFY_SOCKET).
         for_exec: the container exists, and a further process joins it.
+        explained: keep the reasons of the order, for a reader.
     """
 
     container_id: str
@@ -53,6 +55,7 @@ class Options:
     console: bool = False
     environment: tuple[str, ...] = ()
     for_exec: bool = False
+    explained: bool = False
 
     def host_path(self, path: str) -> str:
         """A path of the host, where a relative one starts at the bundle."""
@@ -122,6 +125,7 @@ class Context:
         mount_register: for mounts of which one is held at a time.
         read_only_later: mounts (register, pointer) that have to be filled first.
         anchors: where procfs and sysfs are mounted, and by which register.
+        reasons: why a step (by its id) stands where it does; None if nobody reads them.
     """
 
     spec: Spec
@@ -137,6 +141,20 @@ class Context:
     mount_register: int = 0
     read_only_later: list[tuple[int, str]] = field(default_factory=list)
     anchors: dict[str, int] = field(default_factory=dict)
+    reasons: dict[int, str] | None = None
+
+    def because(self, why: str, made: list[Step]) -> list[Step]:
+        """Steps, with the reason why they stand here; one that has its own keeps it."""
+        if self.reasons is not None:
+            for step in made:
+                self.reasons.setdefault(id(step), why)
+        return made
+
+    def reasons_of(self, made: tuple[Step, ...]) -> tuple[str, ...]:
+        """One for each step, "" where it has none; () if nobody reads them."""
+        if self.reasons is None:
+            return ()
+        return tuple(self.reasons.get(id(step), "") for step in made)
 
     def has_namespace(self, kind: str) -> bool:
         """Whether the container has a namespace of that type, new or joined."""

@@ -47,18 +47,14 @@ def compile_criu(
     first = SOCKET + 1 + inherited
     made: list[Step] = []
     if rootfs:
-        # In the middle of a dump CRIU must not die with its caller: it holds the container's
-        # processes, and releases them itself.
-        made.append(
-            steps.ParentDeath(
-                signal=k.SIGKILL, why="a half-restored container goes with its caller"
-            )
-        )
-    why = "what it restores has to begin in the container's cgroup"
+        # A half-restored container goes with its caller. In the middle of a dump CRIU must not die
+        # with its caller: it holds the container's processes, and releases them itself.
+        made.append(steps.ParentDeath(signal=k.SIGKILL))
+    # What it restores has to begin in the container's cgroup.
     if waits:
-        made.append(steps.Sync(message=wire.Message.CGROUP, pointer="/linux/cgroupsPath", why=why))
+        made.append(steps.Sync(message=wire.Message.CGROUP, pointer="/linux/cgroupsPath"))
     if joins:
-        made.append(steps.JoinCgroups(first=first, count=joins, why=why))
+        made.append(steps.JoinCgroups(first=first, count=joins))
     if rootfs:
         made += _own_root(rootfs, mount_points)
     made += [steps.SendDirectory(path=directory) for directory in directories]
@@ -76,17 +72,13 @@ def compile_criu(
 def _own_root(rootfs: str, mount_points: tuple[tuple[str, bool], ...]) -> list[Step]:
     made: list[Step] = [
         steps.Unshare(flags=k.CLONE_NEWNS),
-        steps.Propagation(
-            mount=wire.ROOT, whole=True, flag=k.MS_SLAVE, recursive=True,
-            why="the first of all mount operations: what follows must not appear on the host",
-        ),
+        # The first of all mount operations: what follows must not appear on the host.
+        steps.Propagation(mount=wire.ROOT, whole=True, flag=k.MS_SLAVE, recursive=True),
         steps.OpenTree(result=wire.ROOT, path=rootfs, recursive=True, pointer="/root/path"),
-        steps.Propagation(
-            mount=wire.ROOT, flag=k.MS_SLAVE, recursive=True,
-            why="a slave as the container's root is: CRIU gives it the same master again",
-        ),
+        # A slave as the container's root is: CRIU gives it the same master again.
+        steps.Propagation(mount=wire.ROOT, flag=k.MS_SLAVE, recursive=True),
         steps.AttachRoot(path=rootfs, elsewhere=False, pointer="/root/path"),
-    ]  # fmt: skip
+    ]
     for path, directory in mount_points:
         if directory:
             made.append(steps.MakeDirectory(path=path, mode=0o755, pointer="/mounts"))

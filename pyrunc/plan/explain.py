@@ -45,21 +45,23 @@ class Line(NamedTuple):
     why: str
 
 
-def lines(made: Sequence[Step], names: Names) -> list[Line]:
+def lines(made: Sequence[Step], names: Names, reasons: Sequence[str] = ()) -> list[Line]:
     """Steps in words.
 
     Args:
         made: in order.
         names: of the registers that the creator fills.
+        reasons: of each, or none.
     """
     known = FIXED | names
     found = []
     for number, step in enumerate(made, 1):
+        why = reasons[number - 1] if reasons else ""
         values = {name: _value(step, name, kind, known) for name, kind in step.FIELDS}
         words = _WORDS[type(step)]
         shown = {name: _shown(value) for name, value in values.items()}
         text = words.format(**shown) if isinstance(words, str) else words(step, shown)
-        found.append(Line(number, step.NAME, values, text, step.pointer, step.why))
+        found.append(Line(number, step.NAME, values, text, step.pointer, why))
         _name_result(step, known)
     return found
 

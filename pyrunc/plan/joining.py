@@ -15,7 +15,6 @@ from pyrunc.plan import namespaces, process, steps, wire
 from pyrunc.plan.context import Context, Options, Registers
 from pyrunc.plan.plan import Plan
 from pyrunc.plan.scheduling import affinity
-from pyrunc.plan.step import because
 from pyrunc.plan.steps import Step
 from pyrunc.spec.model import Process, Spec
 
@@ -70,43 +69,44 @@ def compile_joining(spec: Spec, facts: HostFacts, options: Options) -> Plan:
         registers=registers,
         cgroup_register=cgroups,
         passed=registers.count,
+        reasons={} if options.explained else None,
     )
     names = tuple((target + i, "the container's init") for i in range(_TARGETS))
     made = tuple(order(ctx, target))
-    return Plan(made, 0, (), registers.count, ctx.passed, names=names)
+    reasons = ctx.reasons_of(made)
+    return Plan(made, 0, (), registers.count, ctx.passed, names=names, reasons=reasons)
 
 
 def order(ctx: Context, target: int) -> list[Step]:
     """The steps, in the one order in which they are safe."""
-    made: list[Step] = [
-        steps.ParentDeath(
-            signal=k.SIGKILL,
-            why="before anything else: a caller that has died has no use for this process",
-        ),
-        steps.Dumpable(
-            value=False,
-            why="before the first namespace: a process in there could trace us, or open what we "
-            "have open (CVE-2016-9962), as soon as it can see us",
-        ),
-    ]
-    made += because("by the host's /proc, which the first join closes", process.joining_labels(ctx))
-    made += because(
+    made = ctx.because(
+        "before anything else: a caller that has died has no use for this process",
+        [steps.ParentDeath(signal=k.SIGKILL)],
+    )
+    made += ctx.because(
+        "before the first namespace: a process in there could trace us, or open what we have "
+        "open (CVE-2016-9962), as soon as it can see us",
+        [steps.Dumpable(value=False)],
+    )
+    made += ctx.because(
+        "by the host's /proc, which the first join closes", process.joining_labels(ctx)
+    )
+    made += ctx.because(
         "before any namespace: nothing may run in the container that its limits do not hold",
         _cgroups(ctx),
     )
-    made += because(
+    made += ctx.because(
         "those that the host may own with the host's rights, so before the user namespace; "
         "without rights on the host the other way round, as all rights are in there",
         _enter(ctx, target),
     )
-    made.append(
-        steps.NewSession(
-            ending=0, why="after the fork, so that setsid happens in the process that stays"
-        )
+    made += ctx.because(
+        "after the fork, so that setsid happens in the process that stays",
+        [steps.NewSession(ending=0)],
     )
     made += _root(ctx)
     if ctx.options.keyring:
-        made += because(
+        made += ctx.because(
             "by its name, in the user namespace that owns it: the container's own",
             process.joined_keyring(ctx),
         )
@@ -127,7 +127,7 @@ def _cgroups(ctx: Context) -> list[Step]:
     if ctx.options.cgroup_joins:
         made.append(steps.JoinCgroups(first=ctx.cgroup_register, count=ctx.options.cgroup_joins))
     if wanted and wanted.final:
-        made += because(
+        made += ctx.because(
             "in the cgroup: its cpuset decides which processors are allowed",
             [affinity(wanted.final, "/process/execCPUAffinity/final")],
         )
@@ -146,12 +146,7 @@ def _enter(ctx: Context, target: int) -> list[Step]:
         root = steps.BecomeRoot(setgroups=namespaces.sets_groups(ctx), pointer="/linux/namespaces")
         made.insert(made.index(user) + 1, root)
     if ctx.has_namespace("pid") or ctx.has_namespace("time"):
-        made.append(
-            steps.Fork(
-                pointer="/linux/namespaces",
-                why=namespaces.CHILDREN_ONLY,
-            )
-        )
+        made += namespaces.fork(ctx)
     return made
 
 
@@ -161,8 +156,10 @@ def _join(register: int, flag: int, kind: str) -> Step:
 
 def _root(ctx: Context) -> list[Step]:
     if ctx.has_namespace("mount"):
-        why = "setns has made the container's root ours"
-        return [steps.OpenRoot(path="/", pointer="/root/path", why=why)]
+        return ctx.because(
+            "setns has made the container's root ours",
+            [steps.OpenRoot(path="/", pointer="/root/path")],
+        )
     path = ctx.options.rootfs
     return [
         steps.OpenRoot(path=path, pointer="/root/path"),

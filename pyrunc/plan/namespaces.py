@@ -12,7 +12,6 @@ from __future__ import annotations
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps, wire
 from pyrunc.plan.context import Context
-from pyrunc.plan.step import because
 from pyrunc.plan.steps import Step
 
 _KEEP_GROUPS = "run.oci.keep_original_groups"
@@ -26,9 +25,6 @@ FLAGS = {
     "cgroup": k.CLONE_NEWCGROUP,
     "time": k.CLONE_NEWTIME,
 }
-
-
-CHILDREN_ONLY = "namespaces of processes and of time hold for children only"
 
 
 def simple(ctx: Context) -> bool:
@@ -49,32 +45,43 @@ def enter(ctx: Context) -> list[Step]:
     """The steps from the host's namespaces into the container's."""
     if simple(ctx):
         if ctx.makes("cgroup"):
-            why = "it is rooted in the cgroup of its maker, so after the process is in its own"
-            return [steps.Unshare(flags=k.CLONE_NEWCGROUP, pointer="/linux/namespaces", why=why)]
+            return ctx.because(
+                "it is rooted in the cgroup of its maker, so after the process is in its own",
+                [steps.Unshare(flags=k.CLONE_NEWCGROUP, pointer="/linux/namespaces")],
+            )
         return []
     first, second = _join_steps(ctx)
     made: list[Step] = [*first]
     if ctx.makes("user"):
-        made += [
-            steps.Unshare(flags=k.CLONE_NEWUSER, pointer="/linux/namespaces"),
-            steps.Sync(
-                message=wire.Message.MAPS, pointer="/linux/uidMappings",
-                why="from outside: inside, the capability to write the maps is gone",
-            ),
-        ]  # fmt: skip
+        made.append(steps.Unshare(flags=k.CLONE_NEWUSER, pointer="/linux/namespaces"))
+        made += ctx.because(
+            "from outside: inside, the capability to write the maps is gone",
+            [steps.Sync(message=wire.Message.MAPS, pointer="/linux/uidMappings")],
+        )
     if ctx.has_namespace("user"):
         made.append(steps.BecomeRoot(setgroups=sets_groups(ctx), pointer="/linux/namespaces"))
     made += second
     rest = sum(FLAGS[kind] for kind in ctx.namespaces if ctx.makes(kind) and kind != "user")
     if rest:
-        why = "after the user namespace, so that it owns them"
-        made.append(steps.Unshare(flags=rest, pointer="/linux/namespaces", why=why))
+        made += ctx.because(
+            "after the user namespace, so that it owns them",
+            [steps.Unshare(flags=rest, pointer="/linux/namespaces")],
+        )
     if ctx.spec.linux and ctx.spec.linux.timeOffsets:
-        why = "before the first process is in the time namespace, which fixes them"
-        made.append(steps.Sync(message=wire.Message.CLOCKS, pointer="/linux/timeOffsets", why=why))
+        made += ctx.because(
+            "before the first process is in the time namespace, which fixes them",
+            [steps.Sync(message=wire.Message.CLOCKS, pointer="/linux/timeOffsets")],
+        )
     if ctx.has_namespace("pid") or ctx.has_namespace("time"):
-        made.append(steps.Fork(pointer="/linux/namespaces", why=CHILDREN_ONLY))
+        made += fork(ctx)
     return made
+
+
+def fork(ctx: Context) -> list[Step]:
+    return ctx.because(
+        "namespaces of processes and of time hold for children only",
+        [steps.Fork(pointer="/linux/namespaces")],
+    )
 
 
 def keeps_groups(ctx: Context) -> bool:
@@ -105,11 +112,11 @@ def _join_steps(ctx: Context) -> tuple[list[Step], list[Step]]:
     }
     user: list[Step] = [step for kind, step in joins.items() if kind == "user"]
     others: list[Step] = [step for kind, step in joins.items() if kind not in ("user", "mount")]
-    others += because(
+    others += ctx.because(
         "the last of them: it changes the root directory",
         [step for kind, step in joins.items() if kind == "mount"],
     )
     if ctx.facts.privileged:
         why = "with the host's rights, as inside a user namespace there are none over the host's"
-        return because(why, [*others, *user]), []
-    return user, because("inside the user namespace: only there are rights", others)
+        return ctx.because(why, [*others, *user]), []
+    return user, ctx.because("inside the user namespace: only there are rights", others)

@@ -74,6 +74,7 @@ class Plan:
         registers: how many registers the steps use.
         passed: how many of them, from 0 on, are filled by the parent.
         idmapped: the mounts that the parent makes for the last of those.
+        reasons: why each step stands where it does, if it was asked for (`Options.explained`).
         names: of other registers that the parent fills, for readers.
         findings: what stands against it on this host; None if that was not asked.
     """
@@ -84,6 +85,7 @@ class Plan:
     registers: int
     passed: int
     idmapped: tuple[IdMapped, ...] = ()
+    reasons: tuple[str, ...] = ()
     names: tuple[tuple[int, str], ...] = ()
     findings: tuple[Finding, ...] | None = None
 
@@ -97,7 +99,7 @@ class Plan:
 
     def lines(self) -> list[explain.Line]:
         """The steps in words."""
-        return explain.lines(self.steps, self._names())
+        return explain.lines(self.steps, self._names(), self.reasons)
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON values."""

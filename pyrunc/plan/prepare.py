@@ -54,6 +54,7 @@ def prepare(spec: Spec, facts: HostFacts, options: Options) -> Context:
         mounts=mounts,
         early=early,
         mount_register=mount_register,
+        reasons={} if options.explained else None,
     )
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from operator import attrgetter
 from struct import Struct
@@ -30,11 +30,9 @@ class Step:
 
     Args:
         pointer: JSON pointer of the property that asked for it, "" where it is pyrunc's own.
-        why: it stands where it does: the reason at its place in the order.
     """
 
     pointer: str = ""
-    why: str = field(default="", compare=False)
 
     FIELDS: ClassVar[tuple[tuple[str, str], ...]] = ()
     CHOICES: ClassVar[tuple[type[IntEnum], ...]] = ()
@@ -62,13 +60,6 @@ class Step:
         cls.SIZE = cls.LAYOUT.size
         cls.SLOTS = attrgetter("OPCODE", "SIZE", *own)
         cls.TEXTS = tuple(i for i, (_, kind) in enumerate(cls.FIELDS, 2) if kind not in NUMBERS)
-
-
-def because(why: str, made: list[Step]) -> list[Step]:
-    """Steps with the reason why they stand here; one that has its own keeps it."""
-    for step in made:
-        step.why = step.why or why
-    return made
 
 
 def snake_case(name: str) -> str:

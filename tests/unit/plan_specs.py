@@ -75,6 +75,7 @@ class Case(NamedTuple):
             console=bool(self.config["process"].get("terminal")),
             environment=tuple(["LISTEN_FDS=1"] * self.preserved),
             for_exec=self.joining,
+            explained=True,
         )
 
     def plan(self) -> Plan:
