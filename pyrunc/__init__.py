@@ -37,6 +37,7 @@ from pyrunc.errors import (
 )
 from pyrunc.exits import Exit
 from pyrunc.limits import Limits
+from pyrunc.observe.validation import validate
 from pyrunc.plan.plan import Plan
 from pyrunc.process import (
     DEVNULL,
@@ -48,6 +49,7 @@ from pyrunc.process import (
     Process,
 )
 from pyrunc.spec.model import Spec
+from pyrunc.spec.validate import Finding
 from pyrunc.version import VERSION
 
 __version__ = VERSION
@@ -67,6 +69,7 @@ __all__ = [
     "ExecFailed",
     "ExecTimeout",
     "Exit",
+    "Finding",
     "ForeignContainer",
     "HookError",
     "Interrupted",
@@ -85,4 +88,5 @@ __all__ = [
     "UsageError",
     "__version__",
     "plan",
+    "validate",
 ]

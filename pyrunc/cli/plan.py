@@ -10,6 +10,7 @@ from pyrunc.cli.log import Log
 from pyrunc.cli.parse import Line
 from pyrunc.cli.root import root
 from pyrunc.creation import plan
+from pyrunc.jsontext import dumps_indented
 
 
 def run(line: Line, log: Log) -> int:
@@ -22,5 +23,6 @@ def run(line: Line, log: Log) -> int:
         new_keyring=not line.flag("no-new-keyring"),
         **cgroup(line),
     )
-    sys.stdout.write(f"{made.to_json() if line.flag('json') else made}\n")
+    text = dumps_indented(made.to_json(), "  ") if line.flag("json") else str(made)
+    sys.stdout.write(f"{text}\n")
     return 1 if made.verdict == "impossible" else 0

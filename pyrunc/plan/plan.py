@@ -7,7 +7,6 @@ import difflib
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pyrunc import jsontext
 from pyrunc.plan import explain, symbols
 from pyrunc.plan.steps import Step
 from pyrunc.spec.model_linux import IDMapping
@@ -65,7 +64,7 @@ class Plan:
     """An ordered list of steps, and what is needed to start its interpreter.
 
     `str()` is its steps in words, in order, each with the property that asked for it and the
-    reason why it stands there, and the host's verdict; `to_dict` is the same as data.
+    reason why it stands there, and the host's verdict; `to_json` is the same as data.
 
     Attributes:
         steps: in order.
@@ -101,7 +100,7 @@ class Plan:
         """The steps in words."""
         return explain.lines(self.steps, self._names(), self.reasons)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The plan as JSON values."""
         return {
             "namespaces": symbols.namespaces(self.spawn_flags),
@@ -112,10 +111,6 @@ class Plan:
             "verdict": self.verdict,
             "findings": [asdict(finding) for finding in self.findings or ()],
         }
-
-    def to_json(self) -> str:
-        """`to_dict` as text."""
-        return jsontext.dumps_indented(self.to_dict(), "  ")
 
     def diff(self, other: Plan) -> str:
         """What changes from this plan to another: its lines, as diff(1) marks them."""

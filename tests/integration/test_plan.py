@@ -57,7 +57,7 @@ def test_the_json_and_the_library_say_the_same(runtime, bundle):
     document = json.loads(plan(runtime, bundle, "--json").stdout)
     made = pyrunc.plan(str(bundle.path))
     assert f"{made}\n" == text
-    assert json.loads(made.to_json()) == made.to_dict() == document
+    assert made.to_json() == document
     assert [step["text"] for step in document["steps"]] == [line.text for line in made.lines()]
     mount = next(step for step in document["steps"] if step["pointer"] == "/mounts/1")
     assert mount["arguments"]["attributes"] == ["nosuid", "strictatime"]

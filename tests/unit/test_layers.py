@@ -101,7 +101,6 @@ ROOMS = {
         "pyrunc.spec",
         "pyrunc.host.facts",
         "pyrunc.errors",
-        "pyrunc.jsontext",
         "pyrunc.kernel.constants",
     ),
     "kernel": ("pyrunc.kernel", "pyrunc.errors"),
