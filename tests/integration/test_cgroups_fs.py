@@ -206,7 +206,7 @@ def test_a_failing_create_removes_what_it_made(name: str, monkeypatch: pytest.Mo
 
 def test_a_path_through_a_file_is_refused(name: str) -> None:
     manager = cgroups.new_manager(LAYOUT, "/cgroup.procs/x", "id")
-    with pytest.raises(CgroupError):
+    with pytest.raises(CgroupError, match=r"cgroup\.procs: open: not a directory"):
         manager.create()
 
 

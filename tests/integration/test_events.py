@@ -202,7 +202,7 @@ def test_an_iterator(runtime, bundle):
     assert threading.active_count() == threads
     with pytest.raises(pyrunc.ContainerNotRunning, match=f"container with id {name} is not"):
         container.events()
-    with pytest.raises(pyrunc.ContainerNotRunning):
+    with pytest.raises(pyrunc.ContainerNotRunning, match=f"container with id {name} is not"):
         container.stats()
 
 

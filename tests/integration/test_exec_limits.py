@@ -196,7 +196,7 @@ def test_a_container_that_has_gone_does_not_come_back(runtime, container):
     with store.open_entry(str(runtime.root), container.id) as entry:
         cgroup = cgroups.open_cgroup(entry.state().cgroup)
     container.delete(force=True)
-    with pytest.raises(pyrunc.CgroupError):
+    with pytest.raises(pyrunc.CgroupError, match="no such file or directory"):
         SubCgroup(cgroup)
     assert support.cgroups_named(container.id) == []
 
