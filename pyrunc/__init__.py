@@ -53,7 +53,7 @@ from pyrunc.spec.validate import Finding
 from pyrunc.version import VERSION
 
 __version__ = VERSION
-# `plan` is the function; `from pyrunc.plan.X import Y` finds the subpackage of that name all the same.
+# `plan` is the function; `from pyrunc.plan.X import Y` finds the subpackage of that name as well.
 __all__ = [
     "DEVNULL",
     "PIPE",
