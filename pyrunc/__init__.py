@@ -48,6 +48,7 @@ from pyrunc.process import (
     ExecTimeout,
     Process,
 )
+from pyrunc.scrape import metrics
 from pyrunc.spec.model import Spec
 from pyrunc.spec.validate import Finding
 from pyrunc.version import VERSION
@@ -88,6 +89,7 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "__version__",
+    "metrics",
     "plan",
     "validate",
 ]

@@ -172,6 +172,7 @@ COMMANDS = {
         ),
     ),
     "man": Command("[command]", 0, 1, "print a manual page, for man(1)"),
+    "metrics": Command("", 0, 0, "print what all containers have used, as OpenMetrics text"),
     "pause": Command(_ID, 1, 1, "freeze all processes of a container"),
     "plan": Command(
         "",

@@ -221,6 +221,7 @@ LINES: dict[str, tuple[tuple[str, ...], ...]] = {
     "kill": (("{}", "0"), ("nosuch",)),
     "list": ((), ("-f", "nosuch")),
     "man": ((), ("nosuch",)),
+    "metrics": ((),),
     "pause": (("nosuch",),),
     "plan": (("-b", "BUNDLE"), ("-b", "/nosuch")),
     "ps": (("{}",), ("nosuch",)),
