@@ -14,6 +14,7 @@ from functools import partial
 from pyrunc.errors import PyruncError, errno_text
 from pyrunc.kernel import constants as k
 from pyrunc.lifecycle import create, host_fds, parent_setup, subids
+from pyrunc.lifecycle.bundle import kept_resources
 from pyrunc.lifecycle.request import Request
 from pyrunc.lifecycle.setup import Setup
 from pyrunc.plan import steps, wire
@@ -48,8 +49,25 @@ def preview(request: Request, spec: Spec) -> Plan:
         *_maps(spec, plan),
     ]
     found += map(_warned, spec.warnings)
+    plan.before = tuple(_before(setup))
     plan.findings = tuple(found)
     return plan
+
+
+def _before(setup: Setup) -> Iterator[str]:
+    """The effects of `create` before pyrunc-init starts, in their order (`Setup.begin`)."""
+    yield (
+        f"make {setup.request.root}/{setup.request.container_id}, with a journal of what follows "
+        "and a copy of config.json"
+    )
+    made = [path for path in setup.manager.cgroup.directories if not os.path.isdir(path)]
+    if made:
+        by_systemd = "let systemd, while pyrunc-init waits, " if setup.manager.needs_process else ""
+        limits = " ".join([*kept_resources(setup.spec), "devices"])
+        yield f"{by_systemd}make the cgroup {' '.join(made)}"
+        yield f"set its limits, and read them back: {limits}  [/linux/resources]"
+    if setup.resctrl:
+        yield "make the resctrl group  [/linux/intelRdt]"
 
 
 def _refused(check: Callable[[], object]) -> list[Finding]:

@@ -7,6 +7,7 @@ import difflib
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pyrunc.errors import one_line
 from pyrunc.plan import explain, symbols
 from pyrunc.plan.steps import Step
 from pyrunc.spec.model_linux import IDMapping
@@ -75,6 +76,7 @@ class Plan:
         idmapped: the mounts that the parent makes for the last of those.
         reasons: why each step stands where it does, if it was asked for (`Options.explained`).
         names: of other registers that the parent fills, for readers.
+        before: what the parent does before the first of them, where the host was asked.
         findings: what stands against it on this host; None if that was not asked.
     """
 
@@ -86,6 +88,7 @@ class Plan:
     idmapped: tuple[IdMapped, ...] = ()
     reasons: tuple[str, ...] = ()
     names: tuple[tuple[int, str], ...] = ()
+    before: tuple[str, ...] = ()
     findings: tuple[Finding, ...] | None = None
 
     @property
@@ -103,6 +106,7 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON values."""
         return {
+            "before": list(self.before),
             "namespaces": symbols.namespaces(self.spawn_flags),
             "steps": [
                 {**line._asdict(), "verdict": self._verdict_of(line.pointer)}
@@ -122,7 +126,8 @@ class Plan:
 
     def __str__(self) -> str:
         made = symbols.namespaces(self.spawn_flags)
-        text = [f"start pyrunc-init{' in new namespaces: ' + ' '.join(made) if made else ''}"]
+        start = f"start pyrunc-init{' in new namespaces: ' + ' '.join(made) if made else ''}"
+        text = [*(f"before: {one}" for one in self.before), start]
         why = ""
         for line in self.lines():
             asked = f"  [{line.pointer}]" if line.pointer else ""
@@ -135,7 +140,8 @@ class Plan:
         for finding in self.findings or ():
             where = f"{finding.pointer}: " if finding.pointer else ""
             text.append(f"  {finding.verdict}: {where}{finding.text}")
-        return "\n".join(text)
+        # Names come from config.json.
+        return "\n".join(map(one_line, text))
 
     def _verdict_of(self, pointer: str) -> str:
         """Of the findings about a property, one within it or one that it is within."""

@@ -41,8 +41,14 @@ def findings(runtime, bundle):
 
 
 def test_the_steps_are_numbered_and_have_their_property_and_their_reason(runtime, bundle):
-    lines = plan(runtime, bundle).stdout.splitlines()
+    bundle.config["linux"]["resources"] = {"pids": {"limit": 9}}
+    before, start, *lines = plan(runtime, bundle).stdout.partition("start pyrunc-init in new ")
+    lines = (start + lines[0]).splitlines()
     assert lines[0].startswith("start pyrunc-init in new namespaces: CLONE_NEWNS")
+    entry, cgroup, limits = before.splitlines()
+    assert entry.startswith(f"before: make {runtime.root}/ID, with a journal of what follows")
+    assert cgroup.startswith("before: make the cgroup /sys/fs/cgroup/")
+    assert limits.endswith("read them back: pids devices  [/linux/resources]")
     numbers = [int(found[1]) for line in lines if (found := re.match(r" *(\d+)\. ", line))]
     assert numbers == list(range(1, len(numbers) + 1))
     at = next(i for i, line in enumerate(lines) if "pivot_root" in line)
@@ -55,7 +61,7 @@ def test_the_steps_are_numbered_and_have_their_property_and_their_reason(runtime
 def test_the_json_and_the_library_say_the_same(runtime, bundle):
     text = plan(runtime, bundle).stdout
     document = json.loads(plan(runtime, bundle, "--json").stdout)
-    made = pyrunc.plan(str(bundle.path))
+    made = pyrunc.plan(str(bundle.path), root=str(runtime.root))
     assert f"{made}\n" == text
     assert made.to_json() == document
     assert [step["text"] for step in document["steps"]] == [line.text for line in made.lines()]
@@ -217,5 +223,9 @@ def test_a_bundle_that_is_not_there(runtime, tmp_path):
 def test_names_of_the_document_cannot_write_to_the_terminal(runtime, bundle):
     bundle.config["process"]["args"] = ["sh", "\x1b[2J"]
     bundle.config["hostname"] = "a\x1b]0;b"
+    bundle.config["mounts"].append(
+        {"destination": "/m", "source": "/no\x1bsuch\n", "options": ["bind"]}
+    )
+    bundle.config["linux"]["sysctl"] = {"net.a\x1bb": "1"}
     shown = plan(runtime, bundle, check=False).stdout
     assert "\x1b" not in shown
