@@ -153,6 +153,13 @@ COMMANDS = {
     ),
     "features": Command("", 0, 0, "print what this runtime can do, as JSON"),
     "help": Command("[command]", 0, 1, "show help"),
+    "inspect": Command(
+        _ID,
+        1,
+        1,
+        "print what is in force: namespaces, mounts, rights, limits and use",
+        (Option("json", FLAG, "as JSON"),),
+    ),
     "kill": Command(
         f"{_ID} [signal]",
         1,
