@@ -126,10 +126,10 @@ test: lint executable
 # 100,000 command lines and environments, asked of the executable and of the plain command, in
 # namespaces of their own: an hour. A sample of it is among the tests.
 fuzz: build $(EXECUTABLE)
-	$(BIN)/python tests/fuzz/fuzz.py
+	$(BIN)/python -m tests.fuzz.fuzz
 
 bench: build $(EXECUTABLE)
-	$(BIN)/python tests/bench/bench.py
+	$(BIN)/python -m tests.bench.bench
 
 clean:
 	rm -rf $(VENV) build dist pyrunc/pyrunc-init pyrunc/kernel/*.so pyrunc/kernel/_*.c

@@ -11,7 +11,7 @@ from pyrunc.host.probe import has_lsm
 from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import idmap
 from pyrunc.plan import namespaces
-from pyrunc.plan.context import Plan
+from pyrunc.plan.plan import Plan
 from pyrunc.spec.model import Spec
 
 

@@ -14,8 +14,8 @@ from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import parent_setup
 from pyrunc.lifecycle.launch import executable
 from pyrunc.plan import steps, wire
-from pyrunc.plan.context import IdMapped
 from pyrunc.plan.encode import encode
+from pyrunc.plan.plan import IdMapped
 
 
 def make(wanted: list[IdMapped]) -> list[int]:

@@ -14,13 +14,13 @@ import subprocess
 import threading
 
 import pytest
-from support import SLOW, cgroups_named, put
 
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import process as kernel
 from pyrunc.lifecycle import handshake, launch, report
 from pyrunc.plan import steps, wire
-from pyrunc.plan.context import Plan
+from pyrunc.plan.plan import Plan
+from tests.lib.support import SLOW, cgroups_named, put
 
 NEEDS_STRACE = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 

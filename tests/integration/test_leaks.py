@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import support
 
 import pyrunc
 from pyrunc.cli.table import COMMANDS
+from tests.lib import support
 
 ROUNDS = 4
 
@@ -225,6 +225,7 @@ LINES: dict[str, tuple[tuple[str, ...], ...]] = {
     "man": ((), ("nosuch",)),
     "metrics": ((),),
     "pause": (("nosuch",),),
+    "plan": (("-b", "BUNDLE"), ("-b", "/nosuch")),
     "ps": (("{}",), ("nosuch",)),
     "restore": (("-b", "BUNDLE", "--image-path", "/nosuch", "NEW"),),
     "resume": (("{}",), ("nosuch",)),
