@@ -29,6 +29,8 @@ from __future__ import annotations
 
 import errno as _errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 # Callers (containerd, docker, podman, cri-o) match these texts.
@@ -191,6 +193,19 @@ class KernelError(PyruncError):
         what = f"{self.step} {self.object}" if self.object else self.step
         call = f": {self.syscall}" if self.syscall else ""
         return f"{what}{call}: {errno_text(self.errno)}"
+
+
+@contextmanager
+def reported(
+    step: str, syscall: str, object: str = "", *, pointer: str = "", hint: str = ""
+) -> Iterator[None]:
+    """An OSError within is reported as a KernelError with these parts."""
+    try:
+        yield
+    except OSError as error:
+        raise KernelError(
+            step, syscall, error.errno or 0, object, pointer=pointer, hint=hint
+        ) from None
 
 
 class StartError(KernelError):

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 
 from pyrunc.cgroups import tree
 from pyrunc.cgroups.stats import pairs
-from pyrunc.kernel import watch
+from pyrunc.kernel import calls
 
 _KEYS = ("oom", "oom_kill", "oom_group_kill")
 # v1 signals before it kills.
 _KILL_SECONDS = 0.2
 _KILL_PAUSE = 0.002
 _LENGTH = 4096
+_ROOM = 1 << 16
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,7 +120,8 @@ class UnifiedEvents(OomEvents):
         path: its path.
 
     Raises:
-        OSError: as open(2) and inotify_add_watch(2) give it.
+        OSError: as open(2) gives it.
+        KernelError: as inotify_add_watch(2) gives it.
     """
 
     def __init__(self, directory: int, path: str) -> None:
@@ -127,10 +129,9 @@ class UnifiedEvents(OomEvents):
         try:
             # The kernel reports changes of cgroup.events at least 10 ms apart, and drops the last
             # one if the cgroup is removed in the meantime: a poller of the file would wait forever.
-            self._removals = watch.removals(os.path.dirname(path))
+            self._removals = calls.watch_removals(os.path.dirname(path)).take()
             self._files.append(self._removals)
             self._epoll.register(self._removals, select.EPOLLIN)
-            self._drain = watch.drain
             self._state = self._watch(directory, "cgroup.events")
             # Not there without the memory controller: then only the end is reported.
             self._memory = self._watch(directory, "memory.events")
@@ -141,7 +142,7 @@ class UnifiedEvents(OomEvents):
             raise
 
     def read(self) -> OomCounts:
-        self._drain(self._removals)
+        _drain(self._removals)
         # First the end, then the counts: a kill that ended it is not lost that way.
         self.ended = self._state < 0 or self._ends(self._state)
         text = _text(self._memory) if self._memory >= 0 else ""
@@ -214,3 +215,12 @@ def _text(fd: int) -> str:
         if error.errno != errno.ENODEV:
             raise
         return ""
+
+
+def _drain(fd: int) -> None:
+    """Take the notices that have come, so that the descriptor waits for the next one."""
+    try:
+        while os.read(fd, _ROOM):
+            pass
+    except BlockingIOError:
+        return

@@ -13,7 +13,7 @@ import errno
 import os
 from collections.abc import Iterator
 
-from pyrunc.errors import CgroupError
+from pyrunc.errors import CgroupError, KernelError
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # The mount point of a v1 hierarchy is a symbolic link where controllers are mounted together.
@@ -29,8 +29,10 @@ _CHUNK = 65536
 _LONG = 3072
 
 
-def failure(step: str, syscall: str, error: OSError, path: str, pointer: str = "") -> CgroupError:
-    """A CgroupError with the parts of an OSError."""
+def failure(
+    step: str, syscall: str, error: OSError | KernelError, path: str, pointer: str = ""
+) -> CgroupError:
+    """A CgroupError with the parts of another error."""
     return CgroupError(step, syscall, error.errno or errno.EIO, path, pointer=pointer)
 
 

@@ -11,7 +11,7 @@ from pyrunc.cli.parse import Line
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import UsageError
-from pyrunc.kernel.process import close_on_exec_from
+from pyrunc.kernel.calls import close_on_exec_from
 from pyrunc.lifecycle.caller_io import check_preserved
 from pyrunc.lifecycle.exec_process import parse_user
 from pyrunc.lifecycle.signals import ENDING, Signals

@@ -9,6 +9,8 @@ import time
 from typing import Any
 
 from pyrunc import cgroups
+from pyrunc.errors import reported
+from pyrunc.kernel.pidfd import PidFd
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.store import FIFO, Entry
 
@@ -90,21 +92,25 @@ def _is_frozen(state: State) -> bool:
     return cgroups.frozen(state.cgroup)
 
 
-def open_pidfd(state: State) -> int:
-    """A pidfd of the container's init, or -1 if it is gone.
+def open_pidfd(state: State) -> PidFd | None:
+    """A pidfd of the container's init, or None if it is gone.
 
     The identity is checked after opening: before that, the pid could be reused.
+
+    Raises:
+        KernelError: no descriptor is left, for example.
     """
-    try:
-        fd = os.pidfd_open(state.pid)
-    except OSError as error:
-        if error.errno in (errno.ESRCH, errno.EINVAL):
-            return -1
-        raise
+    with reported("open the container's process", "pidfd_open", str(state.pid)):
+        try:
+            pidfd = PidFd.of(state.pid)
+        except OSError as error:
+            if error.errno in (errno.ESRCH, errno.EINVAL):
+                return None
+            raise
     if is_alive(state):
-        return fd
-    os.close(fd)
-    return -1
+        return pidfd
+    pidfd.close()
+    return None
 
 
 def timestamp(nanoseconds: int) -> str:

@@ -35,7 +35,7 @@ FIRST = (
     "pyrunc.cgroups.cgroup", "pyrunc.cgroups.cgroup_v2", "pyrunc.cgroups.cgroup_v1",
     "pyrunc.cgroups.fs", "pyrunc.cgroups.manager", "pyrunc.cgroups.fs_v2", "pyrunc.cgroups.fs_v1",
     "pyrunc.cgroups.join", "pyrunc.lifecycle.launch", "pyrunc.lifecycle.handshake",
-    "pyrunc.kernel.process", "pyrunc.kernel.pidfd", "pyrunc.lifecycle.caller_io",
+    "pyrunc.kernel.calls", "pyrunc.kernel.pidfd", "pyrunc.lifecycle.caller_io",
     "pyrunc.lifecycle.parent_setup",
     "pyrunc.spec.load", "pyrunc.spec.fields", "pyrunc.spec.check", "pyrunc.spec.check_process",
     "pyrunc.spec.check_linux", "pyrunc.spec.check_resources", "pyrunc.host.facts",
