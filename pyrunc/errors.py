@@ -204,7 +204,7 @@ def reported(
         yield
     except OSError as error:
         raise KernelError(
-            step, syscall, error.errno or 0, object, pointer=pointer, hint=hint
+            step, syscall, error.errno or _errno.EIO, object, pointer=pointer, hint=hint
         ) from None
 
 

@@ -155,7 +155,9 @@ def _of_container(state: State, spec: Spec) -> list[rpc.Field]:
     for namespace in spec.linux.namespaces if spec.linux else ():
         if namespace.path and namespace.type in criu.EXTERNAL:
             name, key = criu.EXTERNAL[namespace.type]
-            inode = os.stat(f"/proc/{state.pid}/ns/{name}").st_ino
+            path = f"/proc/{state.pid}/ns/{name}"
+            with reported("find", "stat", path):
+                inode = os.stat(path).st_ino
             fields += rpc.options(external=f"{name}[{inode}]:{key}")
     return fields
 
@@ -173,7 +175,11 @@ def _outside(state: State, spec: Spec) -> list[rpc.Field]:
 
 def _own_tmpfs(pid: int) -> set[str]:
     """Where a process has a tmpfs; from mountinfo, as links in the container may lead anywhere."""
-    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    path = f"/proc/{pid}/mountinfo"
+    with (
+        reported("read", "", path),
+        open(path, encoding="utf-8", errors="surrogateescape") as file,
+    ):
         rows = [line.partition(" - ") for line in file]
     return {first.split()[4] for first, _, last in rows if last.startswith("tmpfs ")}
 
@@ -181,5 +187,6 @@ def _own_tmpfs(pid: int) -> set[str]:
 def _describe(options: criu.CriuOptions, state: State) -> None:
     """What 0, 1 and 2 were when it was created: a restore replaces the pipes among them."""
     text = jsontext.dumps(state.stdio)
-    with open(f"{options.image_path}/{criu.DESCRIPTORS}", "w", encoding="utf-8") as file:
+    path = f"{options.image_path}/{criu.DESCRIPTORS}"
+    with reported("write", "", path), open(path, "w", encoding="utf-8") as file:
         file.write(text)

@@ -229,7 +229,11 @@ def _hand_over(console_socket: int, master: int) -> None:
 def _own_cgroups(pid: int) -> list[rpc.Field]:
     """CRIU's cgroups: the processes are restored there, wherever they were before."""
     fields = []
-    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+    path = f"/proc/{pid}/cgroup"
+    with (
+        reported("read", "", path),
+        open(path, encoding="utf-8", errors="surrogateescape") as file,
+    ):
         for line in file:
             _, names, path = line.rstrip("\n").split(":", 2)
             for name in names.split(","):
