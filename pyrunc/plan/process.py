@@ -155,7 +155,11 @@ def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
     made = _as_runtime(ctx, process)
     made += [
         # Before setuid, while we may still change a file's owner.
-        steps.ChownStdio(uid=process.user.uid, pointer="/process/user/uid"),
+        # The container's user must be able to open its streams again, by /dev/stdout. A file at
+        # 0, or one that cannot be written to, is the host's own, and keeps its owner.
+        steps.ChownStdio(
+            uid=process.user.uid, streams=0b111, files=0b110, pointer="/process/user/uid"
+        ),
         _ids(ctx, process),
         # A change of ids clears the parent-death signal.
         steps.ParentDeath(signal=k.SIGKILL),
@@ -246,13 +250,14 @@ def _environment(ctx: Context, process: Process) -> Step:
     for entry in (*process.env, *ctx.options.environment):
         name, _, value = entry.partition("=")
         variables[name] = value
-    find_home = not variables.get("HOME")
-    if find_home:
+    given = bool(variables.get("HOME"))
+    if not given:
         variables.pop("HOME", None)
+        variables["HOME"] = "/"  # the last one: see the step
     return steps.Environment(
         variables=tuple(f"{name}={value}" for name, value in variables.items()),
-        home_of=process.user.uid,
-        find_home=find_home,
+        passwd=None if given else "/etc/passwd",
+        uid=process.user.uid,
         pointer="/process/env",
     )
 
