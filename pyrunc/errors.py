@@ -3,7 +3,7 @@
 
     PyruncError                      anything that pyrunc reports
     ├── SpecError                    config.json is wrong (or another input document)
-    │   └── UnsupportedError         config.json is right, this version cannot do it yet
+    │   └── UnsupportedError         config.json is right, this host's cgroups have no such thing
     ├── UsageError                   a command line or an argument is wrong
     ├── StateError                   the container is not in a state that allows this
     │   ├── ContainerExists
@@ -19,6 +19,7 @@
     ├── CriuError                    CRIU refused, or ended without an answer
     ├── NotReady                     a process was not ready in the time it was given
     ├── ExecFailed                   its exit code was to be checked (process.py)
+    ├── ExecTimeout                  it ran out of time; a TimeoutError too (process.py)
     └── Interrupted                  a signal asked the command to end
 
 An exception keeps its parts (what failed, where in config.json, the errno) to the end;
@@ -103,7 +104,7 @@ class SpecError(PyruncError):
 
 
 class UnsupportedError(SpecError):
-    """The document is valid, and asks for something that this version does not do."""
+    """The document is valid, and asks for something that this host's cgroups do not have."""
 
     code = "unsupported"
 

@@ -230,7 +230,7 @@ class Process:
             children.abandon(self._pidfd)
 
 
-class ExecTimeout(TimeoutError):
+class ExecTimeout(PyruncError, TimeoutError):
     """A process ran out of time and was killed.
 
     Attributes:
@@ -238,6 +238,8 @@ class ExecTimeout(TimeoutError):
         timeout: seconds.
         output, errors: what it had written, None for one that was not a pipe.
     """
+
+    code = "timeout"
 
     def __init__(
         self, cmd: tuple[str, ...], timeout: float, output: bytes | None, errors: bytes | None
