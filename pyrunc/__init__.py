@@ -36,6 +36,7 @@ from pyrunc.errors import (
 )
 from pyrunc.exits import Exit
 from pyrunc.limits import Limits
+from pyrunc.observe.validation import validate
 from pyrunc.plan.context import Plan
 from pyrunc.process import (
     DEVNULL,
@@ -47,6 +48,7 @@ from pyrunc.process import (
     Process,
 )
 from pyrunc.spec.model import Spec
+from pyrunc.spec.validate import Finding
 from pyrunc.version import VERSION
 
 __version__ = VERSION
@@ -66,6 +68,7 @@ __all__ = [
     "ExecFailed",
     "ExecTimeout",
     "Exit",
+    "Finding",
     "ForeignContainer",
     "HookError",
     "Interrupted",
@@ -83,4 +86,5 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "__version__",
+    "validate",
 ]

@@ -9,7 +9,7 @@
 
 struct plan {
     const struct pr_header *header;
-    const unsigned char *bytes;
+    const unsigned char *bytes, *end; /* of the records */
 };
 
 /* Check `size` bytes at `bytes` (8-byte aligned) whole, before any of it is used.

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define PR_MAGIC 0x4e525950u
-#define PR_VERSION 1u
+#define PR_VERSION 2u
 #define PR_MAX_BYTES 8388608u
 #define PR_MAX_STEPS 65536u
 #define PR_MAX_REGISTERS 16384u
@@ -23,7 +23,7 @@ struct pr_header {
     uint32_t first_fd;
     uint32_t passed_fds;
     uint32_t strings;
-    uint32_t reserved;
+    uint32_t texts;
 };
 
 /* What pyrunc-init sends to its parent. */
@@ -36,7 +36,7 @@ struct pr_message {
     int32_t value;
 };
 
-/* Offset and length of bytes inside a record; offset 0 is absent. */
+/* A text: its place, from the start of the record, and its length; place 0 is absent. */
 struct pr_span {
     uint32_t offset, length;
 };

@@ -105,23 +105,22 @@ def build(rules: Iterable[DeviceRule]) -> Policy:
     """
     policy = Policy()
     for index, rule in enumerate(rules):
-        pointer = f"{_BASE}/{index}"
         # The type comes first: of an "a" rule nothing but `allow` counts.
-        access = _access(rule.access, pointer)
+        access = _access(rule.access, index)
         if rule.type in (None, "", "a"):
             policy.reset(bool(rule.allow))
             continue
         if rule.type not in ("b", "c"):
-            raise SpecError(f'unknown device type "{rule.type}"', pointer=f"{pointer}/type")
+            raise SpecError(f'unknown device type "{rule.type}"', pointer=f"{_BASE}/{index}/type")
         key = (
             rule.type,
-            _number(rule.major, f"{pointer}/major"),
-            _number(rule.minor, f"{pointer}/minor"),
+            _number(rule.major, index, "major"),
+            _number(rule.minor, index, "minor"),
         )
         if not policy.change(bool(rule.allow), key, access):
             raise SpecError(
                 "cannot take single devices out of an earlier rule with a wildcard",
-                pointer=pointer,
+                pointer=f"{_BASE}/{index}",
                 hint="list the devices that are meant",
             )
     return policy
@@ -133,10 +132,10 @@ def letters(access: int) -> str:
 
 
 def bits(text: str) -> int:
-    """Letters of access as bits. Raises KeyError for other letters."""
+    """Letters of access as bits; other letters have none."""
     total = 0
     for letter in text:
-        total |= _BITS[letter]
+        total |= _BITS.get(letter, 0)
     return total
 
 
@@ -146,18 +145,20 @@ def _wider(key: Key) -> list[Key]:
     return [candidate for candidate in wider if candidate != key]
 
 
-def _access(text: str | None, pointer: str) -> int:
+def _access(text: str | None, index: int) -> int:
     if not text:
-        raise SpecError("device access must not be empty", pointer=f"{pointer}/access")
+        raise SpecError("device access must not be empty", pointer=f"{_BASE}/{index}/access")
     # Other letters are nothing to the kernel; check_resources.py has warned about them.
-    if found := bits("".join(letter for letter in text if letter in _BITS)):
+    if found := bits(text):
         return found
-    raise SpecError(f'"{text}" has none of the letters r, w and m', pointer=f"{pointer}/access")
+    raise SpecError(
+        f'"{text}" has none of the letters r, w and m', pointer=f"{_BASE}/{index}/access"
+    )
 
 
-def _number(number: int | None, pointer: str) -> int:
+def _number(number: int | None, index: int, name: str) -> int:
     if number is None or number == ANY:
         return ANY
     if not 0 <= number <= _LAST_NUMBER:
-        raise SpecError(f"{number} is not a valid device number", pointer=pointer)
+        raise SpecError(f"{number} is not a valid device number", pointer=f"{_BASE}/{index}/{name}")
     return number

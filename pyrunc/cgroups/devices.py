@@ -68,7 +68,7 @@ def parse_list(text: str) -> Policy:
         text: the file's lines.
 
     Raises:
-        ValueError, KeyError: not a devices.list.
+        ValueError: not a devices.list.
     """
     found = Policy()
     for line in text.splitlines():

@@ -69,9 +69,9 @@ _PRESERVE = Option("preserve-fds", NUMBER, "keep this many descriptors from 3 on
 _NO_SUBREAPER = Option("no-subreaper", FLAG, "do not adopt orphaned processes")
 _DETACH = Option("detach", FLAG, "return when the program runs", "d")
 _REGEX = Option("regex", FLAG, "all containers whose id matches the regular expression", "r")
+_CONFIG = Option("config", VALUE, "read this file instead of the bundle's config.json", "f")
 _CREATE = (
-    _BUNDLE,
-    Option("config", VALUE, "read this file instead of the bundle's config.json", "f"),
+    _BUNDLE, _CONFIG,
     _CONSOLE, _PIDFD, _PID_FILE, _NO_PIVOT, _NO_KEYRING, _PRESERVE, _NO_SUBREAPER, _DETACH,
 )  # fmt: skip
 _IMAGE = Option("image-path", VALUE, "directory of the image (default: checkpoint)")
@@ -252,6 +252,18 @@ COMMANDS = {
             Option("mem-bw-schema", VALUE, "Intel RDT: memory bandwidth"),
             Option("kernel-memory", VALUE, "accepted and ignored"),
             Option("kernel-memory-tcp", VALUE, "accepted and ignored"),
+        ),
+    ),
+    "validate": Command(
+        "",
+        0,
+        0,
+        "print everything that is wrong or odd in a config.json; exit code 1 if it is wrong",
+        (
+            _BUNDLE,
+            _CONFIG,
+            Option("strict", FLAG, "exit code 1 also if something is odd"),
+            Option("json", FLAG, "as a JSON array of level, pointer, message, hint"),
         ),
     ),
 }

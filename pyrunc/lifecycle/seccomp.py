@@ -8,7 +8,6 @@ are kept below the state root, each under a hash of all that it depends on.
 from __future__ import annotations
 
 import errno
-import marshal
 import os
 from _blake2 import blake2b
 from socket import AF_UNIX, SOCK_STREAM, socket
@@ -28,7 +27,8 @@ _DIRECTORY = ":seccomp"
 _KEPT = 64
 # The kernel's limit (BPF_MAXINSNS), in bytes.
 _LONGEST = 4096 * 8
-_DIGEST = 16
+# Of the files. In the first one a digest stood before the program.
+_FORMAT = "2"
 _SEND_SECONDS = 10.0
 
 
@@ -49,30 +49,35 @@ def compiled(spec: Spec, root: str) -> tuple[bytes | None, int]:
     if profile is None or not profile.defaultAction:
         return None, 0
     flags = seccomp.flags(profile.flags, listens=profile.notifies)
-    name = _name(spec.raw["linux"]["seccomp"])
+    name = _name(profile)
     directory = f"{root}/{_DIRECTORY}"
     program = _kept(directory, name)
     if program is None:
         program = seccomp.compile_filter(profile)
-        if not _misspelt(spec, profile):  # otherwise not kept, so that each create warns
+        if not misspelt(spec, profile):  # otherwise not kept, so that each create warns
             roots.make_root(root)
             _keep(directory, name, program)
     return program, flags
 
 
-def _name(raw: Any) -> str:
-    """Of all that a program depends on: the profile, the compiler, and the machine."""
-    try:
-        # JSON would take longer than reading the filter. marshal's format 0 has no references, so
-        # that equal values are the same bytes.
-        text = marshal.dumps(raw, 0)
-    except ValueError:  # a subclass of dict: an unknown member with a key twice
-        text = jsontext.dumps(raw).encode()
-    made_by = (seccomp.version(), VERSION, os.uname().machine)
-    return _digest(b"\0".join([*map(str.encode, made_by), text])).hex()
+def _name(profile: Seccomp) -> str:
+    """Of all that a file depends on: its format, the compiler, the machine, and the profile.
+
+    Lists come with their length, so that no two profiles have the same words.
+    """
+    words: list[object] = [_FORMAT, seccomp.version(), VERSION, os.uname().machine]
+    words += (profile.defaultAction, profile.defaultErrnoRet)
+    words += (len(profile.architectures), *profile.architectures)
+    for rule in profile.syscalls:
+        words += (rule.action, rule.errnoRet, len(rule.args))
+        for one in rule.args:
+            words += (one.index, one.op, one.value, one.valueTwo)
+        words += (len(rule.names), *rule.names)
+    text = "\0".join(map(str, words)).encode("utf-8", "surrogatepass")
+    return str(blake2b(text, digest_size=16).hexdigest())
 
 
-def _misspelt(spec: Spec, profile: Seccomp) -> bool:
+def misspelt(spec: Spec, profile: Seccomp) -> bool:
     """Warn of unknown system calls whose name is nearly that of a known one.
 
     Other unknown ones may be newer than libseccomp, as engines' profiles have them; so may those
@@ -125,16 +130,9 @@ def _kept(directory: str, name: str) -> bytes | None:
         found = os.fstat(fd)
         if found.st_uid != os.geteuid() or found.st_mode & 0o7777 != 0o600 or not found.st_size:
             return None
-        data = os.read(fd, _LONGEST + _DIGEST)
+        return os.read(fd, _LONGEST)
     finally:
         os.close(fd)
-    # A filter cut short by a full disk or a crash might still load, and allow more.
-    digest, program = data[:_DIGEST], data[_DIGEST:]
-    return program if digest == _digest(program) else None
-
-
-def _digest(data: bytes) -> bytes:
-    return bytes(blake2b(data, digest_size=_DIGEST).digest())
 
 
 def _keep(directory: str, name: str, program: bytes) -> None:
@@ -155,9 +153,15 @@ def _keep(directory: str, name: str, program: bytes) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         fd = os.open(part, flags, 0o600, dir_fd=above)
         try:
-            os.write(fd, _digest(program) + program)
+            # A filter cut short by a full disk or a crash might still load, and allow more: it
+            # gets its name when all of it is there, and stays there.
+            whole = os.write(fd, program) == len(program)
+            os.fsync(fd)
         finally:
             os.close(fd)
+        if not whole:
+            os.unlink(part, dir_fd=above)
+            return
         # Atomically: another create may be reading.
         os.rename(part, name, src_dir_fd=above, dst_dir_fd=above)
     except OSError:

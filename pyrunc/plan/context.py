@@ -138,10 +138,9 @@ class PlannedMount:
     @property
     def may_be_long(self) -> bool:
         """Whether fsconfig(2), which takes 255 bytes, may refuse its source or an option."""
-        return bool(self.mount.type) and (
-            max(map(len, (self.mount.source or "", *self.mount.options))) > _SURELY_SHORT
-            and not self.options.bind
-        )
+        if self.options.bind or not self.mount.type:
+            return False
+        return max(map(len, (self.mount.source or "", *self.mount.options))) > _SURELY_SHORT
 
 
 class Registers:

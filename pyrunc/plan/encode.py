@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from struct import Struct, error
-from typing import Any
+from operator import attrgetter
+from struct import Struct, error, pack
 
 from pyrunc.plan import wire
 from pyrunc.plan.step import Step
 
 _HEADER = Struct("=" + "".join(letter for _, letter in wire.HEADER))
-# Where a slot of a string, as one number of 64 bits, has its two of 32.
-_OFFSET, _LENGTH = (0, 32) if sys.byteorder == "little" else (32, 0)
 _MASK = 0xFFFFFFFFFFFFFFFF
+_SIZE = attrgetter("SIZE")
 
 
 def encode(steps: Sequence[Step], *, registers: int, first_fd: int, passed_fds: int) -> bytes:
@@ -31,56 +29,79 @@ def encode(steps: Sequence[Step], *, registers: int, first_fd: int, passed_fds: 
     Raises:
         ValueError: a string with a NUL inside, or a plan beyond the limits of `wire`.
     """
-    strings = 0
-    records: list[bytes] = []
+    records = sum(map(_SIZE, steps))
+    texts = _Texts(records)
+    numbers: list[int] = []
     for step in steps:
         slots = step.SLOTS(step)
-        tail: list[bytes] = []
         if step.TEXTS:
-            slots, tail, pointers = _with_texts(step.TEXTS, list(slots))
-            strings += pointers
-        try:
-            records.append(step.LAYOUT.pack(*slots))
-        except error:  # one of them is negative
-            records.append(step.LAYOUT.pack(*[slot & _MASK for slot in slots]))
-        records += tail
-    body = b"".join(records)
-    total = wire.HEADER_BYTES + len(body)
+            slots = [*slots]
+            for index in step.TEXTS:
+                slots[index] = texts.add(slots[index])
+        numbers += slots
+        texts.distance -= step.SIZE
+    total = wire.HEADER_BYTES + records + texts.distance
     if total > wire.MAX_BYTES or len(steps) > wire.MAX_STEPS or registers > wire.MAX_REGISTERS:
         raise ValueError(f"a plan of {len(steps)} steps and {total} bytes is too large")
     header = _HEADER.pack(
-        wire.MAGIC, wire.VERSION, total, len(steps), registers, first_fd, passed_fds, strings, 0
-    )
-    return header + body
+        wire.MAGIC, wire.VERSION, total, len(steps), registers, first_fd, passed_fds,
+        texts.strings, texts.distance,
+    )  # fmt: skip
+    return header + _packed(numbers) + texts.data()
 
 
-def _with_texts(indexes: Sequence[int], slots: list[Any]) -> tuple[list[Any], list[bytes], int]:
-    """The slots with those of texts filled in, the texts' bytes, and how many pointers the lists
-    of strings need."""
-    size = slots[1]
-    tail = []
-    pointers = 0
-    for index in indexes:
-        value = slots[index]
-        if type(value) is str:
-            data = value.encode("utf-8", "surrogateescape") + b"\0"
-            wrong = "\0" in value
-        elif value is None:
-            slots[index] = 0
-            continue
-        elif type(value) is bytes:
-            data, wrong = value, False
+def _packed(numbers: list[int]) -> bytes:
+    layout = f"={len(numbers)}Q"
+    try:
+        return pack(layout, *numbers)
+    except error:  # one of them is negative
+        return pack(layout, *[number & _MASK for number in numbers])
+
+
+class _Texts:
+    """What lies behind the records, as characters of one byte; each has a NUL behind it.
+
+    Args:
+        distance: from the start of the record at hand to the next text.
+    """
+
+    __slots__ = ("distance", "parts", "strings")
+
+    def __init__(self, distance: int) -> None:
+        self.distance = distance
+        self.parts: list[str] = []
+        # How many pointers the lists of strings need.
+        self.strings = 0
+
+    def add(self, value: str | bytes | Sequence[str] | None) -> int:
+        """The slot of a text that is added: its span (wire.py) as one number of 64 bits."""
+        if value is None:
+            return 0
+        if isinstance(value, str):
+            text, nuls = value, 0
+        elif isinstance(value, bytes):
+            return self._add_bytes(value)
         else:
-            pointers += len(value) + 1
-            data = "\0".join([*value, ""]).encode("utf-8", "surrogateescape")
-            wrong = data.count(0) != len(value)
-        if wrong:
+            self.strings += len(value) + 1
+            if not value:
+                return self.distance  # and no length
+            text, nuls = "\0".join(value), len(value) - 1
+        if text.count("\0") != nuls:
             raise ValueError(f"a NUL byte in {value!r}")
-        length = len(data)
-        slots[index] = size << _OFFSET | length << _LENGTH
-        # The next one's bytes are aligned, as a C struct's are.
-        length += -length & 7
-        tail.append(data.ljust(length, b"\0"))
-        size += length
-    slots[1] = size
-    return slots, tail, pointers
+        if not text.isascii():
+            text = text.encode("utf-8", "surrogateescape").decode("latin-1")
+        place, length = self.distance, len(text) + 1
+        self.parts.append(text)
+        self.distance += length
+        return place | length << 32
+
+    def _add_bytes(self, value: bytes) -> int:
+        if gap := -self.distance & 7:
+            self.parts.append("\0" * (gap - 1))
+        place = self.distance + gap
+        self.parts.append(value.decode("latin-1"))
+        self.distance = place + len(value) + 1
+        return place | len(value) << 32
+
+    def data(self) -> bytes:
+        return "\0".join([*self.parts, ""]).encode("latin-1")

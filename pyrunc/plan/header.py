@@ -43,7 +43,7 @@ def header() -> str:
         *_struct("pr_header", wire.HEADER),
         "/* What pyrunc-init sends to its parent. */",
         *_struct("pr_message", wire.MESSAGE),
-        "/* Offset and length of bytes inside a record; offset 0 is absent. */",
+        "/* A text: its place, from the start of the record, and its length; place 0 is absent. */",
         "struct pr_span {",
         "    uint32_t offset, length;",
         "};",

@@ -30,6 +30,8 @@ _ATTRIBUTES: dict[str, tuple[int, int]] = {
     "nostrictatime": (0, k.MOUNT_ATTR_ATIME),
 }
 ATTRIBUTE_OPTIONS = frozenset(_ATTRIBUTES)
+# The same of the mounts below, too.
+_BELOW = {f"r{name}": bits for name, bits in _ATTRIBUTES.items()}
 # A filesystem's own flags: option -> what fsconfig gets ("" nothing). The kernel's new mount
 # calls have no parameter for iversion: filesystems that count changes do so by themselves.
 _SUPERBLOCK = {
@@ -37,11 +39,16 @@ _SUPERBLOCK = {
     "nolazytime": "nolazytime", "mand": "mand", "nomand": "nomand", "iversion": "",
     "noiversion": "", "silent": "", "loud": "", "defaults": "",
 }  # fmt: skip
+# (flag, whether of the mounts below, too).
 _PROPAGATION = {
-    "private": k.MS_PRIVATE,
-    "slave": k.MS_SLAVE,
-    "shared": k.MS_SHARED,
-    "unbindable": k.MS_UNBINDABLE,
+    "private": (k.MS_PRIVATE, False),
+    "rprivate": (k.MS_PRIVATE, True),
+    "slave": (k.MS_SLAVE, False),
+    "rslave": (k.MS_SLAVE, True),
+    "shared": (k.MS_SHARED, False),
+    "rshared": (k.MS_SHARED, True),
+    "unbindable": (k.MS_UNBINDABLE, False),
+    "runbindable": (k.MS_UNBINDABLE, True),
 }
 
 
@@ -56,7 +63,7 @@ class MountOptions:
         idmap: its owners are mapped; `ridmap` also those of the mounts below.
         set, clear: its attributes.
         rset, rclear: the same of the mounts below.
-        propagation: (flag, whether of the mounts below too).
+        propagation: as in `_PROPAGATION`.
         data: the filesystem's own.
     """
 
@@ -90,11 +97,9 @@ def parse_options(options: tuple[str, ...]) -> MountOptions:
             found.bind = True
             found.recursive = found.recursive or option == "rbind"
         elif option in _PROPAGATION:
-            found.propagation.append((_PROPAGATION[option], False))
-        elif option[:1] == "r" and option[1:] in _PROPAGATION:
-            found.propagation.append((_PROPAGATION[option[1:]], True))
-        elif option[:1] == "r" and option[1:] in _ATTRIBUTES:
-            bits, cleared = _ATTRIBUTES[option[1:]]
+            found.propagation.append(_PROPAGATION[option])
+        elif option in _BELOW:
+            bits, cleared = _BELOW[option]
             found.rset = found.rset & ~cleared | bits
             found.rclear = found.rclear & ~bits | cleared
         elif option in _SUPERBLOCK:

@@ -6,10 +6,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from operator import attrgetter
-from struct import Struct
 from typing import Annotated, Any, ClassVar, dataclass_transform, get_type_hints
 
-from pyrunc.plan.wire import BYTES, NUMBER, OPTIONAL, REGISTER, STRING, STRINGS
+from pyrunc.plan.wire import (
+    BYTES,
+    NUMBER,
+    OPTIONAL,
+    RECORD_BYTES,
+    REGISTER,
+    SLOT_BYTES,
+    STRING,
+    STRINGS,
+)
 
 # The annotation of a field is its kind on the wire. An IntEnum is a number; C gets its names.
 Number = Annotated[int, NUMBER]
@@ -38,10 +46,10 @@ class Step:
     CHOICES: ClassVar[tuple[type[IntEnum], ...]] = ()
     OPCODE: ClassVar[int] = 0
     NAME: ClassVar[str] = ""
+    # Its record's: as long as it has arguments; and the record's first slot.
     SIZE: ClassVar[int] = 0
-    # A record's fixed part: made once a class, as a container's plan has some seventy steps.
-    LAYOUT: ClassVar[Struct]
-    # What goes into it: the number, its size, the fields; and which of these are not numbers.
+    HEAD: ClassVar[int] = 0
+    # What goes into the record: the head, the fields; and which of these are not numbers.
     SLOTS: ClassVar[Any]  # an operator.attrgetter
     TEXTS: ClassVar[tuple[int, ...]] = ()
 
@@ -56,10 +64,10 @@ class Step:
             (name, NUMBER if isinstance(hint, type) else hint.__metadata__[0])
             for name, hint in own.items()
         )
-        cls.LAYOUT = Struct("=II" + "Q" * len(own))
-        cls.SIZE = cls.LAYOUT.size
-        cls.SLOTS = attrgetter("OPCODE", "SIZE", *own)
-        cls.TEXTS = tuple(i for i, (_, kind) in enumerate(cls.FIELDS, 2) if kind not in NUMBERS)
+        cls.SIZE = RECORD_BYTES + SLOT_BYTES * len(own)
+        cls.HEAD = cls.OPCODE | cls.SIZE << 32
+        cls.SLOTS = attrgetter("HEAD", *own) if own else staticmethod(lambda step: (step.HEAD,))
+        cls.TEXTS = tuple(i for i, (_, kind) in enumerate(cls.FIELDS, 1) if kind not in NUMBERS)
 
 
 def snake_case(name: str) -> str:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The wire format between the plan and `pyrunc-init`, in its one definition.
 
-A plan is a header, then one record a step, little or big endian as the machine is (it never
-leaves it). A record is the operation, its size, and one 8-byte slot an argument; a string's
-slot is (offset, length) from the record's start, its bytes follow the slots and end in NUL.
-So a record is at the same time a C struct, and `csrc/init/plan_wire.h` is generated from this
-file and `steps.py` (`python -m pyrunc.plan.header`); a test fails when they differ.
+A plan is a header, one record a step, and the texts, little-endian as all machines of ours are. A
+record is the operation, its size, and one 8-byte slot an argument; the slot of a text is a span,
+(offset, length) from the start of the record. So a record is at the same time a C struct.
+`csrc/init/plan_wire.h` is generated from this file and `steps.py` (`python -m pyrunc.plan.header`);
+a test fails when they differ.
 
 This module only describes; `encode.py` writes bytes, `csrc/init/plan.c` checks and reads them.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 MAGIC = 0x4E525950  # "PYRN" in memory order on a little-endian machine
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 8 << 20
 MAX_STEPS = 1 << 16
 MAX_REGISTERS = 1 << 14
@@ -25,17 +25,17 @@ SLOT_BYTES = 8
 # struct pr_header, by the letters of the struct module.
 HEADER = (
     ("magic", "I"), ("version", "I"), ("total", "Q"), ("steps", "I"), ("registers", "I"),
-    ("first_fd", "I"), ("passed_fds", "I"), ("strings", "I"), ("reserved", "I"),
+    ("first_fd", "I"), ("passed_fds", "I"), ("strings", "I"), ("texts", "I"),
 )  # fmt: skip
 HEADER_BYTES = 40
 
 # Kinds of argument. Letters, because the generated C table is a string a step.
 NUMBER = "u"  # 64 bits; a negative one is two's complement
 REGISTER = "r"  # index of a descriptor register, checked against the header's count
-STRING = "s"  # NUL-terminated, no NUL inside
+STRING = "s"  # a span: NUL-terminated, no NUL inside
 OPTIONAL = "o"  # the same, or absent: offset 0
-STRINGS = "l"  # NUL-terminated strings, one after the other
-BYTES = "b"  # raw bytes, 8-byte aligned
+STRINGS = "l"  # a span of NUL-terminated strings, one after the other
+BYTES = "b"  # a span of raw bytes, 8-byte aligned
 
 # Fixed registers: what is open at the start of every plan. Those a plan allocates come after them.
 REGISTERS = ("plan", "sync", "fifo", "root", "old_root", "procfs", "hook_output", "console")

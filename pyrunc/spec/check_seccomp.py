@@ -86,7 +86,7 @@ def _check_errno(action: str, value: int | None, where: str) -> None:
 def _check_syscall(syscall: Syscall, where: str, warnings: list[str]) -> None:
     if not syscall.names:
         warnings.append(f"{where}/names: a rule without names does nothing")
-    if "" in syscall.names:
+    if not all(syscall.names):
         raise SpecError("must not be empty", pointer=f"{where}/names/{syscall.names.index('')}")
     _check_action(syscall.action, f"{where}/action")
     _check_errno(syscall.action, syscall.errnoRet, f"{where}/errnoRet")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
-from pyrunc.jsontext import Repeated
+from pyrunc.jsontext import Repeated, is_deep
 from pyrunc.spec.wrong import SHOWN, Wrong, describe, number, wrong_type
 
 T = TypeVar("T", bound="Model")
@@ -122,24 +122,36 @@ def decode_object(cls: type[T], raw: object) -> T:
     """
     if type(raw) is not dict:
         raise _no_object(raw)
-    if not raw.keys() <= cls.FIELDS.keys():
-        ODD[0] += 1
-        raw = folded(cls, raw)
     for name, kind in cls.REQUIRED:
         if raw.get(name) is None:
+            if not raw.keys() <= cls.FIELDS.keys():
+                break
             raise Wrong(f"is required and must be {kind.expected}", key=name)
     found: dict[str, Any] = {}
     decoders = cls.DECODERS
     name = ""
     try:
         for name, value in raw.items():
-            if value is not None and name in decoders:
-                attribute, decode = decoders[name]
+            attribute, decode = decoders[name]
+            if value is not None:
                 found[attribute] = decode(value)
     except Wrong as wrong:
         wrong.keys.append(name)
         raise
+    except KeyError:
+        if name in decoders:
+            raise
+        return decode_object(cls, _known(cls, raw))
     return cls(**found)
+
+
+def _known(cls: type[T], raw: dict[Any, Any]) -> dict[str, Any]:
+    """Of an object with other members those that the table has, by its spelling of their names."""
+    ODD[0] += 1
+    if is_deep(raw):
+        raise Wrong("nested too deeply")
+    members = folded(cls, raw)
+    return {name: value for name, value in members.items() if name in cls.FIELDS}
 
 
 def _no_object(raw: object) -> Wrong:

@@ -9,6 +9,8 @@ Same conventions and the same limits as model.py.
 
 from __future__ import annotations
 
+from dataclasses import field
+
 from pyrunc.spec.fields import (
     BOOL,
     INT64,
@@ -119,11 +121,11 @@ class Seccomp(Model):
     listenerPath: str | None = optional(STRING)
     listenerMetadata: str | None = optional(STRING)
     syscalls: tuple[Syscall, ...] = optional(many(Syscall))
+    # Whether some call is left to an agent; looked for once, as there may be hundreds of rules.
+    notifies: bool = field(init=False)
 
-    @property
-    def notifies(self) -> bool:
-        """Whether some call is left to an agent."""
-        return any(syscall.action == "SCMP_ACT_NOTIFY" for syscall in self.syscalls)
+    def __post_init__(self) -> None:
+        self.notifies = any(rule.action == "SCMP_ACT_NOTIFY" for rule in self.syscalls)
 
 
 @json_object

@@ -230,6 +230,7 @@ LINES: dict[str, tuple[tuple[str, ...], ...]] = {
     "start": (("NEW",), ("nosuch",)),
     "state": (("{}",), ("nosuch",)),
     "update": (("--pids-limit", "77", "{}"), ("--pids-limit", "x", "{}")),
+    "validate": (("-b", "BUNDLE"), ("-b", "/nosuch")),
 }
 
 

@@ -108,10 +108,11 @@ def _hex(value: str) -> str:
 
 
 def records(plan: bytes) -> list[bytes]:
-    """A plan's records, cut apart by their sizes."""
+    """A plan's records, cut apart by their sizes; without the texts behind them."""
     found = []
     at = wire.HEADER_BYTES
-    while at < len(plan):
+    (texts,) = unpack_from("=I", plan, wire.HEADER_BYTES - 4)
+    while at < len(plan) - texts:
         (size,) = unpack_from("=I", plan, at + 4)
         found.append(plan[at : at + size])
         at += size

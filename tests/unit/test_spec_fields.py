@@ -38,8 +38,9 @@ def test_the_model_has_every_class() -> None:
 @pytest.mark.parametrize("cls", classes(), ids=lambda cls: cls.__name__)
 def test_every_attribute_is_a_member(cls: type[Model]) -> None:
     attributes = [field.attribute for field in cls.FIELDS.values()]
-    extra = ["raw", "source", "warnings"] if cls is model.Spec else []
-    assert list(cls.__slots__) == attributes + extra  # type: ignore[call-overload]
+    extra = {"Spec": ["raw", "source", "warnings"], "Seccomp": ["notifies"]}
+    expected = attributes + extra.get(cls.__name__, [])
+    assert list(cls.__slots__) == expected  # type: ignore[call-overload]
     assert not hasattr(decode_object(cls, smallest(cls)), "__dict__")
 
 
@@ -290,3 +291,27 @@ def test_models_are_built_compared_and_shown_by_their_members() -> None:
     assert repr(made) == "Mount(destination='/x', options=('ro',))"
     with pytest.raises(TypeError, match="unexpected keyword argument 'dst'"):
         model.Mount(dst="/x")
+
+
+def test_what_no_table_knows_is_not_deeper_than_other_documents() -> None:
+    """The reader bounds what it knows by the tables alone, and looks at the rest."""
+
+    def nested(depth: int) -> list[object]:
+        found: list[object] = []
+        for _ in range(depth):
+            found = [found]
+        return found
+
+    cyclic: dict[str, object] = {"ociVersion": "1.0.2"}
+    cyclic["mine"] = cyclic
+    for raw in (
+        {"ociVersion": "1.0.2", "mine": nested(1000)},
+        {"ociVersion": "1.0.2", "linux": {"seccomp": {"mine": nested(1000)}}},
+        cyclic,
+    ):
+        with pytest.raises(SpecError, match="nested too deeply"):
+            load.decode(raw)
+    assert load.decode({"ociVersion": "1.0.2", "mine": nested(40)}).ociVersion == "1.0.2"
+    for name in ("mounts", "annotations", "linux", "hostname"):
+        with pytest.raises(SpecError, match=f"/{name}.* must be"):
+            load.decode({"ociVersion": "1.0.2", name: nested(1000)})
