@@ -75,6 +75,14 @@ def test_a_message_that_the_plan_does_not_have(talk, kind):
         serve(child)
 
 
+def test_a_listener_that_no_agent_wants(talk):
+    child, theirs = talk(plan_of(steps.Seccomp(program=b"", flags=0, listener=steps.Listener.SENT)))
+    with open(os.devnull) as sent:
+        socket.send_fds(theirs, [message("listener")], [sent.fileno()])
+    with pytest.raises(PyruncError, match="unexpected message from pyrunc-init: a seccomp"):
+        child.run_until_ready(handshake.Answers({}, lambda: "it died"))
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_descriptors_that_nobody_wants_are_closed(talk, count):
     child, theirs = talk(plan_of(PARKED))
