@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pyrunc.errors import KernelError
 from pyrunc.kernel._core import ffi, lib
@@ -67,27 +68,33 @@ def open_sealed(directory: str, name: str) -> Descriptor:
     return Descriptor(_check(fd, "open a sealed copy of", call, f"{directory}/{name}"))
 
 
-def spawn(
-    *,
-    exe: int,
-    flags: int,
-    cgroup: int,
-    stdio: tuple[int, int, int],
-    first_fd: int,
-    fds: list[int],
-    interrupt: int = -1,
-    timeout: float | None = None,
-) -> tuple[int, PidFd]:
+@dataclass(slots=True, kw_only=True)
+class Spawn:
+    """What `spawn` starts; all descriptors are lent.
+
+    Args:
+        exe: the sealed program.
+        flags: CLONE_NEW* flags.
+        cgroup: a cgroup v2 directory to start in, or -1.
+        stdio: what becomes 0, 1 and 2.
+        first_fd: where `fds` go, one after the other; 3 to first_fd - 1 are kept.
+        fds: descriptors to pass; -1 leaves the place closed.
+    """
+
+    exe: int
+    flags: int = 0
+    cgroup: int = -1
+    stdio: tuple[int, int, int] = (0, 1, 2)
+    first_fd: int = 3
+    fds: list[int]
+
+
+def spawn(what: Spawn, interrupt: int = -1, timeout: float | None = None) -> tuple[int, PidFd]:
     """Start pyrunc-init: clone3(2), into a cgroup if given, and execveat(2), without a copy of
     this process's page tables.
 
     Args:
-        exe: descriptor of the sealed program.
-        flags: CLONE_NEW* flags.
-        cgroup: descriptor of a cgroup v2 directory to start in, or -1.
-        stdio: what becomes 0, 1 and 2.
-        first_fd: where `fds` go, one after the other; 3 to first_fd - 1 are kept.
-        fds: descriptors to pass; -1 leaves the place closed.
+        what: the process.
         interrupt: a descriptor; once it is readable the process is not waited for, or -1.
         timeout: seconds; a frozen cgroup lets nothing that is started in it go on.
 
@@ -97,15 +104,15 @@ def spawn(
     Raises:
         KernelError: with the system call that failed; EINTR and ETIMEDOUT for the last two.
     """
-    array = ffi.new("int[]", fds)
+    array = ffi.new("int[]", what.fds)
     request = ffi.new("struct pyrunc_spawn *")
-    request.flags = flags
-    request.cgroup_fd = cgroup
-    request.exe_fd = exe
-    request.stdio = stdio
+    request.flags = what.flags
+    request.cgroup_fd = what.cgroup
+    request.exe_fd = what.exe
+    request.stdio = what.stdio
     request.fds = array
-    request.fd_count = len(fds)
-    request.first_fd = first_fd
+    request.fd_count = len(what.fds)
+    request.first_fd = what.first_fd
     request.interrupt_fd = interrupt
     request.timeout_ms = -1 if timeout is None else max(0, min(int(timeout * 1000), _LONGEST_MS))
     pid: int = lib.pyrunc_spawn(request)

@@ -8,7 +8,6 @@ import os
 from dataclasses import dataclass, field
 from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
 from time import monotonic
-from typing import Any
 
 from pyrunc.cgroups.join import Joining
 from pyrunc.errors import KernelError, NotReady, PyruncError, SpecError, reported
@@ -114,10 +113,11 @@ class Launch:
             for register, fd in self.named.items():
                 passed[register] = fd
             passed[wire.FIRST_FREE : wire.FIRST_FREE + len(self.free)] = self.free
-            pid, pidfd = _spawn(
-                self.signals, self.deadline, exe=exe, flags=self.plan.spawn_flags,
-                cgroup=self.cgroup, stdio=self.stdio, first_fd=first_fd, fds=passed,
+            what = calls.Spawn(
+                exe=exe, flags=self.plan.spawn_flags, cgroup=self.cgroup, stdio=self.stdio,
+                first_fd=first_fd, fds=passed,
             )  # fmt: skip
+            pid, pidfd = _spawn(what, self.signals, self.deadline)
         except BaseException:
             if ours:
                 ours.close()
@@ -135,13 +135,13 @@ def _socket_pair() -> tuple[socket, int, Descriptor]:
     return ours, os.fstat(theirs.fileno()).st_ino, Descriptor(theirs.detach())
 
 
-def _spawn(signals: Signals | None, deadline: float | None, **how: Any) -> tuple[int, PidFd]:
+def _spawn(what: calls.Spawn, signals: Signals | None, deadline: float | None) -> tuple[int, PidFd]:
     """One clone3; a signal that does not ask this process to end is kept for later."""
     while True:
         timeout = None if deadline is None else deadline - monotonic()
         interrupt = signals.fileno() if signals else -1
         try:
-            return calls.spawn(interrupt=interrupt, timeout=timeout, **how)
+            return calls.spawn(what, interrupt, timeout)
         except KernelError as error:
             if error.errno == errno.ETIMEDOUT:
                 raise NotReady(

@@ -213,10 +213,7 @@ def test_many_descriptors(count):
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
         with launch.executable() as exe:
-            pid, pidfd = calls.spawn(
-                exe=exe.fileno(), flags=0, cgroup=-1, stdio=(0, 1, 2), first_fd=3,
-                fds=[0] * count,
-            )  # fmt: skip
+            pid, pidfd = calls.spawn(calls.Spawn(exe=exe.fileno(), fds=[0] * count))
         # There is no plan for it, and it says so by its code, or where its socket would be.
         with pidfd:
             found = os.waitid(os.P_PIDFD, pidfd.fileno(), os.WEXITED)
@@ -229,7 +226,7 @@ def test_many_descriptors(count):
 
 def test_more_descriptors_than_any_container_has():
     with pytest.raises(KernelError, match="clone3: too many open files"):
-        calls.spawn(exe=0, flags=0, cgroup=-1, stdio=(0, 1, 2), first_fd=3, fds=[0] * (1 << 17))
+        calls.spawn(calls.Spawn(exe=0, fds=[0] * (1 << 17)))
 
 
 def test_a_start_that_fails_says_which_call(tmp_path):
@@ -250,7 +247,7 @@ def test_a_start_that_fails_says_which_call(tmp_path):
     thread.start()
     for _ in range(50):
         with pytest.raises(KernelError, match="execveat: permission denied"):
-            calls.spawn(exe=no_program, flags=0, cgroup=-1, stdio=(0, 1, 2), first_fd=3, fds=[])
+            calls.spawn(calls.Spawn(exe=no_program, fds=[]))
     thread.join()
     os.close(no_program)
     assert not failed
@@ -263,9 +260,7 @@ def test_threads_go_on_while_a_process_starts(runtime, bundle):
     def some() -> None:
         for _ in range(10):
             with launch.executable() as exe:
-                pid, pidfd = calls.spawn(
-                    exe=exe.fileno(), flags=0, cgroup=-1, stdio=(0, 1, 2), first_fd=3, fds=[]
-                )
+                pid, pidfd = calls.spawn(calls.Spawn(exe=exe.fileno(), fds=[]))
             with pidfd:
                 pidfd.reap()
             made.append(pid)
