@@ -26,7 +26,8 @@ import _image
 # imported: what is read together is adjacent, whatever the order of imports.
 FIRST = (
     "pyrunc.cli.main", "pyrunc.cli.parse", "pyrunc.cli.table", "pyrunc.cli.log", "pyrunc.cli.root",
-    "pyrunc.cli.values", "pyrunc.errors", "pyrunc.jsontext", "pyrunc.lifecycle.roots",
+    "pyrunc.cli.values", "pyrunc.errors", "pyrunc.jsontext", "pyrunc.kernel.descriptor",
+    "pyrunc.lifecycle.roots",
     "pyrunc.lifecycle.store", "pyrunc.lifecycle.state", "pyrunc.lifecycle.status",
     "pyrunc.cgroups", "pyrunc.cli.state", "pyrunc.observe.listing", "pyrunc.cli.list",
     "pyrunc.lifecycle.locking", "pyrunc.lifecycle.kill", "pyrunc.cli.kill",
