@@ -128,27 +128,33 @@ def open_below(mount: str, inner: str, made: list[str] | None = None) -> tuple[D
     """
     path = mount
     try:
-        here = opened(mount, MOUNT_POINT)
+        here = os.open(mount, MOUNT_POINT)
     except OSError as error:
         raise failure("open cgroup mount", "open", error, mount) from error
     new = False
-    for name in inner.split("/"):
-        if not name:
-            continue
-        path = f"{path}/{name}"
-        with here:
-            here, new = _step(here.fileno(), name, path, made)
-    return here, new
+    try:
+        for name in inner.split("/"):
+            if not name:
+                continue
+            path = f"{path}/{name}"
+            there, new = _step(here, name, path, made)
+            os.close(here)
+            here = there
+    except BaseException:
+        os.close(here)
+        raise
+    return Descriptor(here), new
 
 
 def make_last(mount: str, inner: str, made: list[str]) -> tuple[Descriptor, bool]:
     """As `open_below`, but only the last directory is made: its parent may be about to go."""
     above, _, name = inner.rpartition("/")
     with open_below(mount, above)[0] as here:
-        return _step(here.fileno(), name, f"{mount}{inner}", made)
+        last, new = _step(here.fileno(), name, f"{mount}{inner}", made)
+    return Descriptor(last), new
 
 
-def _step(here: int, name: str, path: str, made: list[str] | None) -> tuple[Descriptor, bool]:
+def _step(here: int, name: str, path: str, made: list[str] | None) -> tuple[int, bool]:
     new = False
     if made is not None:
         try:
@@ -160,7 +166,7 @@ def _step(here: int, name: str, path: str, made: list[str] | None) -> tuple[Desc
         except OSError as error:
             raise failure("create cgroup", "mkdir", error, path) from error
     try:
-        return opened(name, DIRECTORY, dir_fd=here), new
+        return os.open(name, DIRECTORY, dir_fd=here), new
     except OSError as error:
         raise failure("open cgroup", "open", error, path) from error
 

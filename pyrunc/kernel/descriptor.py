@@ -34,8 +34,10 @@ class Descriptor:
         return fd
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self.take())
+        fd = self._fd
+        if fd >= 0:
+            self._fd = -1
+            os.close(fd)
 
     def __enter__(self) -> Self:
         return self
@@ -44,7 +46,8 @@ class Descriptor:
         self.close()
 
     def __del__(self) -> None:
-        self.close()
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 def opened(
