@@ -99,10 +99,14 @@ guest: $(VENV)/.guest-packages dist/pyrunc
 test-guest: $(VENV)/.guest-packages dist/pyrunc
 	@tests/guest/check
 
-# What `make test` leaves out of it: engines of an ordinary user, a quarter of an hour.
+# What `make test` leaves out of it: each engine command by command, of root and of an unprivileged
+# user, an hour; docs/engines.md has what came of it.
+ENGINES := build/guest/out/engines
 test-engines: $(VENV)/.guest-packages dist/pyrunc
-	@tests/guest/run --env PYRUNC_TEST_ENGINES=1 python3 -m pytest -q -p no:cacheprovider \
-	    tests/guest/test_rootless_engines.py
+	@rm -rf $(ENGINES)
+	@tests/guest/run --out $(ENGINES) --timeout 7200 --env PYRUNC_TEST_ENGINES=1 \
+	    python3 -m pytest -q -p no:cacheprovider tests/engines tests/guest/test_rootless_engines.py; \
+	code=$$?; $(BIN)/python -m tests.engines.table $(ENGINES)/engines.jsonl; exit $$code
 
 # A machine has two processors: pure code, the comparisons with peers and the plain command beside all
 # the others. The latter has a directory of its own: pytest shuts the usual one to others when it starts,
@@ -122,10 +126,10 @@ test: lint executable
 # 100,000 command lines and environments, asked of the executable and of the plain command, in
 # namespaces of their own: an hour. A sample of it is among the tests.
 fuzz: build $(EXECUTABLE)
-	$(BIN)/python tests/fuzz/fuzz.py
+	$(BIN)/python -m tests.fuzz.fuzz
 
 bench: build $(EXECUTABLE)
-	$(BIN)/python tests/bench/bench.py
+	$(BIN)/python -m tests.bench.bench
 
 clean:
 	rm -rf $(VENV) build dist pyrunc/pyrunc-init pyrunc/kernel/*.so pyrunc/kernel/_*.c

@@ -21,6 +21,7 @@ from setuptools.command.build_py import build_py
 from distutils.command.build_scripts import build_scripts  # isort: skip  # setuptools brings it
 
 HERE = Path(__file__).resolve().parent
+# pip does not put this directory there, and the build reads the package itself.
 sys.path.insert(0, str(HERE))
 STATIC = ["-static", "-s", "-ffunction-sections", "-Wl,--gc-sections"]
 WARNINGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]

@@ -13,6 +13,7 @@ Importing it changes nothing of the process.
 from __future__ import annotations
 
 from pyrunc.container import Container
+from pyrunc.creation import plan
 from pyrunc.errors import (
     BusError,
     CgroupError,
@@ -37,7 +38,7 @@ from pyrunc.errors import (
 from pyrunc.exits import Exit
 from pyrunc.limits import Limits
 from pyrunc.observe.validation import validate
-from pyrunc.plan.context import Plan
+from pyrunc.plan.plan import Plan
 from pyrunc.process import (
     DEVNULL,
     PIPE,
@@ -47,11 +48,13 @@ from pyrunc.process import (
     ExecTimeout,
     Process,
 )
+from pyrunc.scrape import metrics
 from pyrunc.spec.model import Spec
 from pyrunc.spec.validate import Finding
 from pyrunc.version import VERSION
 
 __version__ = VERSION
+# `plan` is the function; `from pyrunc.plan.X import Y` finds the subpackage of that name as well.
 __all__ = [
     "DEVNULL",
     "PIPE",
@@ -86,5 +89,7 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "__version__",
+    "metrics",
+    "plan",
     "validate",
 ]

@@ -7,13 +7,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Unpack, cast
 
+from pyrunc import keywords
 from pyrunc.errors import one_line
 from pyrunc.kernel.pidfd import PidFd
-from pyrunc.keywords import CreateKeywords
-from pyrunc.lifecycle import caller_io, create, store
+from pyrunc.keywords import CreateKeywords, PlanKeywords
+from pyrunc.lifecycle import caller_io, create, preview, store
 from pyrunc.lifecycle.bundle import read_spec
 from pyrunc.lifecycle.request import Request
+from pyrunc.plan.plan import Plan
 from pyrunc.spec.model import Spec
 
 How = Callable[[Request, Spec], tuple[int, PidFd]]
@@ -60,22 +63,8 @@ def make(
     Raises:
         PyruncError: nothing is left of the container.
     """
-    preserved = given.get("preserve_fds", 0)
-    caller_io.check_preserved(preserved)
-    request = Request(
-        root=store.state_root(given.get("root")),
-        container_id=container_id,
-        bundle=caller_io.bundle_directory(bundle),
-        config=given.get("config", ""),
-        stdio=given.get("stdio", (0, 1, 2)),
-        preserve_fds=preserved,
-        environment=given.get("environment", ()),
-        keyring=given.get("new_keyring", True),
-        no_pivot=given.get("no_pivot", False),
-        notify=given.get("notify", False),
-        cgroup_manager=_manager(given),
-        signals=given.get("signals"),
-    )
+    caller_io.check_preserved(given.get("preserve_fds", 0))
+    request = _request(bundle, container_id, given)
     spec = read_spec(request.bundle, given.get("limits"), request.config)
     terminal = bool(spec.process and spec.process.terminal)
     console = given.get("console_socket")
@@ -89,6 +78,42 @@ def make(
         pid, pidfd = how(request, spec)
     warnings = [one_line(text) for text in spec.warnings]
     return Made(request.root, request.container_id, pid, pidfd, terminal, warnings)
+
+
+def plan(bundle: str, **given: Unpack[PlanKeywords]) -> Plan:
+    """What creating a container would do on this host, step by step; nothing is touched.
+
+    `str()` of it is for people, `Plan.to_json` for programs, `Plan.diff` what changes to another.
+
+    Args:
+        bundle: directory of config.json.
+        given: see `pyrunc.keywords.PlanKeywords`.
+
+    Raises:
+        SpecError: config.json is wrong, or asks for what is not supported.
+        PyruncError: this host cannot be asked for it.
+    """
+    keywords.check("plan", given, PlanKeywords)
+    # Some of the keywords of `create`, all of which may be left out.
+    request = _request(bundle, "ID", cast(CreateKeywords, given))
+    return preview.preview(request, read_spec(request.bundle, given.get("limits"), request.config))
+
+
+def _request(bundle: str, container_id: str, given: CreateKeywords) -> Request:
+    return Request(
+        root=store.state_root(given.get("root")),
+        container_id=container_id,
+        bundle=caller_io.bundle_directory(bundle),
+        config=given.get("config", ""),
+        stdio=given.get("stdio", (0, 1, 2)),
+        preserve_fds=given.get("preserve_fds", 0),
+        environment=given.get("environment", ()),
+        keyring=given.get("new_keyring", True),
+        no_pivot=given.get("no_pivot", False),
+        notify=given.get("notify", False),
+        cgroup_manager=_manager(given),
+        signals=given.get("signals"),
+    )
 
 
 def _manager(given: CreateKeywords) -> str:

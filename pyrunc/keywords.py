@@ -31,12 +31,32 @@ class CallKeywords(TypedDict, total=False):
     signals: Signals
 
 
-class CreateKeywords(CallKeywords, total=False):
-    """Of `Container.create`, `run` and `restore`.
+class PlanKeywords(TypedDict, total=False):
+    """Of `pyrunc.plan`, and of each call that makes a container.
 
     Keys:
         config: another file to read instead of the bundle's config.json.
         root: state root; default as for the command line.
+        new_keyring: join a session keyring of the container's own (the default).
+        systemd_cgroup: let systemd make the cgroup.
+        no_cgroup: stay in the caller's cgroup, unlimited.
+        no_pivot: for hosts whose root is an initramfs; less safe (see SECURITY.md).
+        limits: override those of config.json.
+    """
+
+    config: str
+    root: str | None
+    new_keyring: bool
+    systemd_cgroup: bool
+    no_cgroup: bool
+    no_pivot: bool
+    limits: Limits | None
+
+
+class CreateKeywords(CallKeywords, PlanKeywords, total=False):
+    """Of `Container.create`, `run` and `restore`, besides those of `plan`.
+
+    Keys:
         stdio: descriptors for the container's 0, 1 and 2 (without a terminal).
         console_socket: path of an AF_UNIX stream socket, or a connected descriptor, for the
             terminal's master. Needed exactly if process.terminal is true.
@@ -44,27 +64,15 @@ class CreateKeywords(CallKeywords, total=False):
         pid_file: where to write the pid, replaced at once and without a newline.
         preserve_fds: how many descriptors, from 3 on, the container keeps.
         environment: ``NAME=value`` to add to process.env.
-        new_keyring: join a session keyring of the container's own (the default).
-        systemd_cgroup: let systemd make the cgroup.
-        no_cgroup: stay in the caller's cgroup, unlimited.
-        no_pivot: for hosts whose root is an initramfs; less safe (see SECURITY.md).
-        limits: override those of config.json.
         notify: give the program a socket for sd_notify(3), which `start` relays.
     """
 
-    config: str
-    root: str | None
     stdio: tuple[int, int, int]
     console_socket: str | int | None
     pidfd_socket: str | None
     pid_file: str | None
     preserve_fds: int
     environment: tuple[str, ...]
-    new_keyring: bool
-    systemd_cgroup: bool
-    no_cgroup: bool
-    no_pivot: bool
-    limits: Limits | None
     notify: bool
 
 

@@ -24,6 +24,7 @@ from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import is_alive
 from pyrunc.lifecycle.update import update
 from pyrunc.limits import Limits
+from pyrunc.observe import inspection
 from pyrunc.observe.events import Events
 from pyrunc.process import PIPE, Completed, ExecFailed, Process
 
@@ -98,6 +99,18 @@ class Running:
             warnings = update(entry, asked, rdt or {})
         for warning in warnings:
             keywords.warn_by(given)(warning)
+
+    def inspect(self) -> dict[str, Any]:
+        """What is in force for the container, asked of the kernel: namespaces and with whom they
+        are shared, mounts, capabilities, filter, limits and use, processes.
+
+        Returns:
+            JSON values, as `pyrunc inspect --json` prints them (observe/inspection.py).
+
+        Raises:
+            ContainerNotFound: it has been deleted.
+        """
+        return inspection.inspect(self.root, self.id)
 
     def stats(self) -> Stats:
         """What the container has used: bytes and nanoseconds, unless an attribute says otherwise.

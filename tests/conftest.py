@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import executable
-import support
+from tests.lib import executable, support
 
 
 def pytest_terminal_summary(terminalreporter):

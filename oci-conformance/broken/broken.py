@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 
+# Run with -I, which leaves the directory of the program out.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from faults import FAULTS, LIES
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, TypedDict
 
 from pyrunc.cli.log import Log
 from pyrunc.cli.parse import TRUE, Line
@@ -54,7 +54,7 @@ def arguments(line: Line, log: Log) -> dict[str, Any]:
         "notify": bool(os.environ.get("NOTIFY_SOCKET")),
         "config": line.path("config") or "",
         "warn": log.warning,
-        **_cgroup(line),
+        **cgroup(line),
     }
     bundle = options.get("bundle") or "."
     try:
@@ -65,7 +65,12 @@ def arguments(line: Line, log: Log) -> dict[str, Any]:
     return given
 
 
-def _cgroup(line: Line) -> dict[str, bool]:
+class _Manager(TypedDict):
+    systemd_cgroup: bool
+    no_cgroup: bool
+
+
+def cgroup(line: Line) -> _Manager:
     """What makes the cgroup. podman passes both options, and means the newer one."""
     manager = line.globals.get("cgroup-manager")
     if manager is None:

@@ -35,6 +35,12 @@ _MORE = {
     "pause": (
         "pyrunc-resume(8) lets it continue. Signals that its processes handle wait until then.",
     ),
+    "plan": (
+        "The steps are those of pyrunc-init, in order, each with the property of config.json that "
+        "asked for it and the reason why it stands where it does. Then comes the verdict of this "
+        "host: ok; degraded (a property is left out, or something may be refused); impossible, "
+        "with what to do about it. The exit code is 1 where it is impossible.",
+    ),
     "ps": (
         "After the id come options of ps(1), whose output has to have a column PID; the default "
         "is -ef. With --format json the pids are printed.",

@@ -60,6 +60,7 @@ GLOBAL = (
 )
 _ID = "<container-id>"
 _BUNDLE = Option("bundle", VALUE, "the bundle's directory (default: the current one)", "b")
+_CONFIG = Option("config", VALUE, "read this file instead of the bundle's config.json", "f")
 _CONSOLE = Option("console-socket", VALUE, "AF_UNIX socket that gets the terminal's master")
 _PIDFD = Option("pidfd-socket", VALUE, "AF_UNIX socket that gets a pidfd of the process")
 _PID_FILE = Option("pid-file", VALUE, "write the process's pid to this file")
@@ -69,7 +70,6 @@ _PRESERVE = Option("preserve-fds", NUMBER, "keep this many descriptors from 3 on
 _NO_SUBREAPER = Option("no-subreaper", FLAG, "do not adopt orphaned processes")
 _DETACH = Option("detach", FLAG, "return when the program runs", "d")
 _REGEX = Option("regex", FLAG, "all containers whose id matches the regular expression", "r")
-_CONFIG = Option("config", VALUE, "read this file instead of the bundle's config.json", "f")
 _CREATE = (
     _BUNDLE, _CONFIG,
     _CONSOLE, _PIDFD, _PID_FILE, _NO_PIVOT, _NO_KEYRING, _PRESERVE, _NO_SUBREAPER, _DETACH,
@@ -153,6 +153,13 @@ COMMANDS = {
     ),
     "features": Command("", 0, 0, "print what this runtime can do, as JSON"),
     "help": Command("[command]", 0, 1, "show help"),
+    "inspect": Command(
+        _ID,
+        1,
+        1,
+        "print what is in force: namespaces, mounts, rights, limits and use",
+        (Option("json", FLAG, "as JSON"),),
+    ),
     "kill": Command(
         f"{_ID} [signal]",
         1,
@@ -172,7 +179,21 @@ COMMANDS = {
         ),
     ),
     "man": Command("[command]", 0, 1, "print a manual page, for man(1)"),
+    "metrics": Command("", 0, 0, "print what all containers have used, as OpenMetrics text"),
     "pause": Command(_ID, 1, 1, "freeze all processes of a container"),
+    "plan": Command(
+        "",
+        0,
+        0,
+        "print what create would do, step by step, and touch nothing",
+        (
+            _BUNDLE,
+            _CONFIG,
+            Option("json", FLAG, "as JSON"),
+            _NO_PIVOT,
+            _NO_KEYRING,
+        ),
+    ),
     "ps": Command(
         f"{_ID} [ps option...]",
         1,
@@ -265,5 +286,12 @@ COMMANDS = {
             Option("strict", FLAG, "exit code 1 also if something is odd"),
             Option("json", FLAG, "as a JSON array of level, pointer, message, hint"),
         ),
+    ),
+    "wait": Command(
+        _ID,
+        1,
+        1,
+        "wait until a container's program has ended, and print its exit code",
+        (Option("json", FLAG, "also the signal and the reason, as JSON"),),
     ),
 }

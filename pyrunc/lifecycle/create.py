@@ -20,7 +20,8 @@ from pyrunc.lifecycle.setup import Setup
 from pyrunc.lifecycle.store import Entry
 from pyrunc.plan import wire
 from pyrunc.plan.compile import compile_plan
-from pyrunc.plan.context import Options, Plan
+from pyrunc.plan.context import Options
+from pyrunc.plan.plan import Plan
 from pyrunc.spec.model import Spec
 
 
@@ -40,7 +41,7 @@ def create(request: Request, spec: Spec) -> tuple[int, PidFd]:
     setup = Setup(request, spec)
     try:
         setup.check()
-        plan = _compile(setup)
+        plan = compiled(setup)
         namespaces, mounts = host_fds.of_plan(spec, plan, setup.fds.keep)
         # All that can be refused has been checked; from here on there are effects.
         with store.create_entry(request.root, request.container_id) as entry:
@@ -68,9 +69,18 @@ def _make(
         raise
 
 
-def _compile(setup: Setup) -> Plan:
+def compiled(setup: Setup, explained: bool = False) -> Plan:
+    """The plan of a container, for this host.
+
+    Args:
+        setup: what it needs around its first process.
+        explained: it is to be read, not carried out: with its reasons, and no filter is kept.
+
+    Raises:
+        PyruncError: its configuration cannot be carried out.
+    """
     request, spec = setup.request, setup.spec
-    program, flags = seccomp.compiled(spec, request.root)
+    program, flags = seccomp.compiled(spec, request.root, keep=not explained)
     options = Options(
         container_id=request.container_id,
         bundle=request.bundle,
@@ -86,6 +96,7 @@ def _compile(setup: Setup) -> Plan:
         started_state=_hook_state(setup, "created"),
         console=bool(spec.process and spec.process.terminal),
         environment=request.environment,
+        explained=explained,
     )
     return compile_plan(spec, probe(setup.layout), options)
 

@@ -15,7 +15,7 @@ from pyrunc.kernel.descriptor import Descriptor
 from pyrunc.lifecycle.handshake import Child
 from pyrunc.lifecycle.launch import Descriptors, Launch
 from pyrunc.plan import criu as plan_criu
-from pyrunc.plan.context import Plan
+from pyrunc.plan.plan import Plan
 from pyrunc.spec.model import Mount, Spec
 
 # enum criu_cg_mode.

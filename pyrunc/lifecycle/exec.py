@@ -38,7 +38,8 @@ from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import PAUSED, STOPPED, is_alive, open_pidfd, status_of
 from pyrunc.lifecycle.store import Entry
 from pyrunc.plan import joining, wire
-from pyrunc.plan.context import Options, Plan
+from pyrunc.plan.context import Options
+from pyrunc.plan.plan import Plan
 from pyrunc.spec import load
 from pyrunc.spec.model import Process, Spec
 from pyrunc.spec.model_linux import Namespace

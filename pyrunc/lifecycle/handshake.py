@@ -47,7 +47,7 @@ from pyrunc.lifecycle.messages import exception_for
 from pyrunc.lifecycle.report import MESSAGE, Report, messages
 from pyrunc.lifecycle.signals import Signals
 from pyrunc.plan import wire
-from pyrunc.plan.context import Plan
+from pyrunc.plan.plan import Plan
 
 _OUTPUT_KEPT = 64 << 10
 # A process that does not end after SIGKILL is held up by something else (a frozen v1 hierarchy,

@@ -12,7 +12,7 @@ from pyrunc.kernel import calls
 from pyrunc.kernel.descriptor import Descriptor, opened
 from pyrunc.lifecycle import idmap
 from pyrunc.plan import namespaces
-from pyrunc.plan.context import Plan
+from pyrunc.plan.plan import Plan
 from pyrunc.spec.model import Spec
 
 Keep = Callable[[Descriptor], int]

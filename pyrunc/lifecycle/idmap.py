@@ -16,7 +16,7 @@ from pyrunc.lifecycle import parent_setup
 from pyrunc.lifecycle.handshake import Answers
 from pyrunc.lifecycle.launch import Descriptors, Launch
 from pyrunc.plan import steps, wire
-from pyrunc.plan.context import IdMapped, Plan
+from pyrunc.plan.plan import IdMapped, Plan
 
 
 def make(wanted: Sequence[IdMapped]) -> list[Descriptor]:

@@ -18,8 +18,8 @@ from pyrunc.lifecycle import sealed
 from pyrunc.lifecycle.handshake import Child
 from pyrunc.lifecycle.signals import Signals
 from pyrunc.plan import wire
-from pyrunc.plan.context import Plan
 from pyrunc.plan.encode import encode
+from pyrunc.plan.plan import Plan
 
 _PATH = os.path.dirname(os.path.dirname(__file__)) + "/pyrunc-init"
 _INCOMPLETE = "the installation is incomplete"

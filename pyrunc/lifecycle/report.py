@@ -9,7 +9,7 @@ from typing import Any
 
 from pyrunc.errors import PyruncError
 from pyrunc.plan import wire
-from pyrunc.plan.context import Plan
+from pyrunc.plan.plan import Plan
 from pyrunc.plan.step import Step
 from pyrunc.plan.steps import Fork, Seccomp, SendDirectory, Sync
 

@@ -32,12 +32,13 @@ _FORMAT = "2"
 _SEND_SECONDS = 10.0
 
 
-def compiled(spec: Spec, root: str) -> tuple[bytes | None, int]:
+def compiled(spec: Spec, root: str, keep: bool = True) -> tuple[bytes | None, int]:
     """The filter of a container, and the flags to load it with.
 
     Args:
         spec: checked configuration.
         root: the state root, absolute.
+        keep: the filter for the next container.
 
     Returns:
         None and 0 where it has no filter.
@@ -54,7 +55,7 @@ def compiled(spec: Spec, root: str) -> tuple[bytes | None, int]:
     program = _kept(directory, name)
     if program is None:
         program = seccomp.compile_filter(profile)
-        if not misspelt(spec, profile):  # otherwise not kept, so that each create warns
+        if not misspelt(spec, profile) and keep:  # otherwise not kept, so that each create warns
             roots.make_root(root)
             _keep(directory, name, program)
     return program, flags

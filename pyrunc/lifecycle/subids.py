@@ -14,6 +14,22 @@ _DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin")
 _OUTPUT_KEPT = 4096
 
 
+def path_of(helper: str, pointer: str) -> str:
+    """Where newuidmap or newgidmap is.
+
+    Raises:
+        PyruncError: it is not installed; with the pointer of the map.
+    """
+    for place in (f"{directory}/{helper}" for directory in _DIRECTORIES):
+        if os.access(place, os.X_OK):
+            return place
+    raise PyruncError(
+        f"mapping more than your own id needs {helper}",
+        pointer=pointer,
+        hint="install the package uidmap, or map one id only",
+    )
+
+
 def map_with_helper(helper: str, pid: int, words: list[str], pointer: str) -> None:
     """Map ids of a process's user namespace.
 
@@ -26,14 +42,7 @@ def map_with_helper(helper: str, pid: int, words: list[str], pointer: str) -> No
     Raises:
         PyruncError: the helper is not installed, or refuses.
     """
-    places = (f"{directory}/{helper}" for directory in _DIRECTORIES)
-    path = next((place for place in places if os.access(place, os.X_OK)), "")
-    if not path:
-        raise PyruncError(
-            f"mapping more than your own id needs {helper}",
-            pointer=pointer,
-            hint="install the package uidmap, or map one id only",
-        )
+    path = path_of(helper, pointer)
     reader, writer = pipe(f"run {helper}")
     with reported("open", "open", os.devnull):
         null = opened(os.devnull)

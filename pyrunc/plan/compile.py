@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a spec and facts about the host to a plan. Pure: same inputs, same plan.
 
-`order()` decides the order, with the reason for each position; the end of it, where privileges go,
-is `process.drop_privileges`, and for `exec` it is `joining.order`.
+`order()` decides the order; the reason for each position is data, which `pyrunc plan` shows. The
+end of it, where privileges go, is `process.drop_privileges`, and for `exec` it is `joining.order`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from pyrunc.errors import SpecError
 from pyrunc.host.facts import HostFacts
 from pyrunc.kernel import constants as k
 from pyrunc.plan import devices, mounts, namespaces, process, propagation, steps, wire
-from pyrunc.plan.context import Context, Options, Plan
+from pyrunc.plan.context import Context, Options
+from pyrunc.plan.plan import Plan
 from pyrunc.plan.prepare import prepare
 from pyrunc.plan.steps import Step
 from pyrunc.spec.model import Spec
@@ -38,6 +39,7 @@ def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
     if not ctx.has_namespace("mount"):
         _refuse_host_mounts(ctx)
     made = tuple(order(ctx))
+    hierarchies = enumerate(facts.cgroup_hierarchies[: options.cgroup_joins], ctx.cgroup_register)
     return Plan(
         steps=made,
         spawn_flags=namespaces.spawn_flags(ctx),
@@ -45,6 +47,8 @@ def compile_plan(spec: Spec, facts: HostFacts, options: Options) -> Plan:
         registers=ctx.registers.count,
         passed=ctx.passed,
         idmapped=tuple(mount.mapped for mount in ctx.mounts if mount.mapped),
+        reasons=ctx.reasons_of(made),
+        names=tuple((register, f"the cgroup in {name}") for register, (name, _) in hierarchies),
     )
 
 
@@ -71,35 +75,46 @@ def order(ctx: Context) -> list[Step]:
     spec = ctx.spec
     made = _enter(ctx)
     made += _root(ctx)
-    made += mounts.compile_mounts(ctx)
-    # After the mounts: /dev is one of them.
-    made += devices.compile_devices(ctx)
+    made += ctx.because("the order of the list is binding", mounts.compile_mounts(ctx))
+    made += ctx.because("after the mounts: /dev is one of them", devices.compile_devices(ctx))
     made += _hooks_before_pivot(ctx)
-    # From here on no step names a path of the host.
-    made += _leave_host(ctx)
-    # The container's /dev/null exists only now; after the hooks, whose output may be stdio.
-    made.append(steps.NullStdio())
+    made += ctx.because("from here on no step names a path of the host", _leave_host(ctx))
+    made += ctx.because(
+        "the container's /dev/null exists only now; after the hooks, whose output may be stdio",
+        [steps.NullStdio()],
+    )
     if spec.process and spec.process.cwd:
-        # Before the root may become read-only.
-        made.append(
-            steps.MakeDirectory(
-                path=_without_empty(spec.process.cwd), mode=0o755, pointer="/process/cwd"
-            )
+        cwd = _without_empty(spec.process.cwd)
+        made += ctx.because(
+            "before the root may become read-only",
+            [steps.MakeDirectory(path=cwd, mode=0o755, pointer="/process/cwd")],
         )
     if ctx.options.console:
-        # Needs the container's devpts; binds /dev/console, so before /dev becomes read-only.
-        made.append(process.console(ctx))
-    made += _finish_root(ctx)
+        made += ctx.because(
+            "needs the container's devpts; binds /dev/console, so before /dev becomes read-only",
+            [process.console(ctx)],
+        )
+    made += ctx.because("read-only only now: it had to be filled first", _finish_root(ctx))
     made.append(process.umask(ctx))
     made += process.names(ctx)
-    # Before the mounts below could make /proc's attributes unreachable to what it confines.
-    made += process.profile(ctx)
-    # Before /proc/sys may become read-only, and through a procfs that no mount can cover.
-    made += process.sysctls(ctx)
-    made += mounts.covered_paths(ctx)
-    # Covering a path clones a mount, as the console does, and an unbindable mount cannot be cloned
-    # (EINVAL). Only our own steps have run since the pivot, so nothing depended on it so far.
-    made += propagation.of_the_root(ctx, "unbindable")
+    made += ctx.because(
+        "before the mounts below could make /proc's attributes unreachable to what it confines",
+        process.profile(ctx),
+    )
+    made += ctx.because(
+        "before /proc/sys may become read-only, and through a procfs that no mount can cover",
+        process.sysctls(ctx),
+    )
+    made += ctx.because(
+        "read-only before masked, as runc does: a mask may lie inside a read-only path",
+        mounts.covered_paths(ctx),
+    )
+    # Only our own steps have run since the pivot, so nothing depended on it so far.
+    made += ctx.because(
+        "covering a path clones a mount, as the console does, and an unbindable mount cannot be "
+        "cloned (EINVAL)",
+        propagation.of_the_root(ctx, "unbindable"),
+    )
     # The last mount is done: from here on privileges are only dropped.
     made += process.drop_privileges(ctx, process.start(ctx))
     return made
@@ -108,42 +123,54 @@ def order(ctx: Context) -> list[Step]:
 def _enter(ctx: Context) -> list[Step]:
     """From the host's namespaces into the container's, and out of the caller's session."""
     options = ctx.options
-    made: list[Step] = [
-        # Before anything else: an unfinished container dies with the process that creates it.
-        steps.ParentDeath(signal=k.SIGKILL),
-    ]
+    made = ctx.because(
+        "before anything else: an unfinished container dies with its creator",
+        [steps.ParentDeath(signal=k.SIGKILL)],
+    )
     if ctx.joined:
-        # Before the first namespace is joined: a process in there could trace us, or open our
-        # descriptors, while we still hold the host's (CVE-2016-9962).
-        made.append(steps.Dumpable(value=False))
-    # Before any namespace: nothing may run outside the cgroup, and the root of a new cgroup
-    # namespace is the cgroup its maker is in.
-    if options.cgroup_waits:
-        made.append(steps.Sync(message=wire.Message.CGROUP, pointer="/linux/cgroupsPath"))
-    if options.cgroup_joins:
-        made.append(steps.JoinCgroups(first=ctx.cgroup_register, count=options.cgroup_joins))
+        made += ctx.because(
+            "before the first namespace is joined: a process in there could trace us, or open our "
+            "descriptors, while we still hold the host's (CVE-2016-9962)",
+            [steps.Dumpable(value=False)],
+        )
+    made += ctx.because(
+        "before any namespace: nothing may run outside the cgroup, and the root of a new cgroup "
+        "namespace is the cgroup its maker is in",
+        _cgroups(ctx),
+    )
     if ctx.early:
         made += propagation.apart(ctx)
-        # While the host's paths are still reachable with the host's rights.
-        made += [_root_source(ctx), *mounts.early_sources(ctx)]
+        made += ctx.because(
+            "while the host's paths are still reachable with the host's rights",
+            [_root_source(ctx), *mounts.early_sources(ctx)],
+        )
     made += namespaces.enter(ctx)
-    # After the namespaces, so that setsid happens in the process that stays.
-    made.append(steps.NewSession(ending=_ENDING))
+    made += ctx.because(
+        "after the namespaces, so that setsid happens in the process that stays",
+        [steps.NewSession(ending=_ENDING)],
+    )
     if process.needs_procfs(ctx):
-        # In its pid namespace, and while the host's procfs is visible: in a user namespace the
-        # kernel allows a new one only if there is a fully visible one.
-        made.append(
-            steps.OpenProcfs(
-                result=wire.PROCFS, hosts=None if ctx.has_namespace("pid") else "/proc"
-            )
+        hosts = None if ctx.has_namespace("pid") else "/proc"
+        made += ctx.because(
+            "in its pid namespace, and while the host's procfs is visible: in a user namespace the "
+            "kernel allows a new one only if there is a fully visible one",
+            [steps.OpenProcfs(result=wire.PROCFS, hosts=hosts)],
         )
     if options.keyring:
-        # In the user namespace that will own it.
-        made += process.keyring(ctx)
+        made += ctx.because("in the user namespace that will own it", process.keyring(ctx))
     if ctx.makes("network"):
         made.append(steps.LoopbackUp())
     if ctx.spec.linux and ctx.spec.linux.netDevices:
         made.append(steps.Sync(message=wire.Message.NETWORK, pointer="/linux/netDevices"))
+    return made
+
+
+def _cgroups(ctx: Context) -> list[Step]:
+    made: list[Step] = []
+    if ctx.options.cgroup_waits:
+        made.append(steps.Sync(message=wire.Message.CGROUP, pointer="/linux/cgroupsPath"))
+    if ctx.options.cgroup_joins:
+        made.append(steps.JoinCgroups(first=ctx.cgroup_register, count=ctx.options.cgroup_joins))
     return made
 
 
@@ -164,15 +191,19 @@ def _root(ctx: Context) -> list[Step]:
     if not ctx.has_namespace("mount"):
         return [steps.OpenRoot(path=ctx.options.rootfs, pointer="/root/path")]
     if ctx.makes("mount"):
-        # The first of all mount operations: what follows appears on the host where the
-        # configuration says so and nowhere else.
-        made += propagation.begin(ctx)
+        made += ctx.because(
+            "the first of all mount operations: what follows appears on the host where the "
+            "configuration says so and nowhere else",
+            propagation.begin(ctx),
+        )
     elsewhere = ctx.early or ctx.joins("mount")
     if not ctx.early:
         made.append(_root_source(ctx))
     if elsewhere:
-        # A clone of a shared mount is its peer: the container's mounts would travel back.
-        made += propagation.cloned(ctx, wire.ROOT, "/root/path")
+        made += ctx.because(
+            "a clone of a shared mount is its peer: the container's mounts would travel back",
+            propagation.cloned(ctx, wire.ROOT, "/root/path"),
+        )
     made.append(
         steps.AttachRoot(path=ctx.options.rootfs, elsewhere=elsewhere, pointer="/root/path")
     )
@@ -185,10 +216,13 @@ def _hooks_before_pivot(ctx: Context) -> list[Step]:
         return []
     made: list[Step] = []
     if hooks.prestart or hooks.createRuntime:
-        # The namespaces and mounts exist, and so does the old root, as the specification says.
         made.append(steps.Sync(message=wire.Message.HOOKS))
     made += process.hooks(ctx, "createContainer", hooks.createContainer)
-    return made
+    return ctx.because(
+        "the namespaces and mounts exist, and so does the old root, as the specification says "
+        "(runtime.md, lifecycle)",
+        made,
+    )
 
 
 def _leave_host(ctx: Context) -> list[Step]:
@@ -200,8 +234,10 @@ def _leave_host(ctx: Context) -> list[Step]:
         made.append(steps.ChangeRoot(path=ctx.options.rootfs, move=True, pointer="/root/path"))
     else:
         made = [steps.Pivot()]
-    # After the pivot: before it, "/" was the host's tree.
-    return made + propagation.of_the_root(ctx, "shared")
+    return made + ctx.because(
+        'after the pivot: before it, "/" was the host\'s tree',
+        propagation.of_the_root(ctx, "shared"),
+    )
 
 
 def _finish_root(ctx: Context) -> list[Step]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a plan is made from and what it is: records that all modules of this package share; pure."""
+"""What a plan is made from: records that all modules of this package share; pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pyrunc.host.facts import HostFacts
 from pyrunc.plan import wire
 from pyrunc.plan.mount_options import MountOptions
+from pyrunc.plan.plan import IdMapped, JoinedNamespace
 from pyrunc.plan.steps import Step
 from pyrunc.spec.model import Mount, Spec
-from pyrunc.spec.model_linux import IDMapping, Namespace
+from pyrunc.spec.model_linux import Namespace
 
 # What fsconfig(2) surely takes, in characters, each of which may be four bytes.
 _SURELY_SHORT = 63
@@ -36,6 +37,7 @@ class Options:
         console: the terminal's master is to be sent to register CONSOLE.
         environment: variables added to process.env (LISTEN_FDS, NOTIFY_SOCKET).
         for_exec: the container exists, and a further process joins it.
+        explained: keep the reasons of the order, for a reader.
     """
 
     container_id: str
@@ -53,63 +55,11 @@ class Options:
     console: bool = False
     environment: tuple[str, ...] = ()
     for_exec: bool = False
+    explained: bool = False
 
     def host_path(self, path: str) -> str:
         """A path of the host, where a relative one starts at the bundle."""
         return path if path.startswith("/") else f"{self.bundle}/{path}"
-
-
-@dataclass(slots=True)
-class JoinedNamespace:
-    """A namespace that exists: the parent opens it and passes it in a register."""
-
-    register: int
-    path: str
-    kind: str
-    pointer: str
-
-
-@dataclass(slots=True)
-class IdMapped:
-    """A bind mount whose owners are mapped, for the parent to make.
-
-    Attributes:
-        source: path on the host.
-        tree: all mounts below it too (rbind).
-        deep: all of them are mapped (ridmap), not only the first.
-        uids, gids: the maps.
-        namespace: path of the user namespace that holds the maps, in their place.
-        pointer: of the mount.
-    """
-
-    source: str
-    tree: bool
-    deep: bool
-    uids: tuple[IDMapping, ...]
-    gids: tuple[IDMapping, ...]
-    namespace: str
-    pointer: str
-
-
-@dataclass(slots=True)
-class Plan:
-    """An ordered list of steps, and what is needed to start its interpreter.
-
-    Attributes:
-        steps: in order.
-        spawn_flags: namespaces that clone3 makes at once.
-        joined: the namespaces to open.
-        registers: how many registers the steps use.
-        passed: how many of them, from 0 on, are filled by the parent.
-        idmapped: the mounts that the parent makes for the last of those.
-    """
-
-    steps: tuple[Step, ...]
-    spawn_flags: int
-    joined: tuple[JoinedNamespace, ...]
-    registers: int
-    passed: int
-    idmapped: tuple[IdMapped, ...] = ()
 
 
 @dataclass(slots=True)
@@ -174,6 +124,7 @@ class Context:
         mount_register: for mounts of which one is held at a time.
         read_only_later: mounts (register, pointer) that have to be filled first.
         anchors: where procfs and sysfs are mounted, and by which register.
+        reasons: why a step (by its id) stands where it does; None if nobody reads them.
     """
 
     spec: Spec
@@ -189,6 +140,20 @@ class Context:
     mount_register: int = 0
     read_only_later: list[tuple[int, str]] = field(default_factory=list)
     anchors: dict[str, int] = field(default_factory=dict)
+    reasons: dict[int, str] | None = None
+
+    def because(self, why: str, made: list[Step]) -> list[Step]:
+        """Steps, with the reason why they stand here; one that has its own keeps it."""
+        if self.reasons is not None:
+            for step in made:
+                self.reasons.setdefault(id(step), why)
+        return made
+
+    def reasons_of(self, made: tuple[Step, ...]) -> tuple[str, ...]:
+        """One for each step, "" where it has none; () if nobody reads them."""
+        if self.reasons is None:
+            return ()
+        return tuple(self.reasons.get(id(step), "") for step in made)
 
     def has_namespace(self, kind: str) -> bool:
         """Whether the container has a namespace of that type, new or joined."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps, wire
-from pyrunc.plan.context import Plan
+from pyrunc.plan.plan import Plan
 from pyrunc.plan.steps import Step
 
 # The socket to talk over, and what follows it, in the order of the registers.

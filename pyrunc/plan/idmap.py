@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pyrunc.errors import SpecError
 from pyrunc.host.facts import HostFacts
-from pyrunc.plan.context import IdMapped, Options, PlannedMount
+from pyrunc.plan.context import Options, PlannedMount
+from pyrunc.plan.plan import IdMapped
 from pyrunc.spec.model import Spec
 
 

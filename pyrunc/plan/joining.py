@@ -12,7 +12,8 @@ from __future__ import annotations
 from pyrunc.host.facts import HostFacts
 from pyrunc.kernel import constants as k
 from pyrunc.plan import namespaces, process, steps, wire
-from pyrunc.plan.context import Context, Options, Plan, Registers
+from pyrunc.plan.context import Context, Options, Registers
+from pyrunc.plan.plan import Plan
 from pyrunc.plan.scheduling import affinity
 from pyrunc.plan.steps import Step
 from pyrunc.spec.model import Process, Spec
@@ -68,30 +69,47 @@ def compile_joining(spec: Spec, facts: HostFacts, options: Options) -> Plan:
         registers=registers,
         cgroup_register=cgroups,
         passed=registers.count,
+        reasons={} if options.explained else None,
     )
-    return Plan(tuple(order(ctx, target)), 0, (), registers.count, ctx.passed)
+    names = tuple((target + i, "the container's init") for i in range(_TARGETS))
+    made = tuple(order(ctx, target))
+    reasons = ctx.reasons_of(made)
+    return Plan(made, 0, (), registers.count, ctx.passed, names=names, reasons=reasons)
 
 
 def order(ctx: Context, target: int) -> list[Step]:
     """The steps, in the one order in which they are safe."""
-    made: list[Step] = [
-        # Before anything else: a caller that has died has no use for this process.
-        steps.ParentDeath(signal=k.SIGKILL),
-        # Before the first namespace: a process in there could trace us, or open what we have
-        # open (CVE-2016-9962), as soon as it can see us.
-        steps.Dumpable(value=False),
-    ]
-    # By the host's /proc, which the first join closes.
-    made += process.joining_labels(ctx)
-    # Before any namespace: nothing may run in the container that its limits do not hold.
-    made += _cgroups(ctx)
-    made += _enter(ctx, target)
-    # After the fork, so that setsid happens in the process that stays.
-    made.append(steps.NewSession(ending=0))
+    made = ctx.because(
+        "before anything else: a caller that has died has no use for this process",
+        [steps.ParentDeath(signal=k.SIGKILL)],
+    )
+    made += ctx.because(
+        "before the first namespace: a process in there could trace us, or open what we have "
+        "open (CVE-2016-9962), as soon as it can see us",
+        [steps.Dumpable(value=False)],
+    )
+    made += ctx.because(
+        "by the host's /proc, which the first join closes", process.joining_labels(ctx)
+    )
+    made += ctx.because(
+        "before any namespace: nothing may run in the container that its limits do not hold",
+        _cgroups(ctx),
+    )
+    made += ctx.because(
+        "those that the host may own with the host's rights, so before the user namespace; "
+        "without rights on the host the other way round, as all rights are in there",
+        _enter(ctx, target),
+    )
+    made += ctx.because(
+        "after the fork, so that setsid happens in the process that stays",
+        [steps.NewSession(ending=0)],
+    )
     made += _root(ctx)
     if ctx.options.keyring:
-        # By its name, in the user namespace that owns it: the container's own.
-        made += process.joined_keyring(ctx)
+        made += ctx.because(
+            "by its name, in the user namespace that owns it: the container's own",
+            process.joined_keyring(ctx),
+        )
     if ctx.options.console:
         made.append(process.console(ctx, mount=False))
     made.append(process.umask(ctx))
@@ -109,14 +127,14 @@ def _cgroups(ctx: Context) -> list[Step]:
     if ctx.options.cgroup_joins:
         made.append(steps.JoinCgroups(first=ctx.cgroup_register, count=ctx.options.cgroup_joins))
     if wanted and wanted.final:
-        # In the cgroup: its cpuset decides which processors are allowed.
-        made.append(affinity(wanted.final, "/process/execCPUAffinity/final"))
+        made += ctx.because(
+            "in the cgroup: its cpuset decides which processors are allowed",
+            [affinity(wanted.final, "/process/execCPUAffinity/final")],
+        )
     return made
 
 
 def _enter(ctx: Context, target: int) -> list[Step]:
-    """Into the namespaces: those that the host may own with the host's rights, so before the
-    user namespace; without rights on the host the other way round, as all rights are in there."""
     kinds = [kind for kind in ctx.namespaces if kind != "user"]
     flags = sum(namespaces.FLAGS[kind] for kind in kinds)
     made: list[Step] = []
@@ -128,8 +146,7 @@ def _enter(ctx: Context, target: int) -> list[Step]:
         root = steps.BecomeRoot(setgroups=namespaces.sets_groups(ctx), pointer="/linux/namespaces")
         made.insert(made.index(user) + 1, root)
     if ctx.has_namespace("pid") or ctx.has_namespace("time"):
-        # Both hold for children only.
-        made.append(steps.Fork(pointer="/linux/namespaces"))
+        made += namespaces.fork(ctx)
     return made
 
 
@@ -139,8 +156,10 @@ def _join(register: int, flag: int, kind: str) -> Step:
 
 def _root(ctx: Context) -> list[Step]:
     if ctx.has_namespace("mount"):
-        # setns has made the container's root ours.
-        return [steps.OpenRoot(path="/", pointer="/root/path")]
+        return ctx.because(
+            "setns has made the container's root ours",
+            [steps.OpenRoot(path="/", pointer="/root/path")],
+        )
     path = ctx.options.rootfs
     return [
         steps.OpenRoot(path=path, pointer="/root/path"),

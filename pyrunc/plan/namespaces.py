@@ -45,33 +45,43 @@ def enter(ctx: Context) -> list[Step]:
     """The steps from the host's namespaces into the container's."""
     if simple(ctx):
         if ctx.makes("cgroup"):
-            return [steps.Unshare(flags=k.CLONE_NEWCGROUP, pointer="/linux/namespaces")]
+            return ctx.because(
+                "it is rooted in the cgroup of its maker, so after the process is in its own",
+                [steps.Unshare(flags=k.CLONE_NEWCGROUP, pointer="/linux/namespaces")],
+            )
         return []
-    # Joined with the host's rights as long as there are any: inside the user namespace there is
-    # no right over namespaces that belong to the host. Without privileges it is the other way
-    # round: there are rights only inside.
     first, second = _join_steps(ctx)
     made: list[Step] = [*first]
     if ctx.makes("user"):
-        made += [
-            steps.Unshare(flags=k.CLONE_NEWUSER, pointer="/linux/namespaces"),
-            # The maps are written from outside: inside, the capability to do so is gone.
-            steps.Sync(message=wire.Message.MAPS, pointer="/linux/uidMappings"),
-        ]
+        made.append(steps.Unshare(flags=k.CLONE_NEWUSER, pointer="/linux/namespaces"))
+        made += ctx.because(
+            "from outside: inside, the capability to write the maps is gone",
+            [steps.Sync(message=wire.Message.MAPS, pointer="/linux/uidMappings")],
+        )
     if ctx.has_namespace("user"):
         made.append(steps.BecomeRoot(setgroups=sets_groups(ctx), pointer="/linux/namespaces"))
     made += second
     rest = sum(FLAGS[kind] for kind in ctx.namespaces if ctx.makes(kind) and kind != "user")
     if rest:
-        # After the user namespace, so that it owns them.
-        made.append(steps.Unshare(flags=rest, pointer="/linux/namespaces"))
+        made += ctx.because(
+            "after the user namespace, so that it owns them",
+            [steps.Unshare(flags=rest, pointer="/linux/namespaces")],
+        )
     if ctx.spec.linux and ctx.spec.linux.timeOffsets:
-        # Before the first process is in the time namespace, which fixes them.
-        made.append(steps.Sync(message=wire.Message.CLOCKS, pointer="/linux/timeOffsets"))
+        made += ctx.because(
+            "before the first process is in the time namespace, which fixes them",
+            [steps.Sync(message=wire.Message.CLOCKS, pointer="/linux/timeOffsets")],
+        )
     if ctx.has_namespace("pid") or ctx.has_namespace("time"):
-        # Both hold for children only.
-        made.append(steps.Fork(pointer="/linux/namespaces"))
+        made += fork(ctx)
     return made
+
+
+def fork(ctx: Context) -> list[Step]:
+    return ctx.because(
+        "namespaces of processes and of time hold for children only",
+        [steps.Fork(pointer="/linux/namespaces")],
+    )
 
 
 def keeps_groups(ctx: Context) -> bool:
@@ -102,8 +112,11 @@ def _join_steps(ctx: Context) -> tuple[list[Step], list[Step]]:
     }
     user: list[Step] = [step for kind, step in joins.items() if kind == "user"]
     others: list[Step] = [step for kind, step in joins.items() if kind not in ("user", "mount")]
-    # Last: it changes the root directory.
-    others += [step for kind, step in joins.items() if kind == "mount"]
+    others += ctx.because(
+        "the last of them: it changes the root directory",
+        [step for kind, step in joins.items() if kind == "mount"],
+    )
     if ctx.facts.privileged:
-        return [*others, *user], []
-    return user, others
+        why = "with the host's rights, as inside a user namespace there are none over the host's"
+        return ctx.because(why, [*others, *user]), []
+    return user, ctx.because("inside the user namespace: only there are rights", others)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pyrunc.host.facts import HostFacts
 from pyrunc.plan import idmap
-from pyrunc.plan.context import Context, JoinedNamespace, Options, PlannedMount, Registers
+from pyrunc.plan.context import Context, Options, PlannedMount, Registers
 from pyrunc.plan.mount_options import ATTRIBUTE_OPTIONS, clean, parse_options
+from pyrunc.plan.plan import JoinedNamespace
 from pyrunc.spec.model import Mount, Spec
 from pyrunc.spec.model_linux import Namespace
 
@@ -52,6 +53,7 @@ def prepare(spec: Spec, facts: HostFacts, options: Options) -> Context:
         mounts=mounts,
         early=early,
         mount_register=mount_register,
+        reasons={} if options.explained else None,
     )
 
 

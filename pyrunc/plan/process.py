@@ -44,9 +44,11 @@ def keyring(ctx: Context) -> list[Step]:
     key = _join_keyring(ctx)
     if not label:
         return [key]
-    # The key gets the program's label; keys that this process makes later must not.
     pointer = "/process/selinuxLabel"
-    return [_label("keycreate", None, label, pointer), key, _label("keycreate", None, "", pointer)]
+    return ctx.because(
+        "the key gets the program's label; keys that this process makes later must not",
+        [_label("keycreate", None, label, pointer), key, _label("keycreate", None, "", pointer)],
+    )
 
 
 def _join_keyring(ctx: Context) -> Step:
@@ -154,36 +156,41 @@ def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
     confined = process.noNewPrivileges
     made = _as_runtime(ctx, process)
     made += [
-        # Before setuid, while we may still change a file's owner.
-        # The container's user must be able to open its streams again, by /dev/stdout. A file at
-        # 0, or one that cannot be written to, is the host's own, and keeps its owner.
-        steps.ChownStdio(
-            uid=process.user.uid, streams=0b111, files=0b110, pointer="/process/user/uid"
+        *ctx.because(
+            "before setuid, while we may still change a file's owner",
+            [_chown_stdio(process)],
         ),
         _ids(ctx, process),
-        # A change of ids clears the parent-death signal.
-        steps.ParentDeath(signal=k.SIGKILL),
-        # As the container's user, if it was refused; then, too, checked to lie inside the
-        # container (CVE-2024-21626).
-        _chdir(process, final=True),
-        # After setuid, which has emptied the effective set.
-        *_capabilities(process.capabilities),
-        # As the user who will run it; an error still reaches the caller of `create`.
-        steps.FindProgram(
-            args=process.args,
-            path=_search_path(process),
-            loader=_loader(ctx, program is not None and not confined),
-            pointer="/process/args/0",
+        *ctx.because(
+            "again: a change of ids clears the parent-death signal",
+            [steps.ParentDeath(signal=k.SIGKILL)],
         ),
-        # Before a strict filter could forbid it; what stays open is neither directory nor
-        # program.
-        steps.CloseDescriptors(),
+        *ctx.because(
+            "as the container's user, if it was refused; then, too, checked to lie inside the "
+            "container (CVE-2024-21626)",
+            [_chdir(process, final=True)],
+        ),
+        *ctx.because(
+            "after setuid, which has emptied the effective set",
+            _capabilities(process.capabilities),
+        ),
+        *ctx.because(
+            "as the user who will run it; an error still reaches the caller of `create`",
+            [_find_program(ctx, process)],
+        ),
+        *ctx.because(
+            "before a strict filter could forbid it; what stays open is neither directory nor "
+            "program",
+            [steps.CloseDescriptors()],
+        ),
         steps.ParentDeath(signal=0),
     ]
     if program is not None and confined:
-        # As late as possible: of our own calls the profile then has to allow only write, read,
-        # close and execve. The parent learns of it only after it is in force.
-        made.append(_seccomp(ctx, program))
+        made += ctx.because(
+            "as late as possible: of our own calls the profile then has to allow only write, "
+            "read, close and execve; the parent learns of it only after it is in force",
+            [_seccomp(ctx, program)],
+        )
     made += [
         steps.Sync(message=wire.Message.PARKED),
         *last,
@@ -203,27 +210,43 @@ def _as_runtime(ctx: Context, process: Process) -> list[Step]:
     program = ctx.options.seccomp
     made: list[Step] = []
     if process.rlimits or process.oomScoreAdj is not None:
-        # Set by the parent, which may raise them; after everything that a small limit could
-        # prevent, and before the ids change: the kernel requires the same uid, or CAP_SYS_RESOURCE.
-        made.append(steps.Sync(message=wire.Message.LIMITS, pointer="/process/rlimits"))
-    # Before any filter: it reads the container's passwd with calls that a profile may not allow.
-    made.append(_environment(ctx, process))
+        made += ctx.because(
+            "by the parent, which may raise them; after everything that a small limit could "
+            "prevent, and before the ids change: the kernel requires the same uid, or "
+            "CAP_SYS_RESOURCE",
+            [steps.Sync(message=wire.Message.LIMITS, pointer="/process/rlimits")],
+        )
+    made += ctx.because(
+        "before any filter: it reads the container's passwd with calls that a profile may not "
+        "allow",
+        [_environment(ctx, process)],
+    )
     if process.noNewPrivileges:
         made.append(steps.NoNewPrivileges(pointer="/process/noNewPrivileges"))
-    # While CAP_SYS_NICE is held, and before a filter could forbid the calls.
-    made += compile_scheduling(process, ctx.spec.linux)
+    made += ctx.because(
+        "while CAP_SYS_NICE is held, and before a filter could forbid the calls",
+        compile_scheduling(process, ctx.spec.linux),
+    )
     if process.selinuxLabel and not ctx.options.for_exec:
-        # After every step to which this label could deny something, before the filter.
-        made.append(_label("exec", None, process.selinuxLabel, "/process/selinuxLabel"))
-    # As the runtime's user first: root may enter a directory that the user cannot. And before a
-    # filter could forbid getcwd.
-    made.append(_chdir(process, final=False))
-    # While CAP_SETPCAP is held, and before a filter could answer in the kernel's place. The
-    # capabilities of this process itself stay.
-    made += _bounding(process.capabilities)
+        made += ctx.because(
+            "after every step to which this label could deny something, before the filter",
+            [_label("exec", None, process.selinuxLabel, "/process/selinuxLabel")],
+        )
+    made += ctx.because(
+        "as the runtime's user first: root may enter a directory that the user cannot; and before "
+        "a filter could forbid getcwd",
+        [_chdir(process, final=False)],
+    )
+    made += ctx.because(
+        "while CAP_SETPCAP is held, and before a filter could answer in the kernel's place; the "
+        "capabilities of this process itself stay",
+        _bounding(process.capabilities),
+    )
     if program is not None and not process.noNewPrivileges:
-        # Without no_new_privs the filter needs CAP_SYS_ADMIN, so before capabilities go.
-        made.append(_seccomp(ctx, program))
+        made += ctx.because(
+            "without no_new_privs the filter needs CAP_SYS_ADMIN, so before capabilities go",
+            [_seccomp(ctx, program)],
+        )
     return made
 
 
@@ -242,6 +265,16 @@ def _seccomp(ctx: Context, program: bytes) -> Step:
 
 def _chdir(process: Process, final: bool) -> Step:
     return steps.ChangeDirectory(path=process.cwd or "/", final=final, pointer="/process/cwd")
+
+
+def _find_program(ctx: Context, process: Process) -> Step:
+    filtered = ctx.options.seccomp is not None and not process.noNewPrivileges
+    return steps.FindProgram(
+        args=process.args,
+        path=_search_path(process),
+        loader=_loader(ctx, filtered),
+        pointer="/process/args/0",
+    )
 
 
 def _environment(ctx: Context, process: Process) -> Step:
@@ -294,6 +327,14 @@ def _bounding(capabilities: Capabilities | None) -> list[Step]:
     # Without the property there are none, as with runc.
     keep = mask(capabilities.bounding) if capabilities else 0
     return [steps.DropBounding(keep=keep, pointer="/process/capabilities/bounding")]
+
+
+def _chown_stdio(process: Process) -> Step:
+    """The container's user must be able to open its streams again, by /dev/stdout. A file at 0, or
+    one that cannot be written to, is the host's own, and keeps its owner."""
+    return steps.ChownStdio(
+        uid=process.user.uid, streams=0b111, files=0b110, pointer="/process/user/uid"
+    )
 
 
 def _ids(ctx: Context, process: Process) -> Step:

@@ -7,7 +7,7 @@ count from 0, I/O classes from 1, flags are bits.
 
 from __future__ import annotations
 
-from struct import pack
+from struct import pack, unpack
 
 from pyrunc.errors import SpecError
 from pyrunc.plan import steps
@@ -72,6 +72,30 @@ def _io_priority(wanted: IOPriority) -> Step:
     return steps.IoPriority(
         value=number << _IOPRIO_CLASS_SHIFT | (wanted.priority or 0), pointer="/process/ioPriority"
     )
+
+
+def scheduler_words(attributes: bytes) -> str:
+    """What a struct sched_attr says."""
+    _, policy, flags, nice, priority, runtime, deadline, period = unpack(_SCHED_ATTR, attributes)
+    words = [SCHED_POLICIES[policy]]
+    words += [name for bit, name in enumerate(SCHED_FLAGS) if flags >> bit & 1]
+    numbers = {
+        "nice": nice, "priority": priority,
+        "runtime": runtime, "deadline": deadline, "period": period,
+    }  # fmt: skip
+    return ", ".join([*words, *(f"{name} {number}" for name, number in numbers.items() if number)])
+
+
+def io_priority_words(value: int) -> str:
+    """What a number of ioprio_set(2) says."""
+    number, level = value >> _IOPRIO_CLASS_SHIFT, value & (1 << _IOPRIO_CLASS_SHIFT) - 1
+    return f"{IOPRIO_CLASSES[number - 1]}, level {level}"
+
+
+def memory_policy_words(mode: int) -> str:
+    """What a mode of set_mempolicy(2) says."""
+    flags = [n for bit, n in enumerate(MEMORY_FLAGS, _FIRST_MEMORY_FLAG) if mode >> bit & 1]
+    return " | ".join([MEMORY_MODES[mode & (1 << _FIRST_MEMORY_FLAG) - 1], *flags])
 
 
 def _memory_policy(policy: MemoryPolicy) -> Step:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from operator import attrgetter
-from typing import Annotated, Any, ClassVar, dataclass_transform, get_type_hints
+from typing import Annotated, Any, ClassVar, dataclass_transform
 
 from pyrunc.plan.wire import (
     BYTES,
@@ -54,8 +54,9 @@ class Step:
     TEXTS: ClassVar[tuple[int, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        hints = get_type_hints(cls, include_extras=True)
-        own = {name: hints[name] for name in cls.__annotations__}
+        # Objects, not text: the modules of the steps do without postponed annotations, which take
+        # longer to evaluate than all else here.
+        own = cls.__annotations__
         dataclass(kw_only=True)(cls)
         cls.OPCODE = len(Step.__subclasses__())
         cls.NAME = snake_case(cls.__name__)

@@ -5,8 +5,6 @@ A step is data. How it is carried out is one small function in `csrc/init/`, und
 The order of the classes is the numbering of the wire format.
 """
 
-from __future__ import annotations
-
 from enum import IntEnum
 
 from pyrunc.plan.step import Bytes, Flag, Number, OptionalString, Register, Step, String, Strings

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The steps at the end of every plan: hooks, the filter, the program, the wait for `start`."""
 
-from __future__ import annotations
-
 from enum import IntEnum
 
 from pyrunc.plan.step import Bytes, Flag, Number, OptionalString, Register, Step, String, Strings

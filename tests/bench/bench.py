@@ -3,7 +3,7 @@
 
     make bench
     CRUN_TREE=/path/to/tree make bench      # crun and runc from a tree, all on cgroup v2
-    .venv/bin/python tests/bench/bench.py --make-tree /path/to/tree
+    .venv/bin/python -m tests.bench.bench --make-tree /path/to/tree
 
 What counts are ratios: in each round all runtimes do the same, in an order that rotates, and
 what the machine does meanwhile meets all of them. Times stand beside them as information.
@@ -20,15 +20,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.bench import commands, report, rounds
+from tests.bench.worker import Refused, Runtime, Worker
+from tests.lib import support
+
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
-sys.path[:0] = [str(TOP), str(TOP / "tests"), str(HERE)]
-
-import commands  # noqa: E402
-import report  # noqa: E402
-import rounds  # noqa: E402
-import support  # noqa: E402
-from worker import Refused, Runtime, Worker  # noqa: E402
 
 
 def main() -> int:
@@ -41,8 +38,8 @@ def main() -> int:
         return 1
     if not options.inside:
         # A mount namespace of our own: what is mounted for the benchmark ends with it.
-        line = ["unshare", "-m", "--propagation", "private", sys.executable, *sys.argv]
-        os.execvp("unshare", [*line, "--inside"])
+        line = ["unshare", "-m", "--propagation", "private", sys.executable, "-m"]
+        os.execvp("unshare", [*line, "tests.bench.bench", *sys.argv[1:], "--inside"])
     return measure(options)
 
 

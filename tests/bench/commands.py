@@ -12,7 +12,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from worker import MILLI, Cost, Refused, Runtime, at_once, cpu_of, reap_orphans, spawn, timed
+from tests.bench.worker import (
+    MILLI,
+    Cost,
+    Refused,
+    Runtime,
+    at_once,
+    cpu_of,
+    reap_orphans,
+    spawn,
+    timed,
+)
 
 AT_ONCE = 50
 LIFE = ("create", "start", "state", "kill", "delete")

@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rounds import Results, load_average
-from worker import Cost
-
 from pyrunc import cgroups
+from tests.bench.rounds import Results, load_average
+from tests.bench.worker import Cost
 
 # What in words; its key; the peer that the budget is about, and how much of its processor time.
 TIMES = (

@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import support
-from worker import PAUSE, Refused, Worker
+from tests.bench.worker import PAUSE, Refused, Worker
+from tests.differential import cases_kernel
+from tests.lib import support
 
 # Under `sleep` a container runs until it is killed.
 PROGRAMS = {"true": ("/bin/true",), "sleep": ("/bin/sleep", "1000000")}
@@ -71,9 +72,6 @@ def _config() -> dict[str, Any]:
 
 def _as_docker(bundle: support.Bundle) -> None:
     """What makes a container of docker's dear: its filter, device rules, paths, 20 mounts."""
-    sys.path.append(str(Path(support.HERE) / "differential"))
-    import cases_kernel
-
     config = bundle.config
     linux = config["linux"]
     linux["seccomp"] = cases_kernel.docker_seccomp()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """create and delete with each cgroup driver, pyrunc against the peers that are there.
 
-For the test guest: tests/guest/run python3 tests/bench/systemd.py. Emulated times mean nothing;
+For the test guest: tests/guest/run python3 -m tests.bench.systemd. Emulated times mean nothing;
 the ratios, of medians taken in turn in one run, mean a little.
 """
 
@@ -17,10 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(TOP), str(TOP / "tests")]
-
-import support  # noqa: E402
+from tests.lib import support
 
 ROUNDS = 8
 NULL = subprocess.DEVNULL

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import support
+from tests.lib import support
 
 SETPRIV = str(shutil.which("setpriv"))
 WAIT = 60.0  # no runtime takes as long; on emulated machines times support.SLOW

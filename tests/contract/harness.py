@@ -18,8 +18,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import callers
-import support
+from tests.contract import callers
+from tests.lib import support
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 STATES = ("none", "created", "running", "paused", "stopped")
@@ -109,39 +109,41 @@ class Row:
     play: Callable[[Case], object]
 
 
-ROWS: dict[str, Row] = {}
+class Rows(dict[str, Row]):
+    """The rows of one module, by name; rows.py lists the modules."""
 
+    def row(
+        self, section: str, words: str
+    ) -> Callable[[Callable[[Case], object]], Callable[[Case], object]]:
+        """A function is a row, under its name."""
 
-def row(section: str, words: str) -> Callable[[Callable[[Case], object]], Callable[[Case], object]]:
-    """Register a function as a row under its name."""
+        def register(play: Callable[[Case], object]) -> Callable[[Case], object]:
+            self.add(play.__name__, section, words, play)
+            return play
 
-    def register(play: Callable[[Case], object]) -> Callable[[Case], object]:
-        add(play.__name__, section, words, play)
-        return play
+        return register
 
-    return register
+    def add(self, name: str, section: str, words: str, play: Callable[[Case], object]) -> None:
+        assert name not in self, name
+        self[name] = Row(name, section, words, play)
 
+    def line(
+        self, name: str, section: str, words: str, state: str, *commands: str, **how: str
+    ) -> None:
+        """Commands in a state are a row; ID and BUNDLE in them are the case's own."""
 
-def add(name: str, section: str, words: str, play: Callable[[Case], object]) -> None:
-    assert name not in ROWS, name
-    ROWS[name] = Row(name, section, words, play)
+        def play(case: Case) -> None:
+            case.put(state)
+            caller = getattr(case, how.get("caller", "shim"))
+            for command in commands:
+                words = [
+                    word.replace("BUNDLE", str(case.bundle.path)).replace("ID", case.name)
+                    .replace("DIR", str(case.directory))
+                    for word in command.split(" ")
+                ]  # fmt: skip
+                case.saw(caller(*words), how.get("form", "all"))
 
-
-def line(name: str, section: str, words: str, state: str, *commands: str, **how: str) -> None:
-    """Register commands in a state; ID and BUNDLE in them are the case's own."""
-
-    def play(case: Case) -> None:
-        case.put(state)
-        caller = getattr(case, how.get("caller", "shim"))
-        for command in commands:
-            words = [
-                word.replace("BUNDLE", str(case.bundle.path)).replace("ID", case.name)
-                .replace("DIR", str(case.directory))
-                for word in command.split(" ")
-            ]  # fmt: skip
-            case.saw(caller(*words), how.get("form", "all"))
-
-    add(name, section, words, play)
+        self.add(name, section, words, play)
 
 
 def observe(row: Row, program: str, directory: Path, template: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 
-import support
+from tests.lib import support
 
 STATES = ("none", "half-made", "created", "running", "paused", "stopped")
 DNE = "container does not exist"

@@ -11,7 +11,7 @@ import fnmatch
 import re
 from dataclasses import dataclass
 
-import support
+from tests.lib import support
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from harness import Case, line, row
+from tests.contract.harness import Case, Rows
+
+ROWS = Rows()
+line, row = ROWS.line, ROWS.row
 
 DNE = ("state", "start", "pause", "resume", "delete", "ps", "events --stats", "exec", "kill",
        "update --pids-limit 7", "checkpoint --image-path DIR/image")  # fmt: skip
@@ -122,9 +125,7 @@ def failing(name: str, section: str, words: str, **members: object) -> None:
         case.saw(case.shim("state", case.name))
         case.fact("pid file", (case.bundle.path / "init.pid").exists())
 
-    from harness import add
-
-    add(name, section, words, play)
+    ROWS.add(name, section, words, play)
 
 
 failing("create_missing_command", "1.5", "executable file not found in $PATH", args=["nosuch"])

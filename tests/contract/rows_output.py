@@ -8,9 +8,12 @@ import os
 import signal
 from pathlib import Path
 
-import support
-from callers import BuildKit, CriO, in_time, kill_group, wait
-from harness import STATES, Case, add, row
+from tests.contract.callers import BuildKit, CriO, in_time, kill_group, wait
+from tests.contract.harness import STATES, Case, Rows
+from tests.lib import support
+
+ROWS = Rows()
+add, row = ROWS.add, ROWS.row
 
 
 def keys(value: object, name: str = "") -> list[str]:

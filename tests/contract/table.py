@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/contract.md, from the rows, the reasons and what was seen of crun.
 
-`python tests/contract/table.py` writes the document; `... table.py crun DIRECTORY`, in the guest,
+`python -m tests.contract.table` writes the document; `... table crun DIRECTORY`, in the guest,
 tries all rows and states with crun and writes where it differs from runc: crun.json and
 crun_states.json.
 """
@@ -15,15 +15,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-if __name__ == "__main__":
-    sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
+from tests.contract import matrix, reasons
+from tests.contract.harness import observe
+from tests.contract.rows import ROWS
+from tests.lib import support
 
-import matrix  # noqa: E402
-import reasons  # noqa: E402
-import support  # noqa: E402
-from harness import observe  # noqa: E402
-from rows import ROWS  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 CRUN = HERE / "crun.json"
 CRUN_STATES = HERE / "crun_states.json"

@@ -13,10 +13,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import callers
 import pytest
-import support
-from support import read_until
+
+from tests.contract import callers
+from tests.lib import support
+from tests.lib.support import read_until
 
 PR_SET_CHILD_SUBREAPER = 36
 TIOCGPTN = 0x80045430

@@ -7,11 +7,11 @@ import fnmatch
 import json
 
 import pytest
-import reasons
-import support
-import table
-from harness import observe
-from rows import ROWS
+
+from tests.contract import reasons, table
+from tests.contract.harness import observe
+from tests.contract.rows import ROWS
+from tests.lib import support
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,21 @@ from __future__ import annotations
 import json
 
 import pytest
-import support
-import table
-from matrix import AFTER, AFTER_IN, DNE, STATES, cells, now, put, told, verdict, wanted_of
+
+from tests.contract import table
+from tests.contract.matrix import (
+    AFTER,
+    AFTER_IN,
+    DNE,
+    STATES,
+    cells,
+    now,
+    put,
+    told,
+    verdict,
+    wanted_of,
+)
+from tests.lib import support
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import support
-from cases_kernel import _owned, _user
-from cases_process import case
-from differ import Box
+from tests.differential.case import Case, listed_in
+from tests.differential.cases_kernel import _owned, _user
+from tests.differential.differ import Box
+from tests.lib import support
+
+CASES: dict[str, Case] = {}
+case = listed_in(CASES)
 
 ORDINARY = ("setpriv", "--reuid=1000", "--regid=1000", "--clear-groups")
 

@@ -8,9 +8,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-import support
-from cases_process import case
-from differ import Box
+from tests.differential.case import Case, listed_in
+from tests.differential.differ import Box
+from tests.lib import support
+
+CASES: dict[str, Case] = {}
+case = listed_in(CASES)
 
 DOCKER_SECCOMP = Path("/usr/share/containers/seccomp.json")
 DOCKER_CAPABILITIES = [

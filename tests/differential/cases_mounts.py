@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import os
 
-import support
-from cases_process import case
-from differ import Box
+from tests.differential.case import Case, listed_in
+from tests.differential.differ import Box
+from tests.lib import support
+
+CASES: dict[str, Case] = {}
+case = listed_in(CASES)
 
 SHARED = ("unshare", "--mount", "--propagation", "shared", "--")
 

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from differ import Box
+from tests.differential.case import Case, listed_in
+from tests.differential.differ import Box
 
 RLIMITS = {
     "AS": 1 << 40, "CORE": 0, "CPU": 100, "DATA": 1 << 40, "FSIZE": 1 << 40, "LOCKS": 10,
@@ -20,25 +19,8 @@ CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient
 SOME = ["CAP_CHOWN", "CAP_NET_BIND_SERVICE", "CAP_KILL"]
 
 
-@dataclass
-class Case:
-    change: Callable[[Box], None]
-    prefix: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-    status: int = 0
-
-
 CASES: dict[str, Case] = {}
-
-
-def case(**details: Any) -> Callable[[Callable[[Box], None]], Callable[[Box], None]]:
-    """Register a change of the default bundle; its name is the case's."""
-
-    def register(change: Callable[[Box], None]) -> Callable[[Box], None]:
-        CASES[change.__name__] = Case(change, **details)
-        return change
-
-    return register
+case = listed_in(CASES)
 
 
 @case()

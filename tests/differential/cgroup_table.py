@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes docs/cgroups.md from the results of compare_cgroups.py.
 
-    python tests/differential/cgroup_table.py [RESULT.json ...]
+    python -m tests.differential.cgroup_table [RESULT.json ...]
 
 The results that are given replace those kept in tests/differential/results/; the document is
 made of all that are there.

@@ -2,7 +2,7 @@
 """Makes a container for each row of cgroup_settings with runc and with pyrunc, and compares all
 files of their cgroups.
 
-    python tests/differential/compare_cgroups.py --driver fs --out build/cgroups/v1-fs.json
+    python -m tests.differential.compare_cgroups --driver fs --out build/cgroups/v1-fs.json
 
 With --view it runs some of the rows in a mount namespace of its own: "rare" mounts the v1
 controllers that few hosts have, two of them together (only in the test guest); "v2" shows a
@@ -24,15 +24,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent.parent)]
-
-import cgroup_settings  # noqa: E402
-import support  # noqa: E402
-from cgroup_settings import DIFFERENCES, Difference, Setting  # noqa: E402
-from cgroup_tools import GUEST  # noqa: E402
-
-from pyrunc import cgroups  # noqa: E402
+from pyrunc import cgroups
+from tests.differential import cgroup_settings
+from tests.differential.cgroup_settings import DIFFERENCES, Difference, Setting
+from tests.lib import support
+from tests.lib.cgroup_tools import GUEST
 
 ROOT = Path("/sys/fs/cgroup")
 VIEW = "PYRUNC_TEST_CGROUP_VIEW"
@@ -316,9 +312,9 @@ def main() -> int:
     if options.view and VIEW not in os.environ:
         assert GUEST or options.view != "rare", "it mounts hierarchies: only in the guest"
         shell = ["unshare", "-m", "--propagation", "private", "sh", "-c", MOUNTS[options.view]]
-        again = [*shell, "sh", sys.executable, *sys.argv]
+        again = [*shell, "sh", sys.executable, "-m", "tests.differential.compare_cgroups"]
         env = {**os.environ, VIEW: options.view}
-        return subprocess.run(again, check=False, env=env).returncode
+        return subprocess.run([*again, *sys.argv[1:]], check=False, env=env).returncode
     comparison = Comparison(options.driver)
     try:
         names = options.names or list(comparison.settings)

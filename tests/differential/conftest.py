@@ -6,9 +6,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 
-import differ
 import pytest
-import support
+
+from tests.differential import differ
+from tests.lib import support
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import support
+from tests.lib import support
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(tempfile.gettempdir()) / f"pyrunc-differential-{os.getuid()}"

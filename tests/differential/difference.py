@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import support
+from tests.lib import support
 
 
 @dataclass(frozen=True)

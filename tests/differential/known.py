@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import re
 
-import cases_isolation  # noqa: F401
-import cases_kernel  # noqa: F401
-import cases_mounts  # noqa: F401
-from cases_process import CASES
-from difference import Difference, Known
+from tests.differential.cases import CASES
+from tests.differential.difference import Difference, Known
 
 # Names of rows for tests outside CASES.
 OTHERS = (

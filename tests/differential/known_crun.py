@@ -7,9 +7,9 @@ follows the specification ("both" where it leaves the choice). Used as known.py'
 
 from __future__ import annotations
 
-from difference import Difference, Known
-from known import MAPPED_ROOT, ROOTLESS, USERNS
-from known_crun_mounts import BOUND, MOUNTS, PROPAGATION
+from tests.differential.difference import Difference, Known
+from tests.differential.known import MAPPED_ROOT, ROOTLESS, USERNS
+from tests.differential.known_crun_mounts import BOUND, MOUNTS, PROPAGATION
 
 HOST_NETWORK = ("no_network_namespace", *BOUND)
 ROWS = (

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from difference import Difference
-from known import ROOTLESS
+from tests.differential.difference import Difference
+from tests.differential.known import ROOTLESS
 
 # Without a network namespace of its own a container of a user namespace has the host's sysfs.
 BOUND = ("user_namespace_without_a_network_one", *ROOTLESS)

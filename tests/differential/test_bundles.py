@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 
-import differ
 import pytest
-from cases_process import CASES
-from known import OTHERS, RUNC
-from known_crun import CRUN
+
+from tests.differential import differ
+from tests.differential.cases import CASES
+from tests.differential.known import OTHERS, RUNC
+from tests.differential.known_crun import CRUN
 
 
 class Runs:

@@ -11,11 +11,11 @@ import os
 import subprocess
 import sys
 
-import cgroup_settings
-import cgroup_table
-import compare_cgroups
 import pytest
-from cgroup_tools import V2, guest
+
+from tests.differential import cgroup_settings, cgroup_table, compare_cgroups
+from tests.lib import support
+from tests.lib.cgroup_tools import V2, guest
 
 NAMES = list(cgroup_settings.settings(0, 0))
 
@@ -50,8 +50,8 @@ def test_every_known_difference_has_shown(comparison):
     ],
 )
 def test_views(peer, view):
-    command = [sys.executable, compare_cgroups.__file__, "--view", view]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    command = [sys.executable, "-m", compare_cgroups.__name__, "--view", view]
+    done = subprocess.run(command, cwd=support.TOP, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 differences unexplained" in done.stdout
 

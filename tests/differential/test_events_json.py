@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-import support
 
 from pyrunc import cgroups
 from pyrunc.observe import stats as shown
+from tests.lib import support
 
 MIB = 1 << 20
 # Newer runc tells these too; 1.1 does not.

@@ -12,10 +12,10 @@ import termios
 import time
 from pathlib import Path
 
-import differ
-import known
 import pytest
-import support
+
+from tests.differential import differ, known
+from tests.lib import support
 
 MIB = 1 << 20
 LIMITS = {

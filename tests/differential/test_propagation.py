@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import propagation
 import pytest
-import support
+
+from tests.differential import propagation
+from tests.lib import support
 
 # All of them where machines are fast.
 ROOTS = propagation.PROPAGATIONS if support.EVERY == 1 else ("", "rshared")

@@ -2,7 +2,7 @@
 """The executable and the plain command, called alike 100,000 times: same exit codes, same words.
 
     make fuzz
-    .venv/bin/python tests/fuzz/fuzz.py --lines 300 --seed 7
+    .venv/bin/python -m tests.fuzz.fuzz --lines 300 --seed 7
 
 Nothing outside is touched (sandbox.py). Lines come in episodes of thirty, in which containers live
 on from one to the next; a difference is told with the number that makes the episode again.
@@ -22,14 +22,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-TOP = HERE.parent.parent
-sys.path[:0] = [str(TOP), str(TOP / "tests"), str(HERE)]
+from pyrunc.cli.table import COMMANDS
+from tests.fuzz.lines import Lines
+from tests.fuzz.sandbox import Line, Result, Sandbox, end_with_parent
 
-from lines import Lines  # noqa: E402
-from sandbox import Line, Result, Sandbox, end_with_parent  # noqa: E402
-
-from pyrunc.cli.table import COMMANDS  # noqa: E402
+TOP = Path(__file__).resolve().parents[2]
 
 EPISODE = 30
 # What is not the same and need not be: time, pids, and what a container has used.

@@ -8,9 +8,8 @@ import random
 import signal
 from typing import Any
 
-from sandbox import ROOT, WORK, Line
-
 from pyrunc.cli.table import COMMANDS, FLAG, GLOBAL, INTEGER, LIST, NUMBER, Option
+from tests.fuzz.sandbox import ROOT, WORK, Line
 
 IDS = ("c1", "c1", "c1", "c2", "c2", "c3", "c4")
 ODD = (

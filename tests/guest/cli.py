@@ -13,9 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import image
-import project
-from machine import Guest, Lost, NotBooted, Wish
+from tests.guest import image, project
+from tests.guest.machine import Guest, Lost, NotBooted, Wish
 
 # Several may be up at once, under names of their own.
 NAME = os.environ.get("PYRUNC_GUEST_NAME", "up")

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import support
+from tests.lib import support
 
 IMAGE = "busybox:test"
 

@@ -36,7 +36,7 @@ ENVIRONMENT = {
     # /tmp is a tmpfs without devices: no place for root file systems.
     "TMPDIR": "/var/tmp",
     "PYRUNC_GUEST": "1",
-    # See tests/support.py.
+    # See tests/lib/support.py.
     "PYRUNC_TEST_SLOW": "10",
     "PYRUNC_TEST_EVERY": "4",
 }

@@ -11,13 +11,10 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-import image
-
-sys.path.insert(0, str(image.HERE.parent))
-import executable
+from tests.guest import image
+from tests.lib import executable
 
 TOP = image.HERE.parent.parent
 WORK = TOP / "build" / "guest"

@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
-import support
-from support import receive
 
 import pyrunc
+from tests.lib import support
+from tests.lib.support import receive
 
 # With no file of a bind mount open while it waits.
 WAITING = "while [ ! -e /shared/go ]; do sleep 0.02; done; echo >/shared/went; sleep 1000"

@@ -6,8 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import support
-from engines import IMAGE, command
+
+from tests.guest.engines import IMAGE, command
+from tests.lib import support
 
 
 def test_systemd_and_pure_cgroup_v2():

@@ -14,8 +14,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import support
-from engines import IMAGE, busybox_tree, command
+
+from tests.guest.engines import IMAGE, busybox_tree, command
+from tests.lib import support
 
 USER = "tester"
 HOME = Path("/home") / USER

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-import support
 
 import pyrunc
+from tests.lib import support
 
 pytestmark = [
     pytest.mark.guest,

@@ -7,8 +7,9 @@ import json
 import os
 
 import pytest
-import test_systemd
-from test_systemd import ROOT, shown, systemctl
+
+from tests.guest import test_systemd
+from tests.guest.test_systemd import ROOT, shown, systemctl
 
 pytestmark = test_systemd.pytestmark
 box = test_systemd.box

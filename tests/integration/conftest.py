@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from cgroup_tools import LAYOUT
 
 from pyrunc import cgroups
 from pyrunc.cgroups import Cgroup, Manager
+from tests.lib.cgroup_tools import LAYOUT
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import json
 import os
 
 import pytest
-import support
+
+from tests.lib import support
 
 CREATE = "runc create failed: "
 START = CREATE + "unable to start container process: "

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import support
 
 import pyrunc
+from tests.lib import support
 
 PACKAGE = Path(pyrunc.__file__).parent
 TOP = PACKAGE.parent

@@ -13,8 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
-import support
-from cgroup_tools import (
+
+import pyrunc
+from pyrunc import cgroups
+from pyrunc.lifecycle import store
+from tests.lib import support
+from tests.lib.cgroup_tools import (
     CONTROLLERS,
     LAYOUT,
     NEEDS_ROOT,
@@ -27,10 +31,6 @@ from cgroup_tools import (
     run_in_v2_view,
     unified,
 )
-
-import pyrunc
-from pyrunc import cgroups
-from pyrunc.lifecycle import store
 
 pytestmark = NEEDS_ROOT
 MIB = 1 << 20

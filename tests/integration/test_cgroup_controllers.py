@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cgroup_tools import (
+
+from pyrunc import cgroups
+from pyrunc.cgroups import Cgroup, Manager
+from pyrunc.cgroups.layout import Hierarchy, Layout
+from pyrunc.errors import PyruncError, SpecError
+from pyrunc.spec.check_resources import check_resources
+from pyrunc.spec.fields import decode_object
+from pyrunc.spec.model_resources import Resources
+from tests.lib.cgroup_tools import (
     CONTROLLERS,
     LAYOUT,
     NEEDS_ROOT,
@@ -32,14 +40,6 @@ from cgroup_tools import (
     unified,
     value,
 )
-
-from pyrunc import cgroups
-from pyrunc.cgroups import Cgroup, Manager
-from pyrunc.cgroups.layout import Hierarchy, Layout
-from pyrunc.errors import PyruncError, SpecError
-from pyrunc.spec.check_resources import check_resources
-from pyrunc.spec.fields import decode_object
-from pyrunc.spec.model_resources import Resources
 
 pytestmark = NEEDS_ROOT
 MIB = 1 << 20

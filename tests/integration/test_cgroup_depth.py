@@ -12,12 +12,21 @@ import time
 from contextlib import contextmanager, suppress
 
 import pytest
-import support
-from cgroup_tools import LAYOUT, NEEDS_ROOT, V2, Child, exists, legacy, outside, run_in_v2_view
-from cgroup_tools import unified as only_v2
 
 from pyrunc import cgroups
 from pyrunc.cgroups import tree
+from tests.lib import support
+from tests.lib.cgroup_tools import (
+    LAYOUT,
+    NEEDS_ROOT,
+    V2,
+    Child,
+    exists,
+    legacy,
+    outside,
+    run_in_v2_view,
+)
+from tests.lib.cgroup_tools import unified as only_v2
 
 pytestmark = NEEDS_ROOT
 # Ten times as many of both were tried by hand: the kernel's part of it takes a minute.

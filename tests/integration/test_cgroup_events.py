@@ -8,7 +8,12 @@ import select
 import time
 
 import pytest
-from cgroup_tools import (
+
+from pyrunc.cgroups import Cgroup, Manager
+from pyrunc.cgroups.stats import NO_LIMIT
+from pyrunc.errors import PyruncError
+from pyrunc.spec.model_resources import CPU, Memory, Pids, Resources
+from tests.lib.cgroup_tools import (
     CONTROLLERS,
     NEEDS_ROOT,
     V2,
@@ -20,11 +25,6 @@ from cgroup_tools import (
     run_in_v2_view,
     unified,
 )
-
-from pyrunc.cgroups import Cgroup, Manager
-from pyrunc.cgroups.stats import NO_LIMIT
-from pyrunc.errors import PyruncError
-from pyrunc.spec.model_resources import CPU, Memory, Pids, Resources
 
 pytestmark = NEEDS_ROOT
 MIB = 1 << 20

@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 
 import pytest
-import support
-from cgroup_tools import LAYOUT, NEEDS_ROOT
+
+from tests.lib import support
+from tests.lib.cgroup_tools import LAYOUT, NEEDS_ROOT
 
 pytestmark = NEEDS_ROOT
 READ_ONLY = """

@@ -13,7 +13,14 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from cgroup_tools import (
+
+from pyrunc import cgroups
+from pyrunc.cgroups import Cgroup, Manager, devices, signals
+from pyrunc.cgroups.directories import Directories
+from pyrunc.cgroups.join import Joining
+from pyrunc.errors import CgroupError, PyruncError
+from pyrunc.spec.model_resources import CPU, DeviceRule, Memory, Pids, Resources
+from tests.lib.cgroup_tools import (
     LAYOUT,
     NEEDS_ROOT,
     V2,
@@ -26,13 +33,6 @@ from cgroup_tools import (
     unified,
     value,
 )
-
-from pyrunc import cgroups
-from pyrunc.cgroups import Cgroup, Manager, devices, signals
-from pyrunc.cgroups.directories import Directories
-from pyrunc.cgroups.join import Joining
-from pyrunc.errors import CgroupError, PyruncError
-from pyrunc.spec.model_resources import CPU, DeviceRule, Memory, Pids, Resources
 
 pytestmark = NEEDS_ROOT
 
@@ -206,7 +206,7 @@ def test_a_failing_create_removes_what_it_made(name: str, monkeypatch: pytest.Mo
 
 def test_a_path_through_a_file_is_refused(name: str) -> None:
     manager = cgroups.new_manager(LAYOUT, "/cgroup.procs/x", "id")
-    with pytest.raises(CgroupError):
+    with pytest.raises(CgroupError, match=r"cgroup\.procs: open: not a directory"):
         manager.create()
 
 

@@ -12,11 +12,11 @@ import xml.etree.ElementTree as Xml
 from pathlib import Path
 
 import pytest
-from support import PYRUNC, needs_root
+from broken.faults import FAULTS, LIES
+
+from tests.lib.support import PYRUNC, needs_root
 
 SUITE = Path(__file__).resolve().parents[2] / "oci-conformance"
-sys.path.insert(0, str(SUITE / "broken"))
-from faults import FAULTS, LIES  # noqa: E402  (beside the suite, not in a package)
 
 WHOLE = "PYRUNC_TEST_CONFORMANCE" in os.environ
 WANTED = {name: clause for name, (_, clause) in [*FAULTS.items(), *LIES.items()]}

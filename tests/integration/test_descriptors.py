@@ -6,7 +6,8 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from support import put
+
+from tests.lib.support import put
 
 
 @pytest.mark.parametrize("open_log", [False, True])

@@ -10,11 +10,11 @@ import subprocess
 import sys
 
 import pytest
-from support import in_time
 
 from pyrunc.errors import PyruncError
 from pyrunc.lifecycle import network
 from pyrunc.spec.model_linux import NetDevice
+from tests.lib.support import in_time
 
 pytestmark = pytest.mark.skipif(not shutil.which("ip"), reason="needs iproute2")
 

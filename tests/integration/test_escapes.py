@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import support
-from test_hostile_image import canary, snapshot
+
+from tests.integration.test_hostile_image import canary, snapshot
+from tests.lib import support
 
 assert canary  # the fixture
 

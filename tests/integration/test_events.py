@@ -11,9 +11,9 @@ import threading
 import time
 
 import pytest
-import support
 
 import pyrunc
+from tests.lib import support
 
 MIB = 1 << 20
 # What moves between two looks, or is newer than runc 1.1.
@@ -202,7 +202,7 @@ def test_an_iterator(runtime, bundle):
     assert threading.active_count() == threads
     with pytest.raises(pyrunc.ContainerNotRunning, match=f"container with id {name} is not"):
         container.events()
-    with pytest.raises(pyrunc.ContainerNotRunning):
+    with pytest.raises(pyrunc.ContainerNotRunning, match=f"container with id {name} is not"):
         container.stats()
 
 

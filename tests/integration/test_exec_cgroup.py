@@ -8,9 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import support
-from cgroup_tools import LAYOUT
-from support import put
+
+from tests.lib import support
+from tests.lib.cgroup_tools import LAYOUT
+from tests.lib.support import put
 
 
 def test_a_container_without_room_for_two(runtime, bundle, tmp_path):

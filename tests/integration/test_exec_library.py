@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 import pytest
-import support
 
 import pyrunc
+from tests.lib import support
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ def test_stopped_and_deleted(runtime, bundle):
         made.wait()
         with pytest.raises(pyrunc.ContainerNotRunning, match="cannot exec in a stopped container"):
             made.exec(["/bin/true"])
-    with pytest.raises(pyrunc.ContainerNotFound):
+    with pytest.raises(pyrunc.ContainerNotFound, match="container does not exist"):
         made.exec(["/bin/true"])
 
 

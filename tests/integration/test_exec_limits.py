@@ -8,12 +8,12 @@ import os
 from pathlib import Path
 
 import pytest
-import support
 
 import pyrunc
 from pyrunc import Limits, cgroups
 from pyrunc.cgroups.sub_cgroup import SubCgroup
 from pyrunc.lifecycle import store
+from tests.lib import support
 
 V2 = support.needs_root() == "" and cgroups.detect().kind == "v2"
 FORKS = "i=0; while [ $i -lt 20 ]; do sleep 5 & i=$((i+1)); done 2>/dev/null; wait"
@@ -196,7 +196,7 @@ def test_a_container_that_has_gone_does_not_come_back(runtime, container):
     with store.open_entry(str(runtime.root), container.id) as entry:
         cgroup = cgroups.open_cgroup(entry.state().cgroup)
     container.delete(force=True)
-    with pytest.raises(pyrunc.CgroupError):
+    with pytest.raises(pyrunc.CgroupError, match="no such file or directory"):
         SubCgroup(cgroup)
     assert support.cgroups_named(container.id) == []
 

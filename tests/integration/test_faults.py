@@ -10,7 +10,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import support
+
+from tests.lib import support
 
 pytestmark = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 

@@ -8,9 +8,8 @@ import subprocess
 import sys
 
 import pytest
-import support
 
-FUZZ = support.HERE / "fuzz" / "fuzz.py"
+from tests.lib import support
 
 
 def test_both_commands_say_the_same(tmp_path):
@@ -19,10 +18,11 @@ def test_both_commands_say_the_same(tmp_path):
     if not support.IS_EXECUTABLE or not os.path.exists(support.PLAIN):
         pytest.skip("there is one command only: make static makes the other")
     lines = str(600 // support.EVERY)
-    line = [sys.executable, FUZZ, "--lines", lines, "--executable", support.PYRUNC]
+    line = [sys.executable, "-m", "tests.fuzz.fuzz", "--lines", lines]
     done = subprocess.run(
-        line, capture_output=True, text=True, timeout=300 * support.SLOW, check=False
-    )
+        [*line, "--executable", support.PYRUNC], cwd=support.TOP, check=False,
+        capture_output=True, text=True, timeout=300 * support.SLOW,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert " 0 differences" in done.stdout
     # Not all of them may have failed alike.

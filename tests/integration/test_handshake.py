@@ -14,7 +14,6 @@ import subprocess
 import threading
 
 import pytest
-from support import SLOW, cgroups_named, put
 
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import calls
@@ -22,7 +21,8 @@ from pyrunc.kernel.descriptor import Descriptor
 from pyrunc.kernel.pidfd import PidFd
 from pyrunc.lifecycle import handshake, launch, report
 from pyrunc.plan import steps, wire
-from pyrunc.plan.context import Plan
+from pyrunc.plan.plan import Plan
+from tests.lib.support import SLOW, cgroups_named, put
 
 NEEDS_STRACE = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 

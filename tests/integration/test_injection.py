@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import support
 
-SOURCE = support.HERE / "c" / "inject.c"
+from tests.lib import support
+
+SOURCE = support.TOP / "tests" / "c" / "inject.c"
 ALL = os.environ.get("PYRUNC_TEST_ALL_FAULTS") == "1"
 STEP = 1 if ALL else 101 * support.EVERY
 KILL = 0

@@ -11,11 +11,10 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
-import executable
 import pytest
-import support
 
 import pyrunc
+from tests.lib import executable, support
 
 TOP = Path(pyrunc.__file__).parent.parent
 PYTHON = os.path.realpath(sys.executable)

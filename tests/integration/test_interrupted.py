@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from cgroup_tools import LAYOUT
-from support import SLOW, cgroups_named, in_time
-from test_spec_hooks import hook
+
+from tests.integration.test_spec_hooks import hook
+from tests.lib.cgroup_tools import LAYOUT
+from tests.lib.support import SLOW, cgroups_named, in_time
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import support
 
 import pyrunc
 from pyrunc.cli.table import COMMANDS
+from tests.lib import support
 
 ROUNDS = 4
 
@@ -173,6 +173,7 @@ LIBRARY: dict[str, Callable[[World], object]] = {
     "pause": _paused,
     "resume": lambda world: _stopped(world, lambda one: one.resume()),
     "update": lambda world: world.running.update(pyrunc.Limits(pids=99)),
+    "inspect": lambda world: world.running.inspect(),
     "stats": lambda world: world.running.stats(),
     "events": _events,
     "processes": lambda world: world.running.processes(),
@@ -218,10 +219,13 @@ LINES: dict[str, tuple[tuple[str, ...], ...]] = {
     "events": (("--stats", "{}"), ("nosuch",)),
     "exec": (("{}", "/bin/true"), ("{}", "/nosuch")),
     "features": ((),),
+    "inspect": (("{}",), ("nosuch",)),
     "kill": (("{}", "0"), ("nosuch",)),
     "list": ((), ("-f", "nosuch")),
     "man": ((), ("nosuch",)),
+    "metrics": ((),),
     "pause": (("nosuch",),),
+    "plan": (("-b", "BUNDLE"), ("-b", "/nosuch")),
     "ps": (("{}",), ("nosuch",)),
     "restore": (("-b", "BUNDLE", "--image-path", "/nosuch", "NEW"),),
     "resume": (("{}",), ("nosuch",)),
@@ -231,6 +235,7 @@ LINES: dict[str, tuple[tuple[str, ...], ...]] = {
     "state": (("{}",), ("nosuch",)),
     "update": (("--pids-limit", "77", "{}"), ("--pids-limit", "x", "{}")),
     "validate": (("-b", "BUNDLE"), ("-b", "/nosuch")),
+    "wait": (("nosuch",),),
 }
 
 

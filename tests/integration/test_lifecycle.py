@@ -12,9 +12,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import support
 
 import pyrunc
+from tests.lib import support
 
 
 @pytest.mark.parametrize("number", ["INT", "QUIT", "TERM"])
@@ -201,6 +201,7 @@ def test_descriptors_of_the_caller_do_not_get_in(runtime, bundle):
                 text=True, pass_fds=held, check=False,
             )  # fmt: skip
             assert bad.returncode == 1
+            assert f"make directory /proc/self/fd/{fd}: " in bad.stderr
             assert bad.stdout == ""
     finally:
         for fd in held:

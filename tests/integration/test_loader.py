@@ -7,7 +7,8 @@ import shutil
 import subprocess
 
 import pytest
-from support import said
+
+from tests.lib.support import said
 
 
 @pytest.fixture

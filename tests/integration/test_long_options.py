@@ -8,7 +8,8 @@ import shutil
 import subprocess
 
 import pytest
-from support import refused, said
+
+from tests.lib.support import refused, said
 
 
 def layers(top, count: int, length: int) -> list[str]:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from support import refused, said
+
+from tests.lib.support import refused, said
 
 
 def mount(bundle, **fields) -> dict:

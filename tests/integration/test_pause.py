@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import support
-from support import put
 
 import pyrunc
+from tests.lib import support
+from tests.lib.support import put
 
 DNE = "container does not exist"
 NOT_PAUSED, NOT_RUNNING = "container not paused", "container not running"
@@ -138,7 +138,7 @@ def test_from_the_library(runtime, bundle):
         with pyrunc.Container.create(str(bundle.path), name, root=root, stdio=(null,) * 3) as made:
             made.pause()
             assert made.status == "paused"
-            with pytest.raises(pyrunc.ContainerNotRunning):
+            with pytest.raises(pyrunc.ContainerNotRunning, match="container not running"):
                 made.pause()
             made.resume()
             assert made.status == "created"

@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from support import refused, said
+
+from tests.lib.support import refused, said
 
 # Fields 18, 19, 40 and 41 of /proc/PID/stat: priority, nice, real-time priority, policy.
 STAT = "cut -d' ' -f 18,19,40,41 /proc/$$/stat"

@@ -10,9 +10,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import support
 
 import pyrunc
+from tests.lib import support
 
 INIT = Path(pyrunc.__file__).parent / "pyrunc-init"
 EXECUTABLE = pytest.mark.skipif(not support.IS_EXECUTABLE, reason="needs dist/pyrunc: make static")

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-import support
 
 import pyrunc
+from tests.lib import support
 
 NEEDS_PS = pytest.mark.skipif(not shutil.which("ps"), reason="needs ps")
 

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-import support
 
 import pyrunc
+from tests.lib import support
 
 TOP = Path(pyrunc.__file__).parent.parent
 BLOCKS = re.findall(

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-import support
+
+from tests.lib import support
 
 USER = 1000  # who need not be in /etc/passwd, but where newuidmap is asked
 AS_USER = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups")
@@ -297,3 +299,39 @@ def test_a_sysctl_with_the_pid_namespace_of_the_host(rootless, nested):
         rootless.linux.pop("uidMappings")
         rootless.linux.pop("gidMappings")
     assert rootless.said("cat /proc/sys/net/ipv4/ping_group_range").split() == ["0", "0"]
+
+
+def planned(rootless) -> list[dict[str, str]]:
+    rootless.bundle.write()
+    done = rootless.runtime("plan", "--json", "-b", str(rootless.bundle.path), check=False)
+    document = json.loads(done.stdout)
+    assert done.returncode == (document["verdict"] == "impossible")
+    return document["findings"]
+
+
+def test_a_plan_is_made_for_the_user_who_asks(rootless, tmp_path):
+    rootless.bundle.write()
+    before = {*tmp_path.rglob("*")}
+    assert planned(rootless) == []
+    rootless.linux["namespaces"] = [
+        one for one in rootless.linux["namespaces"] if one["type"] != "user"
+    ]
+    del rootless.linux["uidMappings"], rootless.linux["gidMappings"]
+    assert planned(rootless) == [
+        {
+            "verdict": "impossible",
+            "text": "only root may make a container without a user namespace"
+            ' (add {"type": "user"})',
+            "pointer": "/linux/namespaces",
+        }
+    ]
+    assert {*tmp_path.rglob("*")} == before
+    assert "operation not permitted" in rootless.refused()
+
+
+def test_a_plan_knows_who_may_map_ids(rootless):
+    rootless.maps(MANY)
+    helper = shutil.which("newuidmap")
+    expected = [] if helper else ["mapping more than your own id needs newgidmap (install the "
+                                  "package uidmap, or map one id only)"]  # fmt: skip
+    assert [one["text"] for one in planned(rootless)][:1] == expected

@@ -12,9 +12,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support import IS_EXECUTABLE, SLOW
 
 import pyrunc
+from tests.lib.support import IS_EXECUTABLE, SLOW
 
 PROGRAM = Path(pyrunc.__file__).parent / "pyrunc-init"
 SYSCTL = "/proc/sys/vm/memfd_noexec"

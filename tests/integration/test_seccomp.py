@@ -15,7 +15,8 @@ import subprocess
 import threading
 
 import pytest
-from support import SLOW, said
+
+from tests.lib.support import SLOW, said
 
 PROFILE = "/usr/share/containers/seccomp.json"
 # struct seccomp_notif and struct seccomp_notif_resp, <linux/seccomp.h>.

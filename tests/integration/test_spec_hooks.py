@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-import support
+
+from tests.lib import support
 
 ALL = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 INSIDE = ("createContainer", "startContainer")

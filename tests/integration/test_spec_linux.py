@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-import support
-from support import refused, said
 
 from pyrunc.spec.names import NAMESPACES
+from tests.lib import support
+from tests.lib.support import refused, said
 
 FILES = {kind: kind for kind in NAMESPACES} | {"mount": "mnt", "network": "net"}
 LINKS = "cd /proc/self/ns; for i in *; do echo $i $(readlink $i); done"

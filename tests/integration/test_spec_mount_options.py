@@ -6,8 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support import refused, said
-from test_mounts import mount
+
+from tests.integration.test_mounts import mount
+from tests.lib.support import refused, said
 
 TABLE = "cat /proc/self/mountinfo"
 # option that sets -> the word of mountinfo; and the one that undoes it.

@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support import refused, said
 
 from pyrunc.spec.names import CAPABILITIES, RLIMITS
+from tests.lib.support import refused, said
 
 SOME = ["CAP_CHOWN", "CAP_NET_BIND_SERVICE", "CAP_KILL"]
 SETS = {

@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 
 import pytest
-import test_spec_mount_options as options
 
 from pyrunc.spec import names
+from tests.integration import test_spec_mount_options as options
 
 STATUS = ("creating", "created", "running", "stopped")
 
@@ -82,7 +82,13 @@ def test_an_error_changes_nothing(runtime, bundle, wrong):
     bundle.write()
     before = tree(bundle.path), Path("/proc/self/mountinfo").read_text()
     done = runtime("create", "-b", str(bundle.path), runtime.new_id(), check=False)
+    pointers = {
+        "document": "/process/rlimits",
+        "limit": "/linux/resources/hugepageLimits/0",
+        "source": "/mounts/0",
+    }
     assert done.returncode == 1
+    assert pointers[wrong] in done.stderr
     assert (tree(bundle.path), Path("/proc/self/mountinfo").read_text()) == before
 
 

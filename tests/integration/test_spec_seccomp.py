@@ -10,7 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support import refused, said
+
+from tests.lib.support import refused, said
 
 ERRNO = "SCMP_ACT_ERRNO"
 

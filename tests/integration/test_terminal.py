@@ -12,7 +12,8 @@ import subprocess
 import termios
 
 import pytest
-from support import read_until, receive
+
+from tests.lib.support import read_until, receive
 
 
 @pytest.fixture

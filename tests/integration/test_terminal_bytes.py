@@ -18,7 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import SLOW, Bundle, Runtime, in_time
+
+from tests.lib.support import SLOW, Bundle, Runtime, in_time
 
 # Runtimes give the size a moment after the start.
 SCRIPT = "sleep 0.5; stty size; echo one; echo two; read x; echo got $x; exit 7"

@@ -9,7 +9,8 @@ import sys
 import sysconfig
 
 import pytest
-import support
+
+from tests.lib import support
 
 # 0.1.0 as it was first used: with a launcher in C and its files of answers.
 OLDER = "1d10766"
@@ -21,10 +22,10 @@ def older(tmp_path_factory):
     """Its command, built from the project's history."""
     if reason := support.needs_root():
         pytest.skip(reason)
-    if not (support.HERE.parent / ".git").exists():
+    if not (support.TOP / ".git").exists():
         pytest.skip("needs the project's history, which the guest has not")
     archive = subprocess.run(
-        ["git", "archive", OLDER], cwd=support.HERE.parent, capture_output=True, check=False
+        ["git", "archive", OLDER], cwd=support.TOP, capture_output=True, check=False
     )
     if archive.returncode != 0:
         pytest.skip(f"needs commit {OLDER}: {archive.stderr.decode().strip()}")

@@ -9,10 +9,10 @@ import subprocess
 import sys
 
 import pytest
-import support
-from support import put
 
 from pyrunc import Container, UsageError
+from tests.lib import support
+from tests.lib.support import put
 
 
 def line(done: subprocess.CompletedProcess[str], code: int = 1) -> str:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from support import refused
+
+from tests.lib.support import refused
 
 
 @pytest.mark.parametrize("directory", [True, False])

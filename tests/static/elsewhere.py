@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import support
+from tests.lib import support
 
 MOUNTED = ("proc", "sys", "dev", "run", "tmp")
 # In a mount namespace of its own, so that nothing of it is seen outside; the tree itself is not

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import semantics
+
+from tests.static import semantics
 
 TREE = Path(__file__).resolve().parents[2]
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pyrunc.host.facts import HostFacts
 from pyrunc.plan import compile as compiler
 from pyrunc.plan import criu, joining
-from pyrunc.plan.context import Options, Plan
+from pyrunc.plan.context import Options
 from pyrunc.plan.encode import encode
+from pyrunc.plan.plan import Plan
 from pyrunc.spec import load
 from pyrunc.spec.names import CAPABILITIES, NAMESPACES
 from pyrunc.spec.template import default_spec
@@ -74,6 +75,7 @@ class Case(NamedTuple):
             console=bool(self.config["process"].get("terminal")),
             environment=tuple(["LISTEN_FDS=1"] * self.preserved),
             for_exec=self.joining,
+            explained=True,
         )
 
     def plan(self) -> Plan:

@@ -123,7 +123,7 @@ def test_paths_that_name_no_cgroup(asked: str) -> None:
 
 
 def test_an_absolute_path_names_no_unit() -> None:
-    with pytest.raises(SpecError):
+    with pytest.raises(SpecError, match="slice:prefix:name"):
         cgroups.new_manager(UNIFIED, "/a/b", "id", "systemd")
 
 

@@ -22,7 +22,8 @@ NEVER = {
 }  # fmt: skip
 # Not counting what the interpreter itself has imported by then; 3.11 needs 48.
 MOST_OF_THE_STANDARD_LIBRARY = 60
-MOST_OF_OURS = 170
+# A new operation of the library may raise this.
+MOST_OF_OURS = 180
 
 
 def test_what_an_import_brings() -> None:

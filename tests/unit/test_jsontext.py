@@ -197,7 +197,7 @@ def test_many_brackets_are_not_depth() -> None:
 
 def test_a_syntax_error_deep_inside_is_still_ours() -> None:
     for depth in range(900, 1100):
-        with pytest.raises(SpecError):
+        with pytest.raises(SpecError, match=r"expecting value at line 1|nested too deeply"):
             jsontext.loads(b"[" * depth + b"x" + b"]" * depth)
 
 

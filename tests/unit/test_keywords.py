@@ -32,6 +32,7 @@ CALLS = {
     "exec": "container.exec(['x'], timeout=3, check=True, cwd='/'{})",
     "exec_foreground": "container.exec_foreground(['x'], terminal=True{})",
     "checkpoint": "container.checkpoint('i', leave_running=True{})",
+    "plan": "plan: pyrunc.Plan = pyrunc.plan('b', no_pivot=True, limits=pyrunc.Limits(pids=1){})",
     "Limits": "pyrunc.Limits(pids=1, memory_max=1 << 20{})",
 }
 

@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
+from official import expected, main, programs, tap
 
 HERE = Path(__file__).resolve().parent.parent.parent / "oci-conformance"
-sys.path.insert(0, str(HERE))
-
-from official import expected, main, programs, tap  # noqa: E402
 
 POINTS = {
     "ok 1 - one\nok 2 - two\n1..2\n": (2, 0, []),

@@ -6,17 +6,17 @@ The golden plans say what the order is; these say which of it is safety.
 
 from __future__ import annotations
 
-import plan_specs
 import pytest
 from hypothesis import HealthCheck, given, settings
-from plan_specs import HOST, Case, random_cases
 
 from pyrunc.errors import SpecError
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps as s
 from pyrunc.plan import wire
-from pyrunc.plan.context import Plan
+from pyrunc.plan.plan import Plan
 from pyrunc.plan.steps import Step
+from tests.unit import plan_specs
+from tests.unit.plan_specs import HOST, Case, random_cases
 
 # Everything that changes what some mount namespace shows. OpenTree and MakeFilesystem make
 # detached trees; attaching them is what counts.

@@ -10,17 +10,16 @@ from pathlib import Path
 from struct import pack, unpack_from
 from typing import Any, NamedTuple
 
-import plan_decoder
-import plan_specs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plan_decoder import Answer, ask
 
 from pyrunc.plan import steps as s
 from pyrunc.plan import wire
 from pyrunc.plan.encode import encode
 from pyrunc.plan.steps import Step
+from tests.unit import plan_decoder, plan_specs
+from tests.unit.plan_decoder import Answer, ask
 
 REGISTERS = 20
 SIZES = (0, 1, 7, 8, 9, 255, 256, 65535, 65536)

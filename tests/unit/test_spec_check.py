@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_spec_load import at, config, dumped
 
 from pyrunc.errors import SpecError
 from pyrunc.spec import load
+from tests.unit.test_spec_load import at, config, dumped
 
 
 def refusal(*changes: tuple[str, object]) -> SpecError:

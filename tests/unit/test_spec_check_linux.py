@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_spec_check import refusal, warnings
 
 from pyrunc.errors import SpecError
 from pyrunc.spec.check_linux import check_mappings
 from pyrunc.spec.model_linux import IDMapping
 from pyrunc.spec.sysctl import sysctl_path
+from tests.unit.test_spec_check import refusal, warnings
 
 
 def idmap(container: int, host: int, size: int) -> dict[str, int]:

@@ -8,14 +8,11 @@ golang-github-opencontainers-specs-dev is installed.
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "coverage"))
-import corpus
-from disagreements import DIFFERENCES, OFFICIAL, OWN, PYRUNC, SCHEMA, Difference
+from tests.spec_table import corpus
+from tests.spec_table.disagreements import DIFFERENCES, OFFICIAL, OWN, PYRUNC, SCHEMA, Difference
 
 JUDGES = {OWN: (corpus.own, corpus.FULL), OFFICIAL: (corpus.official, corpus.older())}
 

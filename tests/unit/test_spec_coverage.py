@@ -3,20 +3,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from test_spec_load import classes
 
 from pyrunc.spec import names
 from pyrunc.spec.fields import Model
 from pyrunc.spec.model import Spec
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "coverage"))
-import generate
-import row
+from tests.spec_table import generate, row
+from tests.unit.test_spec_load import classes
 
 ROWS = [found for chapter in generate.CHAPTERS for found in chapter.rows]
 IDS = row.known()
@@ -84,5 +79,5 @@ def test_a_row_too_few_a_test_too_many_and_a_wrong_path_are_noticed() -> None:
 
 def test_the_document_is_what_the_tables_say() -> None:
     made = generate.document()
-    hint = "python tests/coverage/generate.py > docs/spec-coverage.md"
+    hint = "python -m tests.spec_table.generate > docs/spec-coverage.md"
     assert generate.DOCUMENT.read_text().splitlines() == made.splitlines(), hint

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from test_spec_load import at, classes, config
 
 from pyrunc.spec import deep, load
 from pyrunc.spec.fields import Model
+from tests.unit.test_spec_load import at, classes, config
 
 SCHEMA: dict[str, Any] = json.loads(Path(deep.SCHEMA_PATH).read_text())
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_spec_load import classes, config, dumped
 
 from pyrunc.errors import SpecError
 from pyrunc.spec import load, model, model_linux, model_resources
 from pyrunc.spec.fields import Field, Model, decode_object
 from pyrunc.spec.wrong import Wrong
+from tests.unit.test_spec_load import classes, config, dumped
 
 ALL_FIELDS = [
     pytest.param(cls, name, field, id=f"{cls.__name__}.{name}")

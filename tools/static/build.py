@@ -124,7 +124,7 @@ def components(source: Path) -> dict[str, tuple[str, str]]:
 
 
 def metadata_version() -> str:
-    """pyrunc's own."""
+    """pyrunc's own, of this tree, which need not be installed."""
     sys.path.insert(0, str(TREE))
     import pyrunc
 
@@ -165,7 +165,7 @@ def write_sbom(source: Path, target: Path, executable: Path) -> None:
 
 
 def generated(work: Path) -> Path:
-    """cffi's C of the modules."""
+    """cffi's C of the modules, by csrc/build_core.py, which is in no package."""
     sys.path.insert(0, str(TREE / "csrc"))
     os.chdir(TREE)
     import build_core

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from row import Chapter, Row
+from tests.spec_table.row import Chapter, Row
 
 _SHAPES = "escapes:proc_and_sys_of_every_odd_shape bad_input:proc_and_sys_that_are_links"
 _PROC = "hostile_image:nothing_is_mounted_into_proc"

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from row import Chapter, Row
+from tests.spec_table.row import Chapter, Row
 
 _LIFE = "lifecycle:a_life"
 _HOOK = "spec_hooks:a_hook_that_fails_ends_the_create"

@@ -7,9 +7,8 @@
 
 from __future__ import annotations
 
-from row import Chapter, Row
-
 from pyrunc.spec import names
+from tests.spec_table.row import Chapter, Row
 
 _BROKEN = "spec_check_linux:every_broken_rule_is_named_where_it_is_broken"
 _MAPS = "spec_check_linux:maps_that_the_kernel_refuses spec_check_linux:maps_that_the_kernel_takes"

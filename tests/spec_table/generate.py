@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/spec-coverage.md from the tables beside this file.
 
-python tests/coverage/generate.py > docs/spec-coverage.md
+python -m tests.spec_table.generate > docs/spec-coverage.md
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-sys.path.insert(1, str(Path(__file__).resolve().parent.parent.parent))
-import chapter_escapes
-import chapter_linux
-import chapter_mounts
-import chapter_process
-import chapter_resources
-import chapter_runtime
-from disagreements import DIFFERENCES
-from row import TESTS, Chapter, Row, is_path, known
+from tests.spec_table import (
+    chapter_escapes,
+    chapter_linux,
+    chapter_mounts,
+    chapter_process,
+    chapter_resources,
+    chapter_runtime,
+)
+from tests.spec_table.disagreements import DIFFERENCES
+from tests.spec_table.row import TESTS, Chapter, Row, is_path, known
 
 CHAPTERS: tuple[Chapter, ...] = (
     *chapter_mounts.CHAPTERS,
@@ -30,7 +29,7 @@ CHAPTERS: tuple[Chapter, ...] = (
 )
 DOCUMENT = TESTS.parent / "docs" / "spec-coverage.md"
 HEAD = """\
-<!-- Generated: python tests/coverage/generate.py > docs/spec-coverage.md -->
+<!-- Generated: python -m tests.spec_table.generate > docs/spec-coverage.md -->
 # What of the specification pyrunc does, and which test proves it
 
 Version 1.3.0, Linux. Every property of `config.json`, every mount option and every requirement of

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
+TOP = Path(__file__).resolve().parents[2]
 PATH = TOP / "dist" / "pyrunc"
 _SOURCES = ("pyrunc", "csrc/core", "csrc/image", "csrc/init", "tools/static")
 _KINDS = (".py", ".c", ".h", ".sh", ".json", ".cdef")

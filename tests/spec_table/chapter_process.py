@@ -7,9 +7,8 @@
 
 from __future__ import annotations
 
-from row import Chapter, Row
-
 from pyrunc.spec import names
+from tests.spec_table.row import Chapter, Row
 
 _BROKEN = "spec_check:every_broken_rule_is_named_where_it_is_broken"
 _EDGE = "spec_check:values_at_the_edge_of_a_rule_are_taken"

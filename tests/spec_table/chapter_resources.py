@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from row import Chapter, Row
+from tests.spec_table.row import Chapter, Row
 
 _BROKEN = "spec_check_linux:every_broken_rule_is_named_where_it_is_broken"
 _VALUES = "cgroup_controllers:values"

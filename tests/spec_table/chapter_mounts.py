@@ -7,9 +7,8 @@
 
 from __future__ import annotations
 
-from row import Chapter, Row
-
 from pyrunc.spec import names
+from tests.spec_table.row import Chapter, Row
 
 DOCUMENT = (
     Row("right and wrong documents", "judged as by the specification's JSON schemas, but for a list with reasons", "spec_corpus:who_agrees_and_who_does_not"),

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import executable
+from tests.lib import executable
 
-HERE = Path(__file__).resolve().parent
+TOP = Path(__file__).resolve().parents[2]
 # The executable; where it has not been built, and with PYRUNC_COMMAND=.venv/bin/pyrunc, the same as
 # an ordinary program of Python.
 PLAIN = f"{sys.prefix}/bin/pyrunc"
