@@ -46,8 +46,10 @@ class Descriptor:
         self.close()
 
     def __del__(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
+        try:
+            self.close()
+        except OSError:
+            pass  # closed elsewhere; there is no caller to report to
 
 
 def opened(
