@@ -9,12 +9,18 @@ from pyrunc.cli.log import Log
 from pyrunc.cli.parse import Line
 from pyrunc.cli.root import root
 from pyrunc.container import Container
+from pyrunc.errors import ContainerNotRunning
+from pyrunc.exits import Exit
 from pyrunc.jsontext import dumps
 
 
 def run(line: Line, log: Log) -> int:
     """Wait until a container's program has ended, and print how."""
-    ended = Container.load(line.arguments[0], root=root(line)).wait()
+    container = Container.load(line.arguments[0], root=root(line))
+    try:
+        ended = container.wait()
+    except ContainerNotRunning:
+        ended = Exit(None)  # long ago, and nobody has kept how
     if line.flag("json"):
         text = dumps({"code": ended.code, "signal": ended.signal, "reason": ended.reason})
     else:

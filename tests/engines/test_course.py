@@ -12,10 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-import support
 
 from tests.engines import course
 from tests.engines.course import Step
+from tests.lib import support
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent.parent / "docs" / "engines.md"

@@ -16,9 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import support
-
 from tests.engines.test_course import IMAGE, command, image_tar, oci_archive
+from tests.lib import support
 
 ROUNDS = 10
 PEERS = ("runc", "crun")

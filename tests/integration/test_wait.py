@@ -7,7 +7,8 @@ import json
 import subprocess
 
 import pytest
-import support
+
+from tests.lib import support
 
 
 def test_it_returns_when_the_program_ends(runtime, bundle):
@@ -29,13 +30,22 @@ def test_it_returns_when_the_program_ends(runtime, bundle):
 
 
 def test_what_a_parent_has_learnt_is_kept(runtime, bundle):
-    bundle.args("sh", "-c", "kill -9 $$").write()
+    bundle.args("sh", "-c", "exit 5").write()
     name = runtime.new_id()
     done = runtime("run", "--keep", "-b", str(bundle.path), name, check=False)
-    assert done.returncode == 137
-    assert runtime("wait", name).stdout == "137\n"
+    assert done.returncode == 5
+    assert runtime("wait", name).stdout == "5\n"
     said = json.loads(runtime("wait", "--json", name).stdout)
-    assert said == {"code": 137, "signal": 9, "reason": "signaled"}
+    assert said == {"code": 5, "signal": 0, "reason": "exited"}
+
+
+def test_what_nobody_has_kept_is_unknown(runtime, bundle):
+    bundle.args("sleep", "1000").write()
+    name = runtime.create(bundle)
+    runtime("kill", name, "KILL")
+    while runtime("state", name).stdout.find('"stopped"') < 0:
+        pass
+    assert runtime("wait", name).stdout == "unknown\n"
 
 
 def test_of_none(runtime):
