@@ -8,7 +8,6 @@ environment, signals or subreaper setting.
 from __future__ import annotations
 
 import builtins
-import os
 from typing import Any, Unpack
 
 from pyrunc import cgroups, creation, keywords
@@ -16,6 +15,7 @@ from pyrunc.creation import Made
 from pyrunc.errors import ContainerNotFound, ContainerNotRunning
 from pyrunc.exits import Exit
 from pyrunc.foreground import run_foreground
+from pyrunc.kernel.pidfd import PidFd
 from pyrunc.keywords import CallKeywords, CreateKeywords, RestoreKeywords
 from pyrunc.lifecycle import caller_io, ending, store
 from pyrunc.lifecycle.children import until_over
@@ -38,13 +38,12 @@ class Container(Running):
         root: the directory where its state is.
     """
 
-    def __init__(self, root: str, container_id: str, pid: int = 0, pidfd: int = -1) -> None:
+    def __init__(self, root: str, container_id: str, made: Made | None = None) -> None:
         super().__init__(root, container_id)
-        self._pid = pid
-        self._pidfd = pidfd
+        self._created = made is not None
+        self._pidfd = made.pidfd if made else PidFd()
         self._exit: Exit | None = None
-        self._created = False
-        self.has_terminal = False
+        self.has_terminal = made is not None and made.has_terminal
 
     @classmethod
     def create(cls, bundle: str, container_id: str, **given: Unpack[CreateKeywords]) -> Container:
@@ -66,16 +65,14 @@ class Container(Running):
     @classmethod
     def _of(cls, made: Made, given: CreateKeywords) -> Container:
         """The object of a container just made, after its sockets and pid file have been served."""
-        container = cls(made.root, made.id, made.pid, made.pidfd)
-        container.has_terminal = made.has_terminal
-        container._created = True
+        container = cls(made.root, made.id, made)
         warn = keywords.warn_by(given)
         pidfd_socket, pid_file = given.get("pidfd_socket"), given.get("pid_file")
         try:
             for warning in made.warnings:
                 warn(warning)
             if pidfd_socket is not None:
-                caller_io.send_pidfd(pidfd_socket, made.pidfd)
+                caller_io.send_pidfd(pidfd_socket, made.pidfd.fileno())
             if pid_file is not None:
                 # Last: a caller that waits for it may start the container at once.
                 caller_io.write_pid_file(pid_file, made.pid)
@@ -170,7 +167,7 @@ class Container(Running):
         """
         container = cls(store.state_root(root), store.check_id(container_id))
         # Now, while the pid is certainly this process's: a later wait is for this one's end.
-        container._pidfd = open_pidfd(container._read())
+        container._pidfd = open_pidfd(container._read()) or PidFd()
         return container
 
     @classmethod
@@ -255,15 +252,15 @@ class Container(Running):
         if self._exit is not None:
             return self._exit
         try:
-            pidfd = self.fileno()
+            fd = self.fileno()
         except ContainerNotRunning:
             self._exit = ending.read_exit(self.root, self.id)
             if self._exit is None:
                 raise
             return self._exit
-        if timeout is not None and not until_over(pidfd, timeout):
+        if timeout is not None and not until_over(fd, timeout):
             raise TimeoutError(f"container {self.id} still runs")
-        self._exit = ending.reap(self.root, self.id, pidfd, self._oom_killed)
+        self._exit = ending.reap(self.root, self.id, self._pidfd, self._oom_killed)
         return self._exit
 
     def _oom_killed(self) -> bool:
@@ -275,11 +272,12 @@ class Container(Running):
 
     def fileno(self) -> int:
         """A pidfd of the container's init: readable once it has ended."""
-        if self._pidfd < 0:
-            self._pidfd = open_pidfd(self._read())
-            if self._pidfd < 0:
+        if not self._pidfd.is_open:
+            found = open_pidfd(self._read())
+            if found is None:
                 raise ContainerNotRunning
-        return self._pidfd
+            self._pidfd = found
+        return self._pidfd.fileno()
 
     def delete(self, *, force: bool = False, **given: Unpack[CallKeywords]) -> None:
         """Remove the container. Poststop hooks that fail are warned of.
@@ -299,12 +297,11 @@ class Container(Running):
 
     def _reap(self) -> None:
         """Take the exit status if it is ours to take, so that no zombie stays."""
-        if self._pidfd < 0:
+        if not self._pidfd.is_open:
             return
-        if self._exit is None and self._pid and until_over(self._pidfd, 0):
+        if self._exit is None and self._created and self._pidfd.has_ended():
             self.wait()
-        os.close(self._pidfd)
-        self._pidfd = -1
+        self._pidfd.close()
 
     def __enter__(self) -> Container:
         return self
@@ -314,10 +311,3 @@ class Container(Running):
             self.delete(force=True)
         else:
             self._reap()
-
-    def __del__(self) -> None:
-        try:
-            if self._pidfd >= 0:
-                os.close(self._pidfd)
-        except (OSError, AttributeError):
-            pass  # closed elsewhere, or never opened; there is no caller to report to

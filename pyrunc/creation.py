@@ -4,13 +4,14 @@ a request."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Unpack, cast
 
 from pyrunc import keywords
 from pyrunc.errors import one_line
+from pyrunc.kernel.pidfd import PidFd
 from pyrunc.keywords import CreateKeywords, PlanKeywords
 from pyrunc.lifecycle import caller_io, create, preview, store
 from pyrunc.lifecycle.bundle import read_spec
@@ -18,7 +19,7 @@ from pyrunc.lifecycle.request import Request
 from pyrunc.plan.plan import Plan
 from pyrunc.spec.model import Spec
 
-How = Callable[[Request, Spec], tuple[int, int]]
+How = Callable[[Request, Spec], tuple[int, PidFd]]
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Made:
         root: the directory where its state is.
         id: its id.
         pid: of its init.
-        pidfd: of its init, the caller's to close.
+        pidfd: of its init.
         has_terminal: whether its program has one.
         warnings: what was odd in config.json.
     """
@@ -37,7 +38,7 @@ class Made:
     root: str
     id: str
     pid: int
-    pidfd: int
+    pidfd: PidFd
     has_terminal: bool
     warnings: list[str]
 
@@ -68,13 +69,13 @@ def make(
     terminal = bool(spec.process and spec.process.terminal)
     console = given.get("console_socket")
     caller_io.check_terminal(terminal, console is not None, not foreground)
-    if console is not None:
-        request.console_socket = caller_io.connected(console, "console")
-    try:
-        pid, pidfd = how(request, spec)
-    finally:
+    with ExitStack() as held:
         if isinstance(console, str):
-            os.close(request.console_socket)
+            connection = held.enter_context(caller_io.connected(console, "console"))
+            request.console_socket = connection.fileno()
+        elif console is not None:
+            request.console_socket = console
+        pid, pidfd = how(request, spec)
     warnings = [one_line(text) for text in spec.warnings]
     return Made(request.root, request.container_id, pid, pidfd, terminal, warnings)
 

@@ -3,7 +3,7 @@
 
     PyruncError                      anything that pyrunc reports
     ├── SpecError                    config.json is wrong (or another input document)
-    │   └── UnsupportedError         config.json is right, this version cannot do it yet
+    │   └── UnsupportedError         config.json is right, this host's cgroups have no such thing
     ├── UsageError                   a command line or an argument is wrong
     ├── StateError                   the container is not in a state that allows this
     │   ├── ContainerExists
@@ -19,6 +19,7 @@
     ├── CriuError                    CRIU refused, or ended without an answer
     ├── NotReady                     a process was not ready in the time it was given
     ├── ExecFailed                   its exit code was to be checked (process.py)
+    ├── ExecTimeout                  it ran out of time; a TimeoutError too (process.py)
     └── Interrupted                  a signal asked the command to end
 
 An exception keeps its parts (what failed, where in config.json, the errno) to the end;
@@ -29,6 +30,8 @@ from __future__ import annotations
 
 import errno as _errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 # Callers (containerd, docker, podman, cri-o) match these texts.
@@ -101,7 +104,7 @@ class SpecError(PyruncError):
 
 
 class UnsupportedError(SpecError):
-    """The document is valid, and asks for something that this version does not do."""
+    """The document is valid, and asks for something that this host's cgroups do not have."""
 
     code = "unsupported"
 
@@ -191,6 +194,19 @@ class KernelError(PyruncError):
         what = f"{self.step} {self.object}" if self.object else self.step
         call = f": {self.syscall}" if self.syscall else ""
         return f"{what}{call}: {errno_text(self.errno)}"
+
+
+@contextmanager
+def reported(
+    step: str, syscall: str, object: str = "", *, pointer: str = "", hint: str = ""
+) -> Iterator[None]:
+    """An OSError within is reported as a KernelError with these parts."""
+    try:
+        yield
+    except OSError as error:
+        raise KernelError(
+            step, syscall, error.errno or _errno.EIO, object, pointer=pointer, hint=hint
+        ) from None
 
 
 class StartError(KernelError):

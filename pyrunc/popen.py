@@ -10,8 +10,9 @@ from time import monotonic
 from typing import Any, BinaryIO
 
 from pyrunc import keywords
-from pyrunc.errors import NotReady, UsageError, one_line
-from pyrunc.kernel import process as kernel
+from pyrunc.errors import NotReady, UsageError, one_line, reported
+from pyrunc.kernel import calls
+from pyrunc.kernel.descriptor import Descriptor, opened
 from pyrunc.keywords import ExecKeywords, Stream
 from pyrunc.lifecycle import caller_io, exec, exec_process, store
 from pyrunc.lifecycle.foreground import receive_master
@@ -45,13 +46,14 @@ class _Streams:
         if stream is None:
             return index
         if stream == DEVNULL:
-            return self._theirs.keep(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+            with reported("open", "open", os.devnull):
+                return self._theirs.keep(opened(os.devnull, os.O_RDWR))
         if stream == STDOUT and index == 2:
             return self.theirs[1]
         if stream == PIPE:
-            reader, writer = kernel.pipe("make a stream")
+            reader, writer = calls.pipe("make a stream")
             mine, other = (writer, reader) if index == 0 else (reader, writer)
-            self.ours[index] = os.fdopen(mine, "wb" if index == 0 else "rb", 0)
+            self.ours[index] = os.fdopen(mine.take(), "wb" if index == 0 else "rb", 0)
             return self._theirs.keep(other)
         return stream if isinstance(stream, int) else stream.fileno()
 
@@ -78,7 +80,7 @@ def popen(
         warnings: list[str] = []
         spec = _spec(entry, state, words(args), given, warnings)
         limits = given.get("limits")
-        request = exec.Request(
+        request = exec.ExecRequest(
             preserve_fds=given.get("preserve_fds", 0),
             cgroup=given.get("cgroup") or {},
             own_cgroup=given.get("own_cgroup", False),
@@ -155,7 +157,7 @@ def _resources(limits: Limits | dict[str, Any]) -> Resources:
 class _Start:
     """A start in progress: what it holds until the process runs."""
 
-    def __init__(self, entry: Entry, state: State, spec: Spec, request: exec.Request) -> None:
+    def __init__(self, entry: Entry, state: State, spec: Spec, request: exec.ExecRequest) -> None:
         self.entry = entry
         self.state = state
         self.spec = spec
@@ -169,10 +171,11 @@ class _Start:
         terminal, console = self.spec.process.terminal, given.get("console_socket")
         if given.get("detached") or console is not None or not terminal:
             caller_io.check_terminal(terminal, console is not None, detached=True)
-        if console is not None:
-            self.request.console_socket = caller_io.connected(console, "console")
-            if isinstance(console, str):
-                self._fds.keep(self.request.console_socket)
+        if isinstance(console, str):
+            connection = caller_io.connected(console, "console")
+            self.request.console_socket = self._fds.keep(Descriptor(connection.detach()))
+        elif console is not None:
+            self.request.console_socket = console
         elif terminal:
             self.own_terminal()
 
@@ -184,8 +187,9 @@ class _Start:
 
     def own_terminal(self) -> None:
         """Have the terminal's master sent to this process."""
-        self._receiver, theirs = socketpair(AF_UNIX, SOCK_STREAM)
-        self.request.console_socket = self._fds.keep(theirs.detach())
+        with reported("make a terminal", "socketpair"):
+            self._receiver, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        self.request.console_socket = self._fds.keep(Descriptor(theirs.detach()))
 
     def run(self, pidfd_socket: str | None, pid_file: str | None) -> Process:
         """Join the container, serve the pidfd socket and the pid file, and let the process run."""
@@ -206,9 +210,9 @@ class _Start:
         assert self.spec.process is not None
         master = None
         if self._receiver:
-            master = os.fdopen(receive_master(self._receiver), "r+b", 0)
+            master = os.fdopen(receive_master(self._receiver).take(), "r+b", 0)
         if pidfd_socket is not None:
-            caller_io.send_pidfd(pidfd_socket, child.pidfd, b"setns")
+            caller_io.send_pidfd(pidfd_socket, child.pidfd.fileno(), b"setns")
         # Before the pid file, which a failure here would leave behind.
         oom_kills = child.sub_cgroup.cgroup.oom_kills if child.sub_cgroup else None
         before = oom_kills() if oom_kills else 0

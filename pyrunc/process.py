@@ -13,7 +13,6 @@ from typing import BinaryIO
 
 from pyrunc.errors import PyruncError
 from pyrunc.exits import Exit
-from pyrunc.kernel import pidfd
 from pyrunc.lifecycle import children
 from pyrunc.lifecycle.handshake import Child
 
@@ -55,7 +54,7 @@ class Process:
 
     def fileno(self) -> int:
         """A pidfd: readable once the process has ended."""
-        return self._pidfd
+        return self._pidfd.fileno()
 
     def poll(self) -> Exit | None:
         """How it has ended, or None while it runs."""
@@ -78,14 +77,14 @@ class Process:
         """
         if self._exit is not None:
             return self._exit
-        if not _ready([self._pidfd], timeout):
+        if not self._pidfd.has_ended(timeout):
             raise TimeoutError(f"process {self.pid} still runs")
         with self._reaping:  # a wait for the container reaps it too (children.py)
             return self._exit or self._reap()
 
     def _reap(self) -> Exit:
         # None: another thread of this process has taken the status.
-        code, signal = pidfd.reap(self._pidfd) or (None, 0)
+        code, signal = self._pidfd.reap() or (None, 0)
         oom = bool(signal) and self._was_oom(signal)
         self._exit = Exit(code, signal, oom, self.timed_out)
         self._end_rest()
@@ -123,7 +122,7 @@ class Process:
     def send_signal(self, signal: int) -> None:
         """Send it a signal; nothing happens if it has ended."""
         if self._exit is None:
-            pidfd.send_signal(self._pidfd, signal)
+            self._pidfd.send_signal(signal)
 
     def terminate(self) -> None:
         """Send it SIGTERM."""
@@ -156,7 +155,7 @@ class Process:
         }
         in_time = self._exchange(kept, memoryview(data or b""), deadline)
         if in_time and deadline is not None:
-            in_time = _ready([self._pidfd], max(0.0, deadline - monotonic()))
+            in_time = self._pidfd.has_ended(max(0.0, deadline - monotonic()))
         if not in_time:
             self.timed_out = True
             self.kill()
@@ -211,9 +210,7 @@ class Process:
         the child of a subreaper, which waits for it (PR_SET_CHILD_SUBREAPER(2const)). One that is
         only forgotten is reaped here.
         """
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
+        self._pidfd.close()
 
     def close(self) -> None:
         """Close our ends of its pipes and terminal; `fileno` stays."""
@@ -229,16 +226,11 @@ class Process:
         self.wait()
 
     def __del__(self) -> None:
-        try:
-            if self._exit is None and self._pidfd >= 0:
-                children.abandon(self._pidfd)
-            elif self._pidfd >= 0:
-                os.close(self._pidfd)
-        except (OSError, AttributeError):
-            pass  # closed elsewhere, or never opened; there is no caller to report to
+        if self._exit is None and self._pidfd.is_open:
+            children.abandon(self._pidfd)
 
 
-class ExecTimeout(TimeoutError):
+class ExecTimeout(PyruncError, TimeoutError):
     """A process ran out of time and was killed.
 
     Attributes:
@@ -246,6 +238,8 @@ class ExecTimeout(TimeoutError):
         timeout: seconds.
         output, errors: what it had written, None for one that was not a pipe.
     """
+
+    code = "timeout"
 
     def __init__(
         self, cmd: tuple[str, ...], timeout: float, output: bytes | None, errors: bytes | None
@@ -309,10 +303,3 @@ def _give(fd: int, data: memoryview) -> memoryview:
         return data
     except BrokenPipeError:
         return data[:0]
-
-
-def _ready(fds: list[int], timeout: float | None) -> bool:
-    poll = select.poll()
-    for fd in fds:
-        poll.register(fd, select.POLLIN)
-    return bool(poll.poll(None if timeout is None else timeout * 1000))

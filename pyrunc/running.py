@@ -13,6 +13,7 @@ from pyrunc.cgroups import Cgroup
 from pyrunc.cgroups.stats import Stats
 from pyrunc.errors import ContainerNotRunning, PyruncError, UsageError
 from pyrunc.exits import Exit
+from pyrunc.kernel.descriptor import Descriptor
 from pyrunc.keywords import CallKeywords, CheckpointKeywords, ExecKeywords
 from pyrunc.lifecycle import pause, store
 from pyrunc.lifecycle.checkpoint import checkpointed
@@ -252,7 +253,7 @@ class Running:
             try:
                 if process.terminal:
                     pipes.restore()
-                    streams = Terminal(os.dup(process.terminal.fileno()))
+                    streams = Terminal(Descriptor(os.dup(process.terminal.fileno())))
                 else:
                     pipes.started()
                 return serve(process, signals, streams)

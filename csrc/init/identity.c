@@ -97,14 +97,11 @@ STEP(drop_bounding)
     return 0;
 }
 
-/* Whether the container's user must be able to open it again, by /dev/stdout. A file at 1 or 2 is
- * what the caller has opened for the program's output; one at 0, or that cannot be written to, is
- * the host's own, and keeps its owner, as does any device but a terminal. */
-static int is_for_the_program(int fd, const struct stat *st)
+static int changes_owner(const struct pr_chown_stdio *s, int fd, mode_t mode)
 {
-    if (S_ISREG(st->st_mode))
-        return fd > 0 && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
-    return S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode) || (S_ISCHR(st->st_mode) && isatty(fd));
+    if (S_ISREG(mode))
+        return s->files >> fd & 1 && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+    return s->streams >> fd & 1 && (S_ISFIFO(mode) || S_ISSOCK(mode) || isatty(fd));
 }
 
 STEP(chown_stdio)
@@ -113,9 +110,7 @@ STEP(chown_stdio)
     for (int fd = 0; fd <= 2; fd++) {
         if (fstat(fd, &st) < 0)
             return errno == EBADF ? 0 : fail(PR_CALL_STAT);
-        if (st.st_uid == (uid_t)s->uid)
-            continue;
-        if (!is_for_the_program(fd, &st))
+        if (st.st_uid == (uid_t)s->uid || !changes_owner(s, fd, st.st_mode))
             continue;
         /* EINVAL: the owner is not mapped in this user namespace. */
         if (fchown(fd, (uid_t)s->uid, (gid_t)-1) < 0 && errno != EPERM && errno != EROFS &&

@@ -133,16 +133,16 @@ void reset_signals(void)
 }
 
 /* One mapping for the registers and for the pointers of all string lists: nothing is allocated
- * once the first namespace is entered. HOME may add one pointer to the environment. */
+ * once the first namespace is entered. */
 static int prepare(void)
 {
     const struct pr_header *h = init.plan.header;
-    size_t size = ((size_t)h->strings + 2) * sizeof(char *) + h->registers * sizeof(int);
+    size_t size = ((size_t)h->strings + 1) * sizeof(char *) + h->registers * sizeof(int);
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return fail(PR_CALL_MMAP);
     init.arena = memory;
-    init.registers = (int *)(init.arena + h->strings + 2);
+    init.registers = (int *)(init.arena + h->strings + 1);
     for (uint32_t i = 0; i < h->registers; i++) {
         int fd = (int)(h->first_fd + i);
         init.registers[i] = -1;

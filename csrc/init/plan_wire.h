@@ -72,65 +72,59 @@ enum pr_message_kind {
 
 enum pr_call {
     PR_CALL_NONE = 0,
-    PR_CALL_BIND = 1,
-    PR_CALL_CAPSET = 2,
-    PR_CALL_CHDIR = 3,
-    PR_CALL_CHMOD = 4,
-    PR_CALL_CHOWN = 5,
-    PR_CALL_CLONE3 = 6,
-    PR_CALL_CLOSE_RANGE = 7,
-    PR_CALL_CONNECT = 8,
-    PR_CALL_DUP2 = 9,
-    PR_CALL_EXECVE = 10,
-    PR_CALL_FORK = 11,
-    PR_CALL_FSCONFIG = 12,
-    PR_CALL_FSMOUNT = 13,
-    PR_CALL_FSOPEN = 14,
-    PR_CALL_GETCWD = 15,
-    PR_CALL_IOCTL = 16,
-    PR_CALL_KEYCTL = 17,
-    PR_CALL_MKDIR = 18,
-    PR_CALL_MKNOD = 19,
-    PR_CALL_MOUNT_SETATTR = 20,
-    PR_CALL_MOVE_MOUNT = 21,
-    PR_CALL_OPEN = 22,
-    PR_CALL_OPEN_TREE = 23,
-    PR_CALL_OPENAT2 = 24,
-    PR_CALL_PIDFD_OPEN = 25,
-    PR_CALL_PIVOT_ROOT = 26,
-    PR_CALL_POLL = 27,
-    PR_CALL_PRCTL = 28,
-    PR_CALL_READ = 29,
-    PR_CALL_RECVMSG = 30,
-    PR_CALL_SECCOMP = 31,
-    PR_CALL_SENDMSG = 32,
-    PR_CALL_SETDOMAINNAME = 33,
-    PR_CALL_SETGROUPS = 34,
-    PR_CALL_SETHOSTNAME = 35,
-    PR_CALL_SETNS = 36,
-    PR_CALL_SETRESGID = 37,
-    PR_CALL_SETRESUID = 38,
-    PR_CALL_SETSID = 39,
-    PR_CALL_SOCKET = 40,
-    PR_CALL_STAT = 41,
-    PR_CALL_STATFS = 42,
-    PR_CALL_SYMLINK = 43,
-    PR_CALL_UMOUNT = 44,
-    PR_CALL_UNLINK = 45,
-    PR_CALL_UNSHARE = 46,
-    PR_CALL_WAITID = 47,
-    PR_CALL_WRITE = 48,
-    PR_CALL_MMAP = 49,
-    PR_CALL_SCHED_SETATTR = 50,
-    PR_CALL_IOPRIO_SET = 51,
-    PR_CALL_PERSONALITY = 52,
-    PR_CALL_SET_MEMPOLICY = 53,
-    PR_CALL_CHROOT = 54,
-    PR_CALL_SCHED_SETAFFINITY = 55,
-    PR_CALL_MOUNT = 56,
-    PR_CALL_SIGACTION = 57,
-    PR_CALL_FCNTL = 58,
-    PR_CALL_UMASK = 59,
+    PR_CALL_CAPSET = 1,
+    PR_CALL_CHDIR = 2,
+    PR_CALL_CHMOD = 3,
+    PR_CALL_CHOWN = 4,
+    PR_CALL_CLONE3 = 5,
+    PR_CALL_DUP2 = 6,
+    PR_CALL_EXECVE = 7,
+    PR_CALL_FORK = 8,
+    PR_CALL_FSCONFIG = 9,
+    PR_CALL_FSMOUNT = 10,
+    PR_CALL_FSOPEN = 11,
+    PR_CALL_GETCWD = 12,
+    PR_CALL_IOCTL = 13,
+    PR_CALL_KEYCTL = 14,
+    PR_CALL_MKDIR = 15,
+    PR_CALL_MKNOD = 16,
+    PR_CALL_MOUNT_SETATTR = 17,
+    PR_CALL_MOVE_MOUNT = 18,
+    PR_CALL_OPEN = 19,
+    PR_CALL_OPEN_TREE = 20,
+    PR_CALL_OPENAT2 = 21,
+    PR_CALL_PIVOT_ROOT = 22,
+    PR_CALL_PRCTL = 23,
+    PR_CALL_READ = 24,
+    PR_CALL_SECCOMP = 25,
+    PR_CALL_SENDMSG = 26,
+    PR_CALL_SETDOMAINNAME = 27,
+    PR_CALL_SETGROUPS = 28,
+    PR_CALL_SETHOSTNAME = 29,
+    PR_CALL_SETNS = 30,
+    PR_CALL_SETRESGID = 31,
+    PR_CALL_SETRESUID = 32,
+    PR_CALL_SETSID = 33,
+    PR_CALL_SOCKET = 34,
+    PR_CALL_STAT = 35,
+    PR_CALL_STATFS = 36,
+    PR_CALL_SYMLINK = 37,
+    PR_CALL_UMOUNT = 38,
+    PR_CALL_UNLINK = 39,
+    PR_CALL_UNSHARE = 40,
+    PR_CALL_WAITID = 41,
+    PR_CALL_WRITE = 42,
+    PR_CALL_MMAP = 43,
+    PR_CALL_SCHED_SETATTR = 44,
+    PR_CALL_IOPRIO_SET = 45,
+    PR_CALL_PERSONALITY = 46,
+    PR_CALL_SET_MEMPOLICY = 47,
+    PR_CALL_CHROOT = 48,
+    PR_CALL_SCHED_SETAFFINITY = 49,
+    PR_CALL_MOUNT = 50,
+    PR_CALL_SIGACTION = 51,
+    PR_CALL_FCNTL = 52,
+    PR_CALL_UMASK = 53,
 };
 
 enum pr_reason {
@@ -148,9 +142,8 @@ enum pr_reason {
     PR_WHY_HOOK_STATUS = 11,
     PR_WHY_HOOK_SIGNAL = 12,
     PR_WHY_HOOK_TIMEOUT = 13,
-    PR_WHY_TOO_MANY_LINKS = 14,
-    PR_WHY_NOT_COVERED = 15,
-    PR_WHY_NO_LOADER = 16,
+    PR_WHY_NOT_COVERED = 14,
+    PR_WHY_NO_LOADER = 15,
 };
 
 enum pr_op {
@@ -240,8 +233,8 @@ enum pr_target_rule {
 struct pr_environment {
     struct pr_step step;
     struct pr_span variables;
-    uint64_t home_of;
-    uint64_t find_home;
+    struct pr_span passwd;
+    uint64_t uid;
 };
 
 struct pr_find_program {
@@ -545,6 +538,8 @@ struct pr_drop_bounding {
 struct pr_chown_stdio {
     struct pr_step step;
     uint64_t uid;
+    uint64_t streams;
+    uint64_t files;
 };
 
 struct pr_change_directory {
@@ -608,7 +603,7 @@ struct pr_label {
 
 /* The kinds of each operation's arguments; see wire.py. */
 static const char *const pr_shapes[PR_OP_COUNT] = {
-    [PR_OP_ENVIRONMENT] = "luu",
+    [PR_OP_ENVIRONMENT] = "lou",
     [PR_OP_FIND_PROGRAM] = "lsu",
     [PR_OP_RUN_HOOK] = "slluusssu",
     [PR_OP_SECCOMP] = "buu",
@@ -657,7 +652,7 @@ static const char *const pr_shapes[PR_OP_COUNT] = {
     [PR_OP_UMASK] = "u",
     [PR_OP_NO_NEW_PRIVILEGES] = "",
     [PR_OP_DROP_BOUNDING] = "u",
-    [PR_OP_CHOWN_STDIO] = "u",
+    [PR_OP_CHOWN_STDIO] = "uuu",
     [PR_OP_CHANGE_DIRECTORY] = "su",
     [PR_OP_SET_IDS] = "uubu",
     [PR_OP_SET_CAPABILITIES] = "uuu",

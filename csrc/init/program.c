@@ -31,39 +31,39 @@ static const char *home_in(char *line, unsigned long uid)
 
 /* No NSS: the image's libraries must not run in here (CVE-2019-14271). The file is the image's,
  * so it may be anything: only a regular one is read, and only so far. */
-static void find_home(unsigned long uid, char *variable, size_t size)
+static const char *find_home(const char *passwd, unsigned long uid)
 {
     static char line[4096];
     struct stat st;
-    snprintf(variable, size, "HOME=/");
-    int fd = open_in_root("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    int fd = open_in_root(passwd, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (fd < 0)
-        return;
+        return NULL;
     FILE *file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? fdopen(fd, "r") : NULL;
     if (!file) {
         close(fd);
-        return;
+        return NULL;
     }
-    for (int i = 0; i < PASSWD_LINES && fgets(line, sizeof line, file); i++) {
+    const char *home = NULL;
+    for (int i = 0; !home && i < PASSWD_LINES && fgets(line, sizeof line, file); i++) {
         line[strcspn(line, "\n")] = 0;
-        const char *home = home_in(line, uid);
-        if (!home)
-            continue;
-        snprintf(variable, size, "HOME=%s", home);
-        break;
+        home = home_in(line, uid);
     }
     fclose(file);
+    return home;
 }
 
 STEP(environment)
 {
-    static char home[4096 + 8];
+    static char variable[4096 + 8];
     init.environment = strings(s, s->variables);
-    if (!s->find_home)
+    const char *passwd = TEXT(s, passwd);
+    if (!passwd || !init.environment[0])
         return 0;
-    find_home((unsigned long)s->home_of, home, sizeof home);
-    init.arena[-1] = home; /* over the terminator; `prepare` has left room for another */
-    *init.arena++ = NULL;
+    const char *home = find_home(passwd, (unsigned long)s->uid);
+    if (!home)
+        return 0;
+    snprintf(variable, sizeof variable, "HOME=%s", home);
+    init.arena[-2] = variable; /* the last one, before the terminator */
     return 0;
 }
 

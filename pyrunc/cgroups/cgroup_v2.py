@@ -15,7 +15,7 @@ from pyrunc.cgroups.device_rules import Policy
 from pyrunc.cgroups.oom import OomEvents, UnifiedEvents
 from pyrunc.cgroups.stats import Stats, pairs
 from pyrunc.cgroups.write import RESOURCES
-from pyrunc.errors import CgroupError, PyruncError
+from pyrunc.errors import CgroupError, KernelError, PyruncError
 from pyrunc.spec.model_resources import Resources
 
 # Up to 1000 looks, 10 ms apart.
@@ -100,7 +100,7 @@ class UnifiedCgroup(Cgroup):
     def oom_events(self) -> OomEvents:
         try:
             return UnifiedEvents(self.dirs.open(0), self.directories[0])
-        except OSError as error:
+        except (OSError, KernelError) as error:
             raise tree.failure("watch", "inotify_init1", error, self.directories[0]) from error
 
     def _read(self, name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from pyrunc.cgroups import cpu, hugetlb, io, memory, network, unified
-from pyrunc.errors import PyruncError, SpecError
+from pyrunc.errors import PyruncError, UnsupportedError
 from pyrunc.spec.model_resources import Resources
 
 
@@ -50,7 +50,7 @@ def values(resources: Resources, v2: bool, base: str) -> list[str]:
         network.check_v2(resources.network, base)
     if resources.unified:
         if not v2:
-            raise SpecError("not supported on cgroup v1", pointer=f"{base}/unified")
+            raise UnsupportedError("not supported on cgroup v1", pointer=f"{base}/unified")
         unified.limits(resources.unified, base)
     return warnings
 

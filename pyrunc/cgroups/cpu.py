@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import ceil, log2
 
 from pyrunc.cgroups.write import SHARES, Limit
-from pyrunc.errors import SpecError
+from pyrunc.errors import SpecError, UnsupportedError
 from pyrunc.spec.model_resources import CPU
 
 PERIOD = 100_000
@@ -61,7 +61,7 @@ def check(cpu: CPU, base: str, v2: bool) -> None:
         )
     for name in ("realtimeRuntime", "realtimePeriod"):
         if v2 and getattr(cpu, name):
-            raise SpecError(
+            raise UnsupportedError(
                 "limits on real-time tasks are not supported on cgroup v2",
                 pointer=f"{base}/cpu/{name}",
                 hint="leave it out",

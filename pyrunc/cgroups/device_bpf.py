@@ -11,8 +11,8 @@ import functools
 import struct
 
 from pyrunc.cgroups.device_rules import ALL, ANY, Key, Policy
-from pyrunc.errors import CgroupError, PyruncError
-from pyrunc.kernel import bpf
+from pyrunc.errors import CgroupError, KernelError, PyruncError
+from pyrunc.kernel import bpf, calls
 
 POINTER = "/linux/resources/devices"
 
@@ -116,17 +116,15 @@ def enforce(directory: int, path: str, policy: Policy, fresh: bool) -> None:
         # No program allows everything too. Ancestors' programs hold either way.
         return
     try:
-        old = () if fresh else bpf.attached(directory)
+        old = () if fresh else calls.bpf_attached(directory)
         new = 0
         if not policy.allows_all:
             new = bpf.replace_device_program(directory, program(policy), old)
         else:
             bpf.detach(directory, old)
-        now = bpf.attached(directory)
-    except OSError as error:
-        raise CgroupError(
-            "filter devices of", "bpf", error.errno or 0, path, pointer=POINTER
-        ) from error
+        now = calls.bpf_attached(directory)
+    except KernelError as error:
+        raise CgroupError("filter devices of", "bpf", error.errno, path, pointer=POINTER) from error
     if now != ((new,) if new else ()):
         raise PyruncError(
             f"the device program of {path} is not the one that was attached", pointer=POINTER

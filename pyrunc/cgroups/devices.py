@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pyrunc.cgroups import device_rules, tree
 from pyrunc.cgroups.device_rules import ALL, ANY, MKNOD, Key, Policy
 from pyrunc.errors import PyruncError
+from pyrunc.kernel.descriptor import Descriptor, opened
 from pyrunc.spec.model_resources import DeviceRule
 
 POINTER = "/linux/resources/devices"
@@ -134,23 +135,15 @@ def enforce_v1(directory: int, path: str, target: Policy) -> None:
 
 def _write(directory: int, path: str, writes: list[tuple[str, str]]) -> None:
     # One descriptor per file for a dozen lines: opening costs more than writing.
-    fds: dict[str, int] = {}
-    try:
-        for name, line in writes:
-            _write_line(directory, path, fds, name, line)
-    finally:
-        for fd in fds.values():
-            os.close(fd)
-
-
-def _write_line(directory: int, path: str, fds: dict[str, int], name: str, line: str) -> None:
-    try:
-        if name not in fds:
-            fds[name] = os.open(name, tree.WRITE, dir_fd=directory)
-        os.write(fds[name], line.encode())
-    except OSError as error:
-        step = f'write "{line}" to'
-        raise tree.failure(step, "write", error, f"{path}/{name}", POINTER) from error
+    files: dict[str, Descriptor] = {}
+    for name, line in writes:
+        try:
+            if name not in files:
+                files[name] = opened(name, tree.WRITE, dir_fd=directory)
+            os.write(files[name].fileno(), line.encode())
+        except OSError as error:
+            step, where = f'write "{line}" to', f"{path}/{name}"
+            raise tree.failure(step, "write", error, where, POINTER) from error
 
 
 def _current(directory: int, path: str) -> Policy:

@@ -7,11 +7,11 @@ This module must not know what a file means; `cgroup_v1` and `cgroup_v2` do.
 from __future__ import annotations
 
 import errno
-import os
 
 from pyrunc.cgroups import tree
 from pyrunc.cgroups.layout import UNIFIED, Layout
 from pyrunc.errors import CgroupError
+from pyrunc.kernel.descriptor import Descriptor
 
 
 class Directories:
@@ -34,7 +34,7 @@ class Directories:
     """
 
     def __init__(self, layout: Layout, inner: list[str]) -> None:
-        self._fds: dict[int, int] = {}  # first: __del__ runs even if the rest fails
+        self._open: dict[int, Descriptor] = {}
         self.layout = layout
         self.inner = inner
         self.paths = [h.mount + i for h, i in zip(layout.hierarchies, inner, strict=True)]
@@ -46,14 +46,8 @@ class Directories:
 
     def close(self) -> None:
         """Close all descriptors. Using it again reopens them."""
-        while self._fds:
-            os.close(self._fds.popitem()[1])
-
-    def __del__(self) -> None:
-        try:
-            self.close()
-        except (OSError, AttributeError):
-            pass  # there is no caller to report to
+        while self._open:
+            self._open.popitem()[1].close()
 
     def optional(self, index: int) -> bool:
         """Whether a container can do without this hierarchy: the v2 one of a hybrid host."""
@@ -71,15 +65,14 @@ class Directories:
         """
         make = tree.make_last if last_only else tree.open_below
         mount = self.layout.hierarchies[index].mount
-        self._fds[index], self.new[index] = make(mount, self.inner[index], self.made)
+        self._open[index], self.new[index] = make(mount, self.inner[index], self.made)
 
     def open(self, index: int) -> int:
-        """The descriptor of one directory, which stays this object's."""
-        fd = self._fds.get(index, -1)
-        if fd < 0:
-            fd, _ = tree.open_below(self.layout.hierarchies[index].mount, self.inner[index])
-            self._fds[index] = fd
-        return fd
+        """The descriptor of one directory, lent."""
+        if index not in self._open:
+            mount = self.layout.hierarchies[index].mount
+            self._open[index], _ = tree.open_below(mount, self.inner[index])
+        return self._open[index].fileno()
 
     def find(self, index: int) -> int:
         """As `open`, with -1 for a cgroup that is not there, or no such hierarchy."""

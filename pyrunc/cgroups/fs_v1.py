@@ -7,7 +7,6 @@ a failure with it is no failure of the container.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection
 
 from pyrunc.cgroups import tree
@@ -15,6 +14,7 @@ from pyrunc.cgroups.cgroup_v1 import LegacyCgroup
 from pyrunc.cgroups.manager import Manager, nothing
 from pyrunc.cgroups.write import RESOURCES
 from pyrunc.errors import CgroupError, PyruncError
+from pyrunc.kernel.descriptor import Descriptor
 from pyrunc.spec.model_resources import Resources
 
 # A value of the cgroup above does not hold for those below (blkio throttles, network classes).
@@ -90,7 +90,8 @@ class LegacyManager(Manager):
         dirs = self.cgroup.dirs
         mount = dirs.layout.hierarchies[index].mount
         own = inner == dirs.inner[index]
-        fd = dirs.open(index) if own else tree.open_below(mount, inner)[0]
+        other = Descriptor() if own else tree.open_below(mount, inner)[0]
+        fd = dirs.open(index) if own else other.fileno()
         try:
             values: tuple[str, ...] = ("", "")
             if not (own and dirs.new[index]):
@@ -105,5 +106,4 @@ class LegacyManager(Manager):
         except OSError as error:
             raise tree.failure("fill cpuset of", "write", error, mount + inner) from error
         finally:
-            if not own:
-                os.close(fd)
+            other.close()

@@ -7,7 +7,6 @@ One directory is made, controllers are handed down to it, and everything else st
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable, Collection
 from typing import NoReturn
 
@@ -117,9 +116,11 @@ class UnifiedManager(Manager):
     def _enable(self, inner: str, names: list[str]) -> int:
         """Hand controllers down to the cgroups below one. The errno, 0 if it is done."""
         mount = self.cgroup.layout.hierarchies[0].mount
-        fd, _ = tree.open_below(mount, inner)
+        directory, _ = tree.open_below(mount, inner)
         try:
-            tree.write(fd, "cgroup.subtree_control", " ".join("+" + n for n in names))
+            tree.write(
+                directory.fileno(), "cgroup.subtree_control", " ".join("+" + n for n in names)
+            )
         except OSError as error:
             number = error.errno or errno.EIO
             reason = _IN_THE_WAY if number == errno.EBUSY else errno_text(number)
@@ -127,7 +128,7 @@ class UnifiedManager(Manager):
                 self.missing[name] = f"{mount}{inner} does not hand it down: {reason}"
             return number
         finally:
-            os.close(fd)
+            directory.close()
         for name in names:
             self.missing.pop(name, None)
         return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pyrunc.cgroups.write import FLAG, KEYED, Limit
-from pyrunc.errors import SpecError
+from pyrunc.errors import UnsupportedError
 from pyrunc.spec.model_resources import BlockIO, ThrottleDevice
 
 # Whether the cgroup has a file.
@@ -51,7 +51,7 @@ def check(block: BlockIO, base: str, v2: bool) -> None:
         asked[f"weightDevice/{index}/leafWeight"] = device.leafWeight
     for name, value in asked.items():
         if value:
-            raise SpecError(
+            raise UnsupportedError(
                 "leaf weights are not supported on cgroup v2",
                 pointer=f"{base}/blockIO/{name}",
                 hint="leave it out",

@@ -6,11 +6,13 @@ from __future__ import annotations
 import errno
 import os
 import time
+from contextlib import ExitStack
 
 from pyrunc.cgroups import tree
 from pyrunc.cgroups.cgroup import Cgroup
 from pyrunc.cgroups.place import POINTER
 from pyrunc.errors import CgroupError
+from pyrunc.kernel.descriptor import Descriptor, opened
 
 # A task that clone3 has made but not woken up yet cannot be moved: EINVAL.
 _TRIES = 5
@@ -29,51 +31,45 @@ class Joining:
         self._dirs = cgroup.dirs
         self._spawned = False
 
-    def spawn_fd(self) -> int:
-        """A descriptor for clone3(CLONE_INTO_CGROUP).
+    def spawn_fd(self) -> Descriptor:
+        """A descriptor for clone3(CLONE_INTO_CGROUP), closed where there is no such cgroup.
 
-        Returns:
-            The descriptor, which the caller closes, or -1 where there is no such cgroup.
-            `fds` and `move` leave out this hierarchy afterwards.
+        `fds` and `move` leave out this hierarchy afterwards.
 
         Raises:
             CgroupError: the cgroup cannot be opened.
         """
         fd = self._dirs.find(self._dirs.unified)
         if fd < 0:
-            return -1
+            return Descriptor()
         self._spawned = True
-        return os.dup(fd)
+        return Descriptor(os.dup(fd))
 
-    def fds(self) -> list[int]:
+    def fds(self) -> list[Descriptor]:
         """Descriptors by which a process joins by itself the hierarchies clone3 did not.
 
         The process writes "0" to each while it has only one thread. Moving oneself that way
         spares the lock that `move` pays for.
 
         Returns:
-            Descriptors open for writing, which the caller closes; [] on cgroup v2 after
-            `spawn_fd`.
+            Descriptors open for writing; [] on cgroup v2 after `spawn_fd`.
 
         Raises:
             CgroupError: a cgroup cannot be opened.
         """
-        fds: list[int] = []
-        try:
+        fds = []
+        with ExitStack() as on_failure:
             for index in self._left():
                 # v1 names the file of single threads otherwise than v2.
                 name = "cgroup.procs" if index == self._dirs.unified else "tasks"
-                fds.append(self._open(index, name))
-        except BaseException:
-            for fd in fds:
-                os.close(fd)
-            raise
+                fds.append(on_failure.enter_context(self._open(index, name)))
+            on_failure.pop_all()
         return fds
 
-    def _open(self, index: int, name: str) -> int:
+    def _open(self, index: int, name: str) -> Descriptor:
         directory = self._dirs.open(index)
         try:
-            return os.open(name, tree.WRITE, dir_fd=directory)
+            return opened(name, tree.WRITE, dir_fd=directory)
         except OSError as error:
             path = f"{self._dirs.paths[index]}/{name}"
             raise tree.failure("join cgroup", "open", error, path, POINTER) from error
@@ -119,7 +115,7 @@ def _move(directory: int, path: str, pid: int) -> None:
         return
 
 
-def cgroup_of(cgroup: Cgroup, pid: int) -> int:
+def cgroup_of(cgroup: Cgroup, pid: int) -> Descriptor:
     """The cgroup v2 directory that a process is in, open.
 
     Args:
@@ -138,6 +134,6 @@ def cgroup_of(cgroup: Cgroup, pid: int) -> int:
         if "/../" in f"{own}/":
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         path += own
-        return os.open(path, tree.DIRECTORY)
+        return opened(path, tree.DIRECTORY)
     except OSError as error:
         raise tree.failure("join cgroup", "open", error, path, POINTER) from error

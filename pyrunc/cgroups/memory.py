@@ -8,7 +8,7 @@ every Go runtime.
 from __future__ import annotations
 
 from pyrunc.cgroups.write import BYTES, FLAG, Limit
-from pyrunc.errors import SpecError
+from pyrunc.errors import SpecError, UnsupportedError
 from pyrunc.spec.model_resources import Memory
 
 MAX_SWAPPINESS = 100
@@ -59,7 +59,7 @@ def check(memory: Memory, base: str, v2: bool) -> list[str]:
         # -1 is no limit, which is what v2 has; but a swappiness of 0 is a request.
         if value is None or (value in (False, -1) and name != "swappiness"):
             continue
-        raise SpecError(
+        raise UnsupportedError(
             f"{name} is not supported on cgroup v2", pointer=f"{where}/{name}", hint="leave it out"
         )
     return []

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pyrunc.cgroups.write import KEYED, Limit
-from pyrunc.errors import SpecError
+from pyrunc.errors import UnsupportedError
 from pyrunc.spec.model_resources import Network
 
 
@@ -16,7 +16,7 @@ def check_v2(network: Network, base: str) -> None:
     """
     for name in ("classID", "priorities"):
         if getattr(network, name):
-            raise SpecError(
+            raise UnsupportedError(
                 "network controllers are not supported on cgroup v2",
                 pointer=f"{base}/network/{name}",
                 hint="use a filter that matches the cgroup: iptables -m cgroup --path, or eBPF",

@@ -17,13 +17,15 @@ from dataclasses import dataclass
 
 from pyrunc.cgroups import tree
 from pyrunc.cgroups.stats import pairs
-from pyrunc.kernel import watch
+from pyrunc.kernel import calls
+from pyrunc.kernel.descriptor import Descriptor, opened
 
 _KEYS = ("oom", "oom_kill", "oom_group_kill")
 # v1 signals before it kills.
 _KILL_SECONDS = 0.2
 _KILL_PAUSE = 0.002
 _LENGTH = 4096
+_ROOM = 1 << 16
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class OomEvents:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._files: list[int] = []
+        self._files: list[Descriptor] = []
         self._seen: dict[str, int] = {}
         self.ended = False
 
@@ -67,7 +69,7 @@ class OomEvents:
     def close(self) -> None:
         self._epoll.close()
         while self._files:
-            os.close(self._files.pop())
+            self._files.pop().close()
 
     def __enter__(self) -> OomEvents:
         return self
@@ -93,12 +95,16 @@ class OomEvents:
     def _watch(self, directory: int, name: str) -> int:
         """Have changes of a file wake pollers. The descriptor, -1 where there is no file."""
         try:
-            fd = os.open(name, tree.READ, dir_fd=directory)
+            fd = self._keep(opened(name, tree.READ, dir_fd=directory))
         except FileNotFoundError:
             return -1
-        self._files.append(fd)
         self._epoll.register(fd, select.EPOLLPRI)
         return fd
+
+    def _keep(self, file: Descriptor) -> int:
+        """Close it with the others; its number, lent until then."""
+        self._files.append(file)
+        return file.fileno()
 
     def _since(self, text: str) -> OomCounts:
         found = pairs(text)
@@ -119,7 +125,8 @@ class UnifiedEvents(OomEvents):
         path: its path.
 
     Raises:
-        OSError: as open(2) and inotify_add_watch(2) give it.
+        OSError: as open(2) gives it.
+        KernelError: as inotify_add_watch(2) gives it.
     """
 
     def __init__(self, directory: int, path: str) -> None:
@@ -127,10 +134,8 @@ class UnifiedEvents(OomEvents):
         try:
             # The kernel reports changes of cgroup.events at least 10 ms apart, and drops the last
             # one if the cgroup is removed in the meantime: a poller of the file would wait forever.
-            self._removals = watch.removals(os.path.dirname(path))
-            self._files.append(self._removals)
+            self._removals = self._keep(calls.watch_removals(os.path.dirname(path)))
             self._epoll.register(self._removals, select.EPOLLIN)
-            self._drain = watch.drain
             self._state = self._watch(directory, "cgroup.events")
             # Not there without the memory controller: then only the end is reported.
             self._memory = self._watch(directory, "memory.events")
@@ -141,7 +146,7 @@ class UnifiedEvents(OomEvents):
             raise
 
     def read(self) -> OomCounts:
-        self._drain(self._removals)
+        _drain(self._removals)
         # First the end, then the counts: a kill that ended it is not lost that way.
         self.ended = self._state < 0 or self._ends(self._state)
         text = _text(self._memory) if self._memory >= 0 else ""
@@ -163,10 +168,9 @@ class LegacyEvents(OomEvents):
     def __init__(self, memory: int, unified: int = -1) -> None:
         super().__init__()
         try:
-            self._control = os.open("memory.oom_control", tree.READ, dir_fd=memory)
-            self._files.append(self._control)
-            self._event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-            self._files.append(self._event)
+            self._control = self._keep(opened("memory.oom_control", tree.READ, dir_fd=memory))
+            event = Descriptor(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+            self._event = self._keep(event)
             tree.write(memory, "cgroup.event_control", f"{self._event} {self._control}")
             self._epoll.register(self._event, select.EPOLLIN)
             self._state = self._watch(unified, "cgroup.events") if unified >= 0 else -1
@@ -214,3 +218,12 @@ def _text(fd: int) -> str:
         if error.errno != errno.ENODEV:
             raise
         return ""
+
+
+def _drain(fd: int) -> None:
+    """Take the notices that have come, so that the descriptor waits for the next one."""
+    try:
+        while os.read(fd, _ROOM):
+            pass
+    except BlockingIOError:
+        return

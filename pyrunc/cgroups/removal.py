@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from pyrunc.cgroups import tree
 from pyrunc.errors import CgroupError
+from pyrunc.kernel.descriptor import opened
 
 # Removal is tried for at least 5 s before it is an error.
 OWNED_SECONDS = 5.0
@@ -89,11 +90,8 @@ def _remove(path: str, below: bool) -> tuple[int, CgroupError | None]:
     removed = 0
     try:
         if below:
-            fd = os.open(path, tree.DIRECTORY)
-            try:
-                removed, first = tree.remove_below(fd)
-            finally:
-                os.close(fd)
+            with opened(path, tree.DIRECTORY) as directory:
+                removed, first = tree.remove_below(directory.fileno())
             if first:
                 raise first
         os.rmdir(path)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from signal import SIGKILL
 
-from pyrunc.kernel import pidfd
+from pyrunc.kernel.pidfd import PidFd
 
 # Descriptors held at once.
 _BATCH = 200
@@ -40,20 +40,22 @@ def send(members: Callable[[], list[int]], number: int) -> None:
     wanted = [*dict.fromkeys(members())]
     for start in range(0, len(wanted), _BATCH):
         with ExitStack() as opened:
-            fds = {pid: _open(pid, opened) for pid in wanted[start : start + _BATCH]}
+            found = {
+                pid: opened.enter_context(process)
+                for pid in wanted[start : start + _BATCH]
+                if (process := _open(pid))
+            }
             still = set(members()) - {os.getpid()}
-            for fd in [fds[pid] for pid in fds if fds[pid] >= 0 and pid in still]:
-                pidfd.send_signal(fd, number)
+            for pid in [pid for pid in found if pid in still]:
+                found[pid].send_signal(number)
 
 
-def _open(pid: int, opened: ExitStack) -> int:
-    """A pidfd that `opened` closes; -1 for a process that has ended."""
+def _open(pid: int) -> PidFd | None:
+    """A pidfd; None for a process that has ended."""
     try:
-        fd = os.pidfd_open(pid)
+        return PidFd.of(pid)
     except OSError as error:
         # ENOENT: a thread id, of a process that has ended in the meantime.
         if error.errno in (errno.ESRCH, errno.ENOENT, errno.EINVAL):
-            return -1
+            return None
         raise
-    opened.callback(os.close, fd)
-    return fd

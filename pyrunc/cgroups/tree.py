@@ -13,7 +13,8 @@ import errno
 import os
 from collections.abc import Iterator
 
-from pyrunc.errors import CgroupError
+from pyrunc.errors import CgroupError, KernelError
+from pyrunc.kernel.descriptor import Descriptor, opened
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # The mount point of a v1 hierarchy is a symbolic link where controllers are mounted together.
@@ -29,8 +30,10 @@ _CHUNK = 65536
 _LONG = 3072
 
 
-def failure(step: str, syscall: str, error: OSError, path: str, pointer: str = "") -> CgroupError:
-    """A CgroupError with the parts of an OSError."""
+def failure(
+    step: str, syscall: str, error: OSError | KernelError, path: str, pointer: str = ""
+) -> CgroupError:
+    """A CgroupError with the parts of another error."""
     return CgroupError(step, syscall, error.errno or errno.EIO, path, pointer=pointer)
 
 
@@ -109,7 +112,7 @@ def remove(path: str) -> bool:
         return is_gone(path)
 
 
-def open_below(mount: str, inner: str, made: list[str] | None = None) -> tuple[int, bool]:
+def open_below(mount: str, inner: str, made: list[str] | None = None) -> tuple[Descriptor, bool]:
     """Open a directory below a cgroup mount, component by component.
 
     Args:
@@ -118,7 +121,7 @@ def open_below(mount: str, inner: str, made: list[str] | None = None) -> tuple[i
         made: what is missing is made, and its path appended here; None makes nothing.
 
     Returns:
-        The descriptor, which the caller closes, and whether the last directory was made just now.
+        The last directory, and whether it was made just now.
 
     Raises:
         CgroupError: what failed, with the path of the component.
@@ -140,17 +143,15 @@ def open_below(mount: str, inner: str, made: list[str] | None = None) -> tuple[i
     except BaseException:
         os.close(here)
         raise
-    return here, new
+    return Descriptor(here), new
 
 
-def make_last(mount: str, inner: str, made: list[str]) -> tuple[int, bool]:
+def make_last(mount: str, inner: str, made: list[str]) -> tuple[Descriptor, bool]:
     """As `open_below`, but only the last directory is made: its parent may be about to go."""
     above, _, name = inner.rpartition("/")
-    here, _ = open_below(mount, above)
-    try:
-        return _step(here, name, f"{mount}{inner}", made)
-    finally:
-        os.close(here)
+    with open_below(mount, above)[0] as here:
+        last, new = _step(here.fileno(), name, f"{mount}{inner}", made)
+    return Descriptor(last), new
 
 
 def _step(here: int, name: str, path: str, made: list[str] | None) -> tuple[int, bool]:
@@ -176,13 +177,11 @@ def words(mount: str, inner: str, name: str) -> list[str]:
     Raises:
         CgroupError: the kernel refuses.
     """
-    fd, _ = open_below(mount, inner)
     try:
-        return read(fd, name).split()
+        with open_below(mount, inner)[0] as directory:
+            return read(directory.fileno(), name).split()
     except OSError as error:
         raise failure("read", "read", error, f"{mount}{inner}/{name}") from error
-    finally:
-        os.close(fd)
 
 
 def children(directory: int) -> list[str]:
@@ -205,19 +204,19 @@ class _Below:
     """
 
     def __init__(self, directory: int) -> None:
-        self.top = self.here = directory
+        self.here = self._top = directory
+        self._own = Descriptor()  # below the top, that of `here`
         self.names: list[str] = []  # from the top to here
         self.left = [children(directory)]  # not visited yet, at each level
 
     def down(self, name: str) -> bool:
         """Go to a child; False if it is gone."""
         try:
-            child = os.open(name, DIRECTORY, dir_fd=self.here)
+            self._move(opened(name, DIRECTORY, dir_fd=self.here))
         except FileNotFoundError:
             return False
-        self._move(child)
         self.names.append(name)
-        self.left.append(children(child))
+        self.left.append(children(self.here))
         return True
 
     def remove_or_go_down(self, name: str) -> bool:
@@ -230,19 +229,20 @@ class _Below:
 
     def up(self) -> str:
         """Go to the parent; the name of the child that was left."""
-        above = self.top if len(self.names) == 1 else os.open("..", DIRECTORY, dir_fd=self.here)
-        self._move(above)
+        if len(self.names) == 1:
+            self.close()
+        else:
+            self._move(opened("..", DIRECTORY, dir_fd=self.here))
         self.left.pop()
         return self.names.pop()
 
-    def _move(self, to: int) -> None:
+    def _move(self, to: Descriptor) -> None:
         self.close()
-        self.here = to
+        self._own, self.here = to, to.fileno()
 
     def close(self) -> None:
-        if self.here != self.top:
-            os.close(self.here)
-            self.here = self.top
+        self._own.close()
+        self.here = self._top
 
 
 def walk(directory: int) -> Iterator[int]:

@@ -11,7 +11,7 @@ from pyrunc.cli.parse import TRUE, Line
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import KernelError, UsageError
-from pyrunc.kernel.process import close_on_exec_from
+from pyrunc.kernel.calls import close_on_exec_from
 from pyrunc.lifecycle.caller_io import check_preserved
 from pyrunc.lifecycle.signals import ENDING, Signals
 
@@ -44,15 +44,15 @@ def arguments(line: Line, log: Log) -> dict[str, Any]:
     given: dict[str, Any] = {
         "container_id": line.arguments[0],
         "root": root(line),
-        "pid_file": _absolute(options.get("pid-file")),
-        "console_socket": _absolute(options.get("console-socket")),
-        "pidfd_socket": _absolute(options.get("pidfd-socket")),
+        "pid_file": line.path("pid-file"),
+        "console_socket": line.path("console-socket"),
+        "pidfd_socket": line.path("pidfd-socket"),
         "preserve_fds": preserve,
         "environment": environment,
         "no_pivot": line.flag("no-pivot"),
         "new_keyring": not line.flag("no-new-keyring"),
         "notify": bool(os.environ.get("NOTIFY_SOCKET")),
-        "config": _absolute(options.get("config")) or "",
+        "config": line.path("config") or "",
         "warn": log.warning,
         **cgroup(line),
     }
@@ -80,10 +80,6 @@ def cgroup(line: Line) -> _Manager:
             f"invalid cgroup-manager: {manager}", hint="one of cgroupfs, systemd, disabled"
         )
     return {"systemd_cgroup": manager == "systemd", "no_cgroup": manager == "disabled"}
-
-
-def _absolute(path: str | None) -> str | None:
-    return os.path.abspath(path) if path else None
 
 
 def _listen_fds() -> tuple[int, tuple[str, ...]]:

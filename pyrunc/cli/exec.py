@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from pyrunc.cli.log import Log
@@ -11,7 +10,7 @@ from pyrunc.cli.parse import Line
 from pyrunc.cli.root import root
 from pyrunc.container import Container
 from pyrunc.errors import UsageError
-from pyrunc.kernel.process import close_on_exec_from
+from pyrunc.kernel.calls import close_on_exec_from
 from pyrunc.lifecycle.caller_io import check_preserved
 from pyrunc.lifecycle.exec_process import parse_user
 from pyrunc.lifecycle.signals import ENDING, Signals
@@ -24,9 +23,9 @@ def run(line: Line, log: Log) -> int:
     close_on_exec_from(3)
     options = line.options
     given: dict[str, Any] = {
-        "pid_file": _absolute(options.get("pid-file")),
-        "console_socket": _absolute(options.get("console-socket")),
-        "pidfd_socket": _absolute(options.get("pidfd-socket")),
+        "pid_file": line.path("pid-file"),
+        "console_socket": line.path("console-socket"),
+        "pidfd_socket": line.path("pidfd-socket"),
         "preserve_fds": line.number("preserve-fds"),
         "cgroup": _cgroups(line.lists.get("cgroup", [])),
         "ignore_paused": line.flag("ignore-paused"),
@@ -81,7 +80,3 @@ def _cgroups(given: list[str]) -> dict[str, str]:
         for name in names.split(",") if colon else ("",):
             paths[name] = path if colon else text
     return paths
-
-
-def _absolute(path: str | None) -> str | None:
-    return os.path.abspath(path) if path else None

@@ -4,6 +4,7 @@ before and after the arguments."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from difflib import get_close_matches
 
@@ -41,6 +42,11 @@ class Line:
     def number(self, name: str) -> int:
         """A numeric option of the command, 0 if it was not given."""
         return int(self.options.get(name, "0"))
+
+    def path(self, name: str) -> str | None:
+        """A path option of the command, absolute; None if it was not given, or empty."""
+        given = self.options.get(name)
+        return os.path.abspath(given) if given else None
 
 
 class UnknownCommand(UsageError):

@@ -10,7 +10,7 @@ from pyrunc.cli.create import arguments
 from pyrunc.cli.log import Log
 from pyrunc.cli.parse import Line
 from pyrunc.container import Container
-from pyrunc.kernel.process import set_subreaper
+from pyrunc.kernel.calls import set_subreaper
 
 
 def run(line: Line, log: Log) -> int:

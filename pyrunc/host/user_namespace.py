@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import os
 
+from pyrunc.errors import KernelError
+from pyrunc.kernel.descriptor import opened
+
 
 def in_user_namespace() -> bool:
     """Whether this process is in another user namespace than the host's first one."""
@@ -18,11 +21,11 @@ def may_set_groups() -> bool:
 
 def _own(name: str) -> str:
     """A file of this process in /proc; "" where the kernel knows no user namespaces."""
+    path = f"/proc/self/{name}"
     try:
-        fd = os.open(f"/proc/self/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        with opened(path) as file:
+            return os.read(file.fileno(), 4096).decode()
     except FileNotFoundError:
         return ""
-    try:
-        return os.read(fd, 4096).decode()
-    finally:
-        os.close(fd)
+    except OSError as error:
+        raise KernelError("read", "", error.errno or 0, path) from None

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 from jeepney.bus import get_connectable_addresses
+from jeepney.wrappers import DBusAddress
 
 from pyrunc.errors import BusError
 from pyrunc.kernel.dbus import SECONDS, Connection, Message, look_at_nothing
@@ -20,7 +21,9 @@ SERVICE = "org.freedesktop.systemd1"
 MANAGER_PATH = "/org/freedesktop/systemd1"
 MANAGER = SERVICE + ".Manager"
 _DBUS = "org.freedesktop.DBus"
-_DBUS_PATH = "/org/freedesktop/DBus"
+_PROPERTIES = _DBUS + ".Properties"
+_MANAGER = DBusAddress(MANAGER_PATH, SERVICE, MANAGER)
+_BROKER = DBusAddress("/org/freedesktop/DBus", _DBUS, _DBUS)
 _REMOVED = MANAGER + ".JobRemoved"
 _SYSTEM = "unix:path=/run/dbus/system_bus_socket"
 
@@ -55,7 +58,7 @@ class Bus:
             )
         if self._broker:
             try:
-                self._call(_DBUS, _DBUS_PATH, _DBUS, "Hello", "", (), "s")
+                self._call(_BROKER, "Hello", "", (), "s")
             except BaseException:
                 self.close()
                 raise
@@ -70,11 +73,8 @@ class Bus:
         Raises:
             BusError: systemd refuses.
         """
-        arguments = (MANAGER, name)
-        reply = self._call(
-            SERVICE, MANAGER_PATH, _DBUS + ".Properties", "Get", "ss", arguments, "vs"
-        )
-        return str(reply.values[0])
+        address = DBusAddress(MANAGER_PATH, SERVICE, _PROPERTIES)
+        return str(self._call(address, "Get", "ss", (MANAGER, name), "vs").values[0])
 
     def unit_property(self, unit: str, name: str, kind: str) -> Any:
         """A property of a scope or a slice.
@@ -87,12 +87,10 @@ class Bus:
         Raises:
             BusError: systemd refuses.
         """
-        reply = self._call(SERVICE, MANAGER_PATH, MANAGER, "GetUnit", "s", (unit,), "o")
-        (path,) = reply.values
+        (path,) = self._call(_MANAGER, "GetUnit", "s", (unit,), "o").values
+        address = DBusAddress(path, SERVICE, _PROPERTIES)
         interface = f"{SERVICE}.{'Slice' if unit.endswith('.slice') else 'Scope'}"
-        arguments = (interface, name)
-        reply = self._call(SERVICE, path, _DBUS + ".Properties", "Get", "ss", arguments, f"v{kind}")
-        return reply.values[0]
+        return self._call(address, "Get", "ss", (interface, name), f"v{kind}").values[0]
 
     def manager(self, member: str, signature: str, *values: Any) -> None:
         """Call a method of the manager that answers nothing of interest.
@@ -100,7 +98,7 @@ class Bus:
         Raises:
             BusError: systemd refuses.
         """
-        self._call(SERVICE, MANAGER_PATH, MANAGER, member, signature, values)
+        self._call(_MANAGER, member, signature, values)
 
     def job(
         self,
@@ -128,9 +126,9 @@ class Bus:
         self._ended.clear()
         if self._broker:
             rule = f"type='signal',sender='{SERVICE}',interface='{MANAGER}',member='JobRemoved'"
-            self._call(_DBUS, _DBUS_PATH, _DBUS, "AddMatch", "s", (rule,))
+            self._call(_BROKER, "AddMatch", "s", (rule,))
             self.manager("Subscribe", "")
-        reply = self._call(SERVICE, MANAGER_PATH, MANAGER, member, signature, values, "o", look)
+        reply = self._call(_MANAGER, member, signature, values, "o", look)
         # Only the peer that started a job may report its end.
         job = (reply.sender, reply.values[0])
         end = monotonic() + seconds
@@ -141,15 +139,19 @@ class Bus:
             raise BusError("systemd: wait for a job", error.reason) from None
         return self._ended[job]
 
-    def _call(  # the five parts of an address, arguments, answer's signature, what to look after
-        self, service: str, path: str, interface: str, member: str, signature: str,
-        values: tuple[Any, ...], answer: str = "", look: Callable[[], None] = look_at_nothing,
-    ) -> Message:  # fmt: skip
+    def _call(
+        self,
+        address: DBusAddress,
+        member: str,
+        signature: str,
+        values: tuple[Any, ...],
+        answer: str = "",
+        look: Callable[[], None] = look_at_nothing,
+    ) -> Message:
+        """Call a method; its answer has the signature `answer`."""
         end = monotonic() + SECONDS
         try:
-            number = self._connection.call(
-                service, path, interface, member, signature, values, look
-            )
+            number = self._connection.call(address, member, signature, values, look)
             while (reply := self._connection.receive(end, look)).reply_to != number:
                 self._note(reply)
             if not reply.error:

@@ -9,14 +9,18 @@ it. Knows nothing of OCI.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from socket import socket
 
-from pyrunc.errors import CriuError, KernelError
+from pyrunc.errors import CriuError, reported
 from pyrunc.kernel import rights
+from pyrunc.kernel.descriptor import Descriptor
 
 # A field's number and its value; one that repeats is there more than once.
 Value = int | str | list["Field"]
 Field = tuple[int, Value]
+# Gets a notification's name, its pid or 0, and the descriptors that came along.
+Notified = Callable[[str, int, list[Descriptor]], None]
 
 TYPES = ("EMPTY", "DUMP", "RESTORE", "CHECK", "PRE_DUMP", "PAGE_SERVER", "NOTIFY")
 EMPTY, DUMP, RESTORE, CHECK, PRE_DUMP, PAGE_SERVER, NOTIFY = range(len(TYPES))
@@ -112,7 +116,7 @@ def request(
     connection: socket,
     kind: int,
     fields: list[Field],
-    notified: Callable[[str, int, list[int]], None],
+    notified: Notified,
 ) -> int:
     """Ask CRIU for one thing, and wait until it is done.
 
@@ -121,7 +125,7 @@ def request(
         kind: DUMP, PRE_DUMP or RESTORE.
         fields: of criu_opts.
         notified: called with each notification's name, its pid or 0, and descriptors that came
-            along, which it owns; CRIU goes on when it returns.
+            along, lent; CRIU goes on when it returns.
 
     Returns:
         The pid of the restored process, 0 for another kind.
@@ -132,14 +136,14 @@ def request(
     try:
         connection.send(encode([(_TYPE, kind), (_OPTS, fields)]))
         while True:
-            answer, descriptors = _receive(connection)
+            answer, sent = _receive(connection)
             if _number(answer, _TYPE) != NOTIFY:
                 break
             inner = answer.get(_NOTIFICATION, b"")
             notification = decode(inner) if isinstance(inner, bytes) else {}
             script = notification.get(_SCRIPT, b"")
             name = script.decode(errors="replace") if isinstance(script, bytes) else ""
-            _serve(notified, name, _number(notification, _PID), descriptors)
+            _serve(notified, name, _number(notification, _PID), sent)
             connection.send(encode([(_TYPE, NOTIFY), (_NOTIFY_SUCCESS, 1)]))
     except (OSError, ValueError) as error:
         raise CriuError("", 0, f"no answer ({error})") from None
@@ -147,18 +151,16 @@ def request(
     return _number(decode(restored), 1) if isinstance(restored, bytes) and restored else 0
 
 
-def _serve(
-    notified: Callable[[str, int, list[int]], None], name: str, pid: int, descriptors: list[int]
-) -> None:
+def _serve(notified: Notified, name: str, pid: int, sent: list[Descriptor]) -> None:
     """What fails there is ours, and not CRIU's."""
-    try:
-        notified(name, pid, descriptors)
-    except OSError as error:
-        raise KernelError(f"serve criu's {name}", "", error.errno or 0) from None
+    with reported(f"serve criu's {name}", ""), ExitStack() as owned:
+        for descriptor in sent:
+            owned.enter_context(descriptor)
+        notified(name, pid, sent)
 
 
-def _receive(connection: socket) -> tuple[dict[int, int | bytes], list[int]]:
-    data, descriptors = rights.receive(connection, _LARGEST, _MOST_DESCRIPTORS)
+def _receive(connection: socket) -> tuple[dict[int, int | bytes], list[Descriptor]]:
+    data, sent = rights.receive(connection, _LARGEST, _MOST_DESCRIPTORS)
     if not data:
         raise CriuError("", 0, "it ended without an answer")
     answer = decode(data)
@@ -168,7 +170,7 @@ def _receive(connection: socket) -> tuple[dict[int, int | bytes], list[int]]:
         kind = _number(answer, _TYPE)
         name = TYPES[kind] if kind < len(TYPES) else str(kind)
         raise CriuError(name, _number(answer, _ERRNO), message)
-    return answer, descriptors
+    return answer, sent
 
 
 def _number(fields: dict[int, int | bytes], number: int) -> int:

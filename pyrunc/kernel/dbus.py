@@ -161,14 +161,19 @@ class Connection:
         """End the connection."""
         self._socket.close()
 
-    def call(  # a method's address has four parts
-        self, service: str, path: str, interface: str, member: str, signature: str,
-        values: tuple[Any, ...], look: Callable[[], None],
-    ) -> int:  # fmt: skip
+    def call(
+        self,
+        address: DBusAddress,
+        member: str,
+        signature: str,
+        values: tuple[Any, ...],
+        look: Callable[[], None],
+    ) -> int:
         """Send a call.
 
         Args:
-            service, path, interface, member: of the method.
+            address: path, service and interface.
+            member: the method.
             signature: of its arguments.
             values: the arguments.
             look: called now and then while the peer takes nothing.
@@ -179,7 +184,6 @@ class Connection:
         Raises:
             BusError: the peer takes nothing, or is gone.
         """
-        address = DBusAddress(path, service, interface)
         message = new_method_call(address, member, signature or None, _text(values))
         self._serial += 1
         try:

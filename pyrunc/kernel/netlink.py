@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from socket import AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socket
 from struct import calcsize, pack, unpack_from
 
-from pyrunc.kernel import process
+from pyrunc.kernel import calls
 
 # <linux/netlink.h>
 _HEADER = "=IHHII"  # length, type, flags, sequence, port
@@ -64,7 +64,7 @@ class Netlink:
         if namespace < 0:
             self._socket = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, _ROUTE)
         else:
-            self._socket = socket(fileno=process.netlink_in(namespace))
+            self._socket = socket(fileno=calls.netlink_in(namespace).take())
         self._sequence = 0
 
     def close(self) -> None:

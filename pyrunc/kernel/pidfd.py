@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes by their pidfds: a signal that can reach no other, how one ended, its descriptors."""
+"""Processes by their pidfds: a signal that can reach no other, how one ended."""
 
 from __future__ import annotations
 
 import os
+import select
 from signal import SIGKILL, pidfd_send_signal
+from typing import Self
 
-from pyrunc.errors import KernelError
-from pyrunc.kernel._core import ffi, lib
+from pyrunc.kernel.descriptor import Descriptor
 
 
 def send_signal(pidfd: int, number: int) -> None:
@@ -18,52 +19,54 @@ def send_signal(pidfd: int, number: int) -> None:
         pass
 
 
-def kill(pidfd: int) -> None:
-    """Send SIGKILL; a process that has ended gets none."""
-    send_signal(pidfd, SIGKILL)
+def has_ended(pidfd: int, seconds: float | None = 0) -> bool:
+    """Whether a process has ended, or does so in that time (None: whenever that is)."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
-def reap(pidfd: int, options: int = 0) -> tuple[int, int] | None:
-    """Wait for the end of a child and take its status.
+class PidFd(Descriptor):
+    """The pidfd of a process, owned as any `Descriptor`."""
 
-    Args:
-        pidfd: of the child.
-        options: for waitid(2), besides WEXITED.
+    __slots__ = ()
 
-    Returns:
-        Its exit status, or 128 + signal; and the signal that killed it, or 0. None where it is
-        not a child of this process, or its status has been taken already.
-    """
-    try:
-        found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | options)
-    except ChildProcessError:
-        return None
-    if found is None:
-        return None
-    signal = 0 if found.si_code == os.CLD_EXITED else found.si_status
-    return (128 + signal if signal else found.si_status), signal
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        """Of the process that has this pid now.
 
+        Raises:
+            OSError: of pidfd_open(2); ESRCH where there is none.
+        """
+        return cls(os.pidfd_open(pid))
 
-def get_descriptor(pidfd: int, number: int) -> int:
-    """A copy of another process's descriptor (pidfd_getfd(2)), close-on-exec.
+    def send_signal(self, number: int) -> None:
+        """Send a signal; a process that has ended gets none."""
+        send_signal(self._fd, number)
 
-    Raises:
-        KernelError: it has none of that number, or we may not.
-    """
-    fd: int = lib.pyrunc_get_descriptor(pidfd, number)
-    if fd < 0:
-        raise KernelError("take a descriptor of pyrunc-init", "pidfd_getfd", -fd, str(number))
-    return fd
+    def kill(self) -> None:
+        """Send SIGKILL; a process that has ended gets none."""
+        send_signal(self._fd, SIGKILL)
 
+    def has_ended(self, seconds: float | None = 0) -> bool:
+        """Whether it has ended, or does so in that time (None: whenever that is)."""
+        return has_ended(self._fd, seconds)
 
-def exit_status(pidfd: int) -> int | None:
-    """The wait status (wait(2)) of a process that has been reaped, if this kernel reports it.
+    def reap(self, options: int = 0) -> tuple[int, int] | None:
+        """Wait for the end of a child and take its status.
 
-    Args:
-        pidfd: opened while the process lived.
+        Args:
+            options: for waitid(2), besides WEXITED.
 
-    Returns:
-        The status, or None: not reaped yet, or a kernel before 6.15 (PIDFD_GET_INFO).
-    """
-    status = ffi.new("int *")
-    return int(status[0]) if lib.pyrunc_exit_status(pidfd, status) == 0 else None
+        Returns:
+            Its exit status, or 128 + signal; and the signal that killed it, or 0. None where it
+            is not a child of this process, or its status has been taken already.
+        """
+        try:
+            found = os.waitid(os.P_PIDFD, self._fd, os.WEXITED | options)
+        except ChildProcessError:
+            return None
+        if found is None:
+            return None
+        signal = 0 if found.si_code == os.CLD_EXITED else found.si_status
+        return (128 + signal if signal else found.si_status), signal

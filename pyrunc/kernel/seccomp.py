@@ -10,8 +10,8 @@ import os
 from typing import Any
 
 from pyrunc.errors import KernelError, PyruncError
+from pyrunc.kernel import constants as k
 from pyrunc.kernel import seccomp_stub
-from pyrunc.kernel._core import lib as _core
 from pyrunc.kernel._seccomp import ffi, lib
 
 _ERRNO, _TRACE = 0x00050000, 0x7FF00000
@@ -26,8 +26,8 @@ _ACTIONS = {
 }
 _FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": 0,  # one thread: nothing to synchronise
-    "SECCOMP_FILTER_FLAG_LOG": _core.SECCOMP_FILTER_FLAG_LOG,
-    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": _core.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+    "SECCOMP_FILTER_FLAG_LOG": k.SECCOMP_FILTER_FLAG_LOG,
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": k.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
 }
 # <linux/seccomp.h>; only together with a listener.
 _NEW_LISTENER, _WAIT_KILLABLE_RECV = 1 << 3, 1 << 5
@@ -52,7 +52,7 @@ def flags(names: tuple[str, ...] | None, *, listens: bool = False) -> int:
     """
     found = _NEW_LISTENER if listens else 0
     if names is None:
-        return found | int(_core.SECCOMP_FILTER_FLAG_SPEC_ALLOW)
+        return found | k.SECCOMP_FILTER_FLAG_SPEC_ALLOW
     if listens and "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" in names:
         found |= _WAIT_KILLABLE_RECV
     return found | sum(int(_FLAGS.get(name, 0)) for name in set(names))

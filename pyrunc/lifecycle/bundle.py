@@ -8,7 +8,8 @@ import stat
 from typing import Any
 
 from pyrunc import jsontext
-from pyrunc.errors import KernelError, PyruncError, SpecError
+from pyrunc.errors import KernelError, PyruncError, SpecError, reported
+from pyrunc.kernel.descriptor import opened
 from pyrunc.limits import Limits
 from pyrunc.spec import load
 from pyrunc.spec.model import Spec
@@ -48,7 +49,7 @@ def read_config(bundle: str, config: str = "") -> bytes:
     name = config or CONFIG
     path = config or f"{bundle}/{CONFIG}"
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        file = opened(path, os.O_NONBLOCK)
     except FileNotFoundError:
         hint = (
             "" if config else f"in {bundle}; `pyrunc spec` makes one, --bundle names another place"
@@ -56,15 +57,13 @@ def read_config(bundle: str, config: str = "") -> bytes:
         raise PyruncError(f"JSON specification file {name} not found", hint=hint) from None
     except OSError as error:
         raise KernelError("open", "open", error.errno or 0, path) from None
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+    with file, reported("read", "read", path):
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise PyruncError(f"{name} is not a regular file")
         data = b""
         # One byte past the limit is enough for the parser to refuse it.
-        while len(data) <= jsontext.MAX_BYTES and (chunk := os.read(fd, 1 << 20)):
+        while len(data) <= jsontext.MAX_BYTES and (chunk := os.read(file.fileno(), 1 << 20)):
             data += chunk
-    finally:
-        os.close(fd)
     return data
 
 
@@ -72,10 +71,8 @@ def root_directory(bundle: str, spec: Spec) -> str:
     assert spec.root is not None
     path = spec.root.path if spec.root.path.startswith("/") else f"{bundle}/{spec.root.path}"
     path = os.path.normpath(path)
-    try:
+    with reported("use", "stat", path, pointer="/root/path"):
         mode = os.stat(path).st_mode
-    except OSError as error:
-        raise KernelError("use", "stat", error.errno or 0, path, pointer="/root/path") from None
     if not stat.S_ISDIR(mode):
         raise SpecError(f'"{path}" is not a directory', pointer="/root/path")
     return written(os.path.realpath(path), "the root filesystem")

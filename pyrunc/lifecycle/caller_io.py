@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import errno
 import os
-from socket import AF_UNIX, SOCK_STREAM
-from socket import socket as make
+from socket import AF_UNIX, SOCK_STREAM, socket
 
-from pyrunc.errors import KernelError, PyruncError, UsageError
+from pyrunc.errors import KernelError, PyruncError, UsageError, reported
 from pyrunc.kernel import rights
+from pyrunc.kernel.descriptor import opened
 from pyrunc.lifecycle.bundle import written
 
 
@@ -50,46 +50,37 @@ def check_preserved(count: int, ours: int = -1) -> None:
             ) from None
 
 
-def connected(socket: str | int, what: str) -> int:
-    """A stream socket connected to a path; a descriptor is returned as it is."""
-    if isinstance(socket, int):
-        return socket
-    connection = make(AF_UNIX, SOCK_STREAM)
+def connected(path: str, what: str) -> socket:
+    """A stream socket connected to a path."""
+    connection = socket(AF_UNIX, SOCK_STREAM)
     connection.settimeout(10)
     try:
-        connection.connect(socket)
+        connection.connect(path)
     except OSError as error:
         connection.close()
-        raise KernelError(
-            f"connect to the {what} socket", "connect", error.errno or 110, socket
-        ) from None
+        number = error.errno or errno.ETIMEDOUT
+        raise KernelError(f"connect to the {what} socket", "connect", number, path) from None
     connection.settimeout(None)
-    return connection.detach()
+    return connection
 
 
 def send_pidfd(path: str, pidfd: int, kind: bytes = b"standard") -> None:
     """One message with the pidfd: "standard" for a container's init, "setns" for a process that
     has joined, as runc words it."""
-    connection = make(AF_UNIX, SOCK_STREAM, 0, connected(path, "pidfd"))
-    try:
+    with connected(path, "pidfd") as connection, reported("send the pidfd", "sendmsg", path):
         rights.send(connection, kind, pidfd)
-    finally:
-        connection.close()
 
 
 def write_pid_file(path: str, pid: int) -> None:
     """Temporary file and rename: a reader sees the whole number or the old file."""
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".{name}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     call = "open"
     try:
-        fd = os.open(temporary, flags, 0o666)
-        try:
+        with opened(temporary, flags, 0o666) as file:
             call = "write"
-            os.write(fd, str(pid).encode())
-        finally:
-            os.close(fd)
+            os.write(file.fileno(), str(pid).encode())
         call = "rename"
         os.rename(temporary, path)
     except OSError as error:

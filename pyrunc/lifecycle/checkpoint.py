@@ -7,8 +7,9 @@ import os
 from dataclasses import dataclass
 
 from pyrunc import cgroups, jsontext, keywords
-from pyrunc.errors import CriuError, KernelError, StateError, UsageError
-from pyrunc.kernel import criu as kernel
+from pyrunc.errors import CriuError, KernelError, StateError, UsageError, reported
+from pyrunc.kernel import criu as rpc
+from pyrunc.kernel.descriptor import Descriptor, opened
 from pyrunc.keywords import CheckpointKeywords
 from pyrunc.lifecycle import criu, exec_process, launch
 from pyrunc.lifecycle.handshake import Answers
@@ -52,11 +53,11 @@ class CheckpointOptions:
         """Whether the container has ended afterwards."""
         return not (self.leave_running or self.pre_dump)
 
-    def fields(self) -> list[kernel.Field]:
-        server: list[kernel.Field] | None = None
+    def fields(self) -> list[rpc.Field]:
+        server: list[rpc.Field] | None = None
         if self.page_server:
             server = [(1, self.page_server[0]), (2, self.page_server[1])]
-        return kernel.options(
+        return rpc.options(
             leave_running=int(self.leave_running or self.pre_dump),
             parent_img=self.parent_path,
             track_mem=int(bool(self.parent_path) or self.pre_dump),
@@ -112,16 +113,12 @@ def _check(options: criu.CriuOptions, dump: CheckpointOptions) -> None:
         if not os.path.isdir(parent):
             raise KernelError("use as parent image", "stat", 2, parent)
     if dump.status_fd >= 0:
-        try:
+        with reported(f"invalid --status-fd argument {dump.status_fd}", ""):
             os.fstat(dump.status_fd)
-        except OSError as error:
-            raise KernelError(
-                f"invalid --status-fd argument {dump.status_fd}", "", error.errno or 0
-            ) from None
 
 
 def _ask(
-    fields: list[kernel.Field],
+    fields: list[rpc.Field],
     options: criu.CriuOptions,
     dump: CheckpointOptions,
     directories: tuple[str, ...],
@@ -129,12 +126,10 @@ def _ask(
     started = launch.Descriptors()
     program = ("criu", "swrk", str(criu.first_number()))
     plan = plan_criu.compile_criu(program, criu.search_path(), directories=directories)
-    null = started.keep(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+    null = started.keep(opened(os.devnull, os.O_RDWR))
     child, connection = criu.start(plan, started, None, [], (null, null, null))
 
-    def notified(name: str, _pid: int, descriptors: list[int]) -> None:
-        for fd in descriptors:
-            os.close(fd)
+    def notified(name: str, _pid: int, _sent: list[Descriptor]) -> None:
         if name == "status-ready" and dump.status_fd >= 0:
             os.write(dump.status_fd, b"\0")
 
@@ -142,9 +137,7 @@ def _ask(
         child.run_until_ready(Answers({}, criu.died))
         fields += criu.directory_fields(child.directories)
         child.go()
-        kernel.request(
-            connection, kernel.PRE_DUMP if dump.pre_dump else kernel.DUMP, fields, notified
-        )
+        rpc.request(connection, rpc.PRE_DUMP if dump.pre_dump else rpc.DUMP, fields, notified)
     except CriuError as error:
         options.explain(error, LOG)
         raise
@@ -154,20 +147,22 @@ def _ask(
         child.finish(kill=dump.pre_dump)
 
 
-def _of_container(state: State, spec: Spec) -> list[kernel.Field]:
-    fields = kernel.options(pid=int(state.pid), root=str(state.rootfs))
+def _of_container(state: State, spec: Spec) -> list[rpc.Field]:
+    fields = rpc.options(pid=int(state.pid), root=str(state.rootfs))
     freezer = cgroups.open_cgroup(state.cgroup).freezer()
     if freezer:
-        fields += kernel.options(freeze_cgroup=freezer)
+        fields += rpc.options(freeze_cgroup=freezer)
     for namespace in spec.linux.namespaces if spec.linux else ():
         if namespace.path and namespace.type in criu.EXTERNAL:
             name, key = criu.EXTERNAL[namespace.type]
-            inode = os.stat(f"/proc/{state.pid}/ns/{name}").st_ino
-            fields += kernel.options(external=f"{name}[{inode}]:{key}")
+            path = f"/proc/{state.pid}/ns/{name}"
+            with reported("find", "stat", path):
+                inode = os.stat(path).st_ino
+            fields += rpc.options(external=f"{name}[{inode}]:{key}")
     return fields
 
 
-def _outside(state: State, spec: Spec) -> list[kernel.Field]:
+def _outside(state: State, spec: Spec) -> list[rpc.Field]:
     """Mounts from outside the container: they are not stored."""
     fields = [criu.pairs("ext_mnt", path, path) for path in criu.external_mounts(spec)]
     directories = _own_tmpfs(state.pid)
@@ -180,7 +175,11 @@ def _outside(state: State, spec: Spec) -> list[kernel.Field]:
 
 def _own_tmpfs(pid: int) -> set[str]:
     """Where a process has a tmpfs; from mountinfo, as links in the container may lead anywhere."""
-    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    path = f"/proc/{pid}/mountinfo"
+    with (
+        reported("read", "", path),
+        open(path, encoding="utf-8", errors="surrogateescape") as file,
+    ):
         rows = [line.partition(" - ") for line in file]
     return {first.split()[4] for first, _, last in rows if last.startswith("tmpfs ")}
 
@@ -188,5 +187,6 @@ def _own_tmpfs(pid: int) -> set[str]:
 def _describe(options: criu.CriuOptions, state: State) -> None:
     """What 0, 1 and 2 were when it was created: a restore replaces the pipes among them."""
     text = jsontext.dumps(state.stdio)
-    with open(f"{options.image_path}/{criu.DESCRIPTORS}", "w", encoding="utf-8") as file:
+    path = f"{options.image_path}/{criu.DESCRIPTORS}"
+    with reported("write", "", path), open(path, "w", encoding="utf-8") as file:
         file.write(text)

@@ -15,8 +15,10 @@ import time
 from typing import Any
 from weakref import ref
 
+from pyrunc.kernel.pidfd import PidFd
+
 _started: set[ref[Any]] = set()
-_abandoned: set[int] = set()  # pidfds of those whose `Process` is gone
+_abandoned: set[PidFd] = set()  # those whose `Process` is gone
 
 
 def add(process: Any) -> None:
@@ -27,7 +29,7 @@ def add(process: Any) -> None:
     _started.add(ref(process, _started.discard))
 
 
-def abandon(pidfd: int) -> None:
+def abandon(pidfd: PidFd) -> None:
     """Its exit is of no interest any more: reap it, now or later."""
     _abandoned.add(pidfd)
     _reap(pidfd)
@@ -38,7 +40,7 @@ def until_over(pidfd: int, timeout: float | None) -> bool:
     end = None if timeout is None else time.monotonic() + timeout
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
-    others: dict[int, Any] = dict.fromkeys(_abandoned)
+    others: dict[int, Any] = {left.fileno(): left for left in tuple(_abandoned)}
     for started in tuple(_started):
         if (process := started()) is not None:
             others[process.fileno()] = process
@@ -52,22 +54,22 @@ def until_over(pidfd: int, timeout: float | None) -> bool:
         for fd in ready:
             poll.unregister(fd)
             process = others[fd]
-            if process is None:
-                _reap(fd)
+            if isinstance(process, PidFd):
+                _reap(process)
             else:
                 process.poll()
 
 
-def _reap(pidfd: int) -> None:
+def _reap(pidfd: PidFd) -> None:
     try:
         _abandoned.remove(pidfd)  # of two threads one removes it, and closes it
     except KeyError:
         return
     try:
-        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG) is not None
+        ended = os.waitid(os.P_PIDFD, pidfd.fileno(), os.WEXITED | os.WNOHANG) is not None
     except ChildProcessError:
         ended = True  # reaped elsewhere
     if ended:
-        os.close(pidfd)
+        pidfd.close()
     else:
         _abandoned.add(pidfd)

@@ -7,10 +7,12 @@ import os
 from signal import SIGSYS
 
 from pyrunc import jsontext
-from pyrunc.errors import PyruncError
+from pyrunc.errors import PyruncError, reported
 from pyrunc.host.probe import probe
-from pyrunc.kernel import process as kernel
-from pyrunc.lifecycle import hooks, host_fds, parent_setup, seccomp, store
+from pyrunc.kernel.calls import pipe
+from pyrunc.kernel.descriptor import Descriptor, opened
+from pyrunc.kernel.pidfd import PidFd
+from pyrunc.lifecycle import hooks, host_fds, notify, parent_setup, seccomp, store
 from pyrunc.lifecycle.handshake import Answers, Child
 from pyrunc.lifecycle.launch import Launch
 from pyrunc.lifecycle.request import Request
@@ -23,7 +25,7 @@ from pyrunc.plan.plan import Plan
 from pyrunc.spec.model import Spec
 
 
-def create(request: Request, spec: Spec) -> tuple[int, int]:
+def create(request: Request, spec: Spec) -> tuple[int, PidFd]:
     """Create a container and leave it waiting for `start`.
 
     Args:
@@ -31,7 +33,7 @@ def create(request: Request, spec: Spec) -> tuple[int, int]:
         spec: from `bundle.read_spec`.
 
     Returns:
-        The pid of its init and a pidfd that the caller owns.
+        The pid of its init, and a pidfd.
 
     Raises:
         PyruncError: nothing is left of it.
@@ -50,7 +52,7 @@ def create(request: Request, spec: Spec) -> tuple[int, int]:
 
 def _make(
     setup: Setup, entry: Entry, plan: Plan, namespaces: list[int], mounts: list[int]
-) -> tuple[int, int]:
+) -> tuple[int, PidFd]:
     """Everything with an effect, or nothing."""
     child: Child | None = None
     try:
@@ -112,16 +114,18 @@ def _launch(
     setup: Setup, entry: Entry, plan: Plan, namespaces: list[int], mounts: list[int]
 ) -> Launch:
     request, keep = setup.request, setup.fds.keep
-    os.mkfifo(store.FIFO, 0o600, dir_fd=entry.fd)
+    with reported("make", "mkfifo", f"{entry.path}/{store.FIFO}"):
+        os.mkfifo(store.FIFO, 0o600, dir_fd=entry.fd)
     if request.notify:
-        os.mkdir("notify", 0o755, dir_fd=entry.fd)
-    # Open for both, so that it never ends; the reader that remains is pyrunc-init.
-    fifo = keep(os.open(store.FIFO, os.O_RDWR | os.O_CLOEXEC, dir_fd=entry.fd))
+        with reported("make", "mkdir", f"{entry.path}/{notify.DIRECTORY}"):
+            os.mkdir(notify.DIRECTORY, 0o755, dir_fd=entry.fd)
+    with reported("open", "open", f"{entry.path}/{store.FIFO}"):
+        # Open for both, so that it never ends; the reader that remains is pyrunc-init.
+        fifo = keep(opened(store.FIFO, os.O_RDWR, dir_fd=entry.fd))
     cgroup, joins = setup.fds.join(setup.joining())
-    reader, writer = -1, -1
+    reader, writer = Descriptor(), Descriptor()
     if setup.spec.hooks and setup.spec.hooks.createContainer:
-        reader, writer = kernel.pipe("run hooks")
-        keep(writer)
+        reader, writer = pipe("run hooks")
     return Launch(
         plan,
         setup.fds,
@@ -130,7 +134,7 @@ def _launch(
         cgroup=cgroup,
         named={
             wire.FIFO: fifo,
-            wire.HOOK_OUTPUT: writer,
+            wire.HOOK_OUTPUT: keep(writer),
             wire.CONSOLE: request.console_socket,
         },
         free=[*namespaces, *joins, *mounts],

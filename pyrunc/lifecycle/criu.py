@@ -9,8 +9,9 @@ from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
 from typing import Any
 
 from pyrunc.cgroups.join import Joining
-from pyrunc.errors import CriuError, KernelError, UsageError
+from pyrunc.errors import CriuError, KernelError, UsageError, reported
 from pyrunc.kernel import criu
+from pyrunc.kernel.descriptor import Descriptor
 from pyrunc.lifecycle.handshake import Child
 from pyrunc.lifecycle.launch import Descriptors, Launch
 from pyrunc.plan import criu as plan_criu
@@ -135,8 +136,9 @@ def start(
     Returns:
         The process, and our end of the socket.
     """
-    ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
-    free = [descriptors.keep(theirs.detach()), *inherited]
+    with reported("talk to criu", "socketpair"):
+        ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
+    free = [descriptors.keep(Descriptor(theirs.detach())), *inherited]
     try:
         cgroup, joins = descriptors.join(joining)
         child = Launch(plan, descriptors, stdio, [*free, *joins], cgroup=cgroup).start()
@@ -146,10 +148,10 @@ def start(
     return child, ours
 
 
-def directory_fields(opened: list[int]) -> list[criu.Field]:
+def directory_fields(opened: list[Descriptor]) -> list[criu.Field]:
     """Those of `CriuOptions.directories`; CRIU finds them by our numbers."""
     names = ("images_dir_fd", "work_dir_fd")
-    return [(criu.OPTIONS[name], fd) for name, fd in zip(names, opened, strict=False)]
+    return [(criu.OPTIONS[name], one.fileno()) for name, one in zip(names, opened, strict=False)]
 
 
 def first_number() -> int:

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from signal import SIGKILL, pidfd_send_signal
 from typing import Any
 
 from pyrunc import cgroups
@@ -138,18 +136,14 @@ def _clear(
 def _kill(state: State, cgroup: Cgroup) -> None:
     """Kill init and wait for it; a zombie, which the caller has to reap, counts as gone."""
     pidfd = open_pidfd(state)
-    if pidfd < 0:
+    if pidfd is None:
         return
-    try:
-        pidfd_send_signal(pidfd, SIGKILL)
+    with pidfd:
+        pidfd.kill()
         if cgroup.frozen():  # checked first: a read-only mount refuses any write
             cgroup.thaw()
-        if not until_over(pidfd, _DEATH_SECONDS):
+        if not until_over(pidfd.fileno(), _DEATH_SECONDS):
             raise StateError("container init still running")
-    except ProcessLookupError:
-        pass
-    finally:
-        os.close(pidfd)
 
 
 def _sweep(entry: Entry, force: bool) -> list[str]:

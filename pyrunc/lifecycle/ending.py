@@ -8,7 +8,8 @@ from time import sleep
 
 from pyrunc.errors import PyruncError
 from pyrunc.exits import Exit
-from pyrunc.kernel import pidfd as kernel
+from pyrunc.kernel import calls
+from pyrunc.kernel.pidfd import PidFd
 from pyrunc.lifecycle import store
 from pyrunc.lifecycle.children import until_over
 
@@ -16,7 +17,7 @@ from pyrunc.lifecycle.children import until_over
 _TRIES, _PAUSE = 20, 0.01
 
 
-def reap(root: str, container_id: str, pidfd: int, oom_killed: Callable[[], bool]) -> Exit:
+def reap(root: str, container_id: str, pidfd: PidFd, oom_killed: Callable[[], bool]) -> Exit:
     """Wait for a program; reap it and save its exit if it is a child of this process.
 
     Args:
@@ -28,10 +29,10 @@ def reap(root: str, container_id: str, pidfd: int, oom_killed: Callable[[], bool
     Returns:
         How it ended; without a code where it was not a child and its parent has not saved it.
     """
-    until_over(pidfd, None)
-    ended = kernel.reap(pidfd)
+    until_over(pidfd.fileno(), None)
+    ended = pidfd.reap()
     if ended is None:
-        other = _of_other(root, container_id, pidfd) or Exit(None)
+        other = _of_other(root, container_id, pidfd.fileno()) or Exit(None)
         other.oom_killed = other.oom_killed or oom_killed()
         return other
     exit = Exit(*ended, oom_killed())
@@ -45,7 +46,7 @@ def _of_other(root: str, container_id: str, pidfd: int) -> Exit | None:
         exit = read_exit(root, container_id)
         if exit is not None:
             return exit
-        status = kernel.exit_status(pidfd)
+        status = calls.exit_status(pidfd)
         if status is not None:
             signal = status & 0x7F
             return Exit(128 + signal if signal else status >> 8, signal)

@@ -25,8 +25,10 @@ from pyrunc.errors import (
     StartError,
     StateError,
     UsageError,
+    reported,
 )
 from pyrunc.host.probe import probe
+from pyrunc.kernel.descriptor import opened
 from pyrunc.lifecycle import hooks, launch, parent_setup, seccomp
 from pyrunc.lifecycle.handshake import Answers, Child
 from pyrunc.lifecycle.host_fds import check_labels
@@ -50,7 +52,7 @@ STOPPED_TEXT = "cannot exec in a stopped container"
 
 
 @dataclass
-class Request:
+class ExecRequest:
     """What the caller of `exec` wants besides the process object.
 
     Args:
@@ -97,7 +99,7 @@ def check_status(entry: Entry, state: State, ignore_paused: bool) -> str:
     return status
 
 
-def join(entry: Entry, state: State, spec: Spec, request: Request) -> Child:
+def join(entry: Entry, state: State, spec: Spec, request: ExecRequest) -> Child:
     """Start a process in a container, up to where only execve is left.
 
     Args:
@@ -126,7 +128,7 @@ class _Joining:
         entry: Entry,
         state: State,
         spec: Spec,
-        request: Request,
+        request: ExecRequest,
         paused: bool,
     ) -> None:
         self.entry = entry
@@ -204,17 +206,18 @@ class _Joining:
 
     def _start(self, cgroup: Callable[[], tuple[int, list[int]]]) -> Child:
         # Certainly of the init that the state names.
-        target = open_pidfd(self.state)
-        if target < 0:
+        init = open_pidfd(self.state)
+        if init is None:
             raise ContainerNotRunning(STOPPED_TEXT)
-        self.fds.keep(target)
+        target = self.fds.keep(init)
         # A frozen cgroup stops what is started in it at once, and this process until that executes.
         spawned, joins = (-1, []) if self.waits or self.late else cgroup()
         plan = self._compile(len(joins))
         named = {wire.CONSOLE: self.request.console_socket}
         if self.process.apparmorProfile or self.process.selinuxLabel:
             check_labels(self.spec)
-            named[wire.PROCFS] = self.fds.keep(os.open("/proc", os.O_PATH | os.O_CLOEXEC))
+            with reported("open", "open", "/proc"):
+                named[wire.PROCFS] = self.fds.keep(opened("/proc", os.O_PATH))
         return launch.Launch(
             plan,
             self.fds,

@@ -9,7 +9,8 @@ import select
 from dataclasses import dataclass
 
 from pyrunc import jsontext
-from pyrunc.errors import KernelError, UsageError
+from pyrunc.errors import UsageError, reported
+from pyrunc.kernel.descriptor import opened
 from pyrunc.lifecycle.bundle import CONFIG, read_config
 from pyrunc.lifecycle.signals import Signals
 from pyrunc.lifecycle.state import State
@@ -82,14 +83,8 @@ def read_process(path: str, warnings: list[str], signals: Signals | None = None)
         KernelError: it cannot be read.
         SpecError: it is wrong.
     """
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            data = _read_all(fd, signals)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise KernelError("open", "", error.errno or 0, path) from None
+    with reported("open", "", path), opened(path, os.O_RDONLY | os.O_NONBLOCK) as file:
+        data = _read_all(file.fileno(), signals)
     return load.decode_process(jsontext.loads(data, path, warnings), path, warnings)
 
 
@@ -98,10 +93,10 @@ def _read_all(fd: int, signals: Signals | None) -> bytes:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     if signals:
-        poll.register(signals.reader, select.POLLIN)
+        poll.register(signals, select.POLLIN)
     while len(data) <= jsontext.MAX_BYTES:
         ready = dict(poll.poll())
-        if signals and signals.reader in ready:
+        if signals and signals.fileno() in ready:
             signals.check()
         if fd in ready:
             chunk = os.read(fd, jsontext.MAX_BYTES)

@@ -15,13 +15,14 @@ from typing import Any, Protocol
 
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.exits import Exit
-from pyrunc.kernel import pidfd, rights
-from pyrunc.kernel import process as kernel
+from pyrunc.kernel import calls, rights
+from pyrunc.kernel.descriptor import Descriptor, opened
+from pyrunc.kernel.pidfd import send_signal
 from pyrunc.lifecycle.launch import Descriptors
 from pyrunc.lifecycle.signals import Signals
 
 
-class Child(Protocol):
+class Served(Protocol):
     """A child of this process: a container's first process, or a further one."""
 
     def fileno(self) -> int: ...
@@ -40,16 +41,16 @@ class Copy:
     """Copies bytes from one descriptor to another, until the first one ends.
 
     Args:
-        source, target: the descriptors.
+        source, target: the descriptors, lent.
         inward: from the caller to the program, which may stop reading for any time.
-        closes: whether `target` is closed at the end, so that its reader sees that.
+        closes: the target, where it is closed at the end, so that its reader sees that.
 
     Attributes:
         waits: it has to be retried later, for a reason that poll(2) does not report.
     """
 
     def __init__(
-        self, source: int, target: int, *, inward: bool = False, closes: bool = False
+        self, source: int, target: int, *, inward: bool = False, closes: Descriptor | None = None
     ) -> None:
         self.source = source
         self.target = target
@@ -80,9 +81,8 @@ class Copy:
         return bool(data)
 
     def end(self) -> None:
-        if self.closes and self.target >= 0:
-            os.close(self.target)
-            self.target = -1
+        if self.closes:
+            self.closes.close()
 
 
 def _takes(fd: int) -> bool:
@@ -119,11 +119,10 @@ class Pipes:
         for index, fd in enumerate(given):
             if not os.isatty(fd):
                 continue
-            reader, writer = kernel.pipe("copy the terminal")
-            stdio[index] = writer if index else reader
-            self._theirs.keep(stdio[index])
+            reader, writer = calls.pipe("copy the terminal")
+            stdio[index] = self._theirs.keep(writer if index else reader)
             if index == 0:
-                self.copies.append(Copy(fd, writer, inward=True, closes=True))
+                self.copies.append(Copy(fd, writer.fileno(), inward=True, closes=writer))
             else:
                 self.copies.append(Copy(self._ours.keep(reader), fd))
         self.stdio = (stdio[0], stdio[1], stdio[2])
@@ -146,24 +145,29 @@ class Terminal:
     """The caller's terminal in raw mode, connected to the container's.
 
     Args:
-        master: of the container's pty; owned by this object.
+        master: of the container's pty; becomes this object's.
     """
 
-    def __init__(self, master: int) -> None:
-        self.master = master
-        self.host = -1
+    def __init__(self, master: Descriptor) -> None:
+        self._master = master
+        self._opened = Descriptor()  # /dev/tty, where no stream is the terminal
         try:
             self._prepare()
         except BaseException:
             self._close()
             raise
-        self.copies = [Copy(master, 1), Copy(0, master, inward=True)]
+        number = master.fileno()
+        self.copies = [Copy(number, 1), Copy(0, number, inward=True)]
         self.resize()
 
     def _prepare(self) -> None:
-        self.host = _host_terminal()
-        self._before = _mode_of(self.host)
-        raw = _mode_of(self.host)
+        host = next((fd for fd in (2, 1, 0) if os.isatty(fd)), -1)
+        if host < 0:
+            self._opened = _controlling_terminal()
+            host = self._opened.fileno()
+        self._host = host
+        self._before = _mode_of(self._host)
+        raw = _mode_of(self._host)
         raw[0] &= ~(
             termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR
             | termios.IGNCR | termios.ICRNL | termios.IXON
@@ -174,25 +178,24 @@ class Terminal:
         # Line ends become CR LF only once: outside, where OPOST stays, as in runc; so the output
         # of others on the terminal, as of a background job, keeps its line ends.
         raw[1] |= termios.OPOST
-        inner = _mode_of(self.master)
+        inner = _mode_of(self._master.fileno())
         inner[1] &= ~termios.ONLCR
-        _set_mode(self.master, inner)
-        _set_mode(self.host, raw)
+        _set_mode(self._master.fileno(), inner)
+        _set_mode(self._host, raw)
 
     def resize(self) -> None:
-        kernel.copy_window_size(self.host, self.master)
+        calls.copy_window_size(self._host, self._master.fileno())
 
     def restore(self) -> None:
         try:
-            _set_mode(self.host, self._before)
+            _set_mode(self._host, self._before)
         except PyruncError:
             pass  # it has hung up
         self._close()
 
     def _close(self) -> None:
-        os.close(self.master)
-        if self.host > 2:  # /dev/tty, opened for this
-            os.close(self.host)
+        self._master.close()
+        self._opened.close()
 
 
 def _mode_of(fd: int) -> list[Any]:
@@ -213,17 +216,14 @@ def _set_mode(fd: int, mode: list[Any]) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _host_terminal() -> int:
-    for fd in (2, 1, 0):
-        if os.isatty(fd):
-            return fd
+def _controlling_terminal() -> Descriptor:
     try:
-        return os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
+        return opened("/dev/tty", os.O_RDWR)
     except OSError:
         raise PyruncError("open /dev/tty: no such device or address") from None
 
 
-def receive_master(socket: Any) -> int:
+def receive_master(socket: Any) -> Descriptor:
     """The terminal's master from the other end of a console socket."""
     _, found = rights.receive(socket, 4096)
     if not found:
@@ -231,7 +231,7 @@ def receive_master(socket: Any) -> int:
     return found[0]
 
 
-def serve(process: Child, signals: Signals, streams: Terminal | Pipes) -> Exit:
+def serve(process: Served, signals: Signals, streams: Terminal | Pipes) -> Exit:
     """Forward signals and copy streams until the process has ended.
 
     Args:
@@ -242,7 +242,7 @@ def serve(process: Child, signals: Signals, streams: Terminal | Pipes) -> Exit:
     pidfd = process.fileno()
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
-    poll.register(signals.reader, select.POLLIN)
+    poll.register(signals, select.POLLIN)
     copies = {copy.source: copy for copy in streams.copies}
     for fd in copies:
         poll.register(fd, select.POLLIN)
@@ -251,7 +251,7 @@ def serve(process: Child, signals: Signals, streams: Terminal | Pipes) -> Exit:
         ready = dict(poll.poll(_ASK_AGAIN_MS if waiting else None))
         while waiting:
             poll.register(waiting.pop(), select.POLLIN)
-        if signals.reader in ready:
+        if signals.fileno() in ready:
             _forward(process, signals.take(), streams)
         idle = True  # no output is left
         for fd in [fd for fd in ready if fd in copies]:
@@ -266,9 +266,9 @@ def serve(process: Child, signals: Signals, streams: Terminal | Pipes) -> Exit:
             return process.wait()
 
 
-def _forward(process: Child, numbers: bytes, streams: Terminal | Pipes) -> None:
+def _forward(process: Served, numbers: bytes, streams: Terminal | Pipes) -> None:
     for number in numbers:
         if number == signal.SIGWINCH:
             streams.resize()
         elif number not in _NOT_FORWARDED:
-            pidfd.send_signal(process.fileno(), number)
+            send_signal(process.fileno(), number)

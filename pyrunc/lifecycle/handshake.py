@@ -38,8 +38,10 @@ from socket import socket
 from time import monotonic
 
 from pyrunc.cgroups.sub_cgroup import SubCgroup
-from pyrunc.errors import KernelError, NotReady, PyruncError
-from pyrunc.kernel import pidfd, rights
+from pyrunc.errors import KernelError, NotReady, PyruncError, reported
+from pyrunc.kernel import calls, rights
+from pyrunc.kernel.descriptor import Descriptor, opened
+from pyrunc.kernel.pidfd import PidFd
 from pyrunc.lifecycle import successor
 from pyrunc.lifecycle.messages import exception_for
 from pyrunc.lifecycle.report import MESSAGE, Report, messages
@@ -52,11 +54,10 @@ _OUTPUT_KEPT = 64 << 10
 # a dead NFS server), and ends when that lets go.
 _DEATH_SECONDS = 10.0
 # From the end of its socket to its exit.
-_LAST_WORDS_MS = 1000
+_LAST_WORDS = 1.0
 
 
-def _refuse_listener(fd: int) -> None:
-    os.close(fd)
+def _refuse_listener(_: int) -> None:
     raise PyruncError("unexpected message from pyrunc-init: a seccomp listener")
 
 
@@ -68,7 +69,7 @@ class Answers:
         steps: what to do for each kind of message before it may go on; for "forked", in addition
             to what `Child` does.
         died: says why it may have died without a message.
-        listener: gets the descriptor of a seccomp listener, and closes it.
+        listener: gets the descriptor of a seccomp listener, lent.
     """
 
     steps: dict[str, Callable[[], None]]
@@ -81,15 +82,15 @@ class Child:
 
     Args:
         pid: of the spawned process, later of its fork.
-        pidfd: of that process; owned by this object.
-        sync: our end of the socket pair; owned.
-        hook_output: read end of the pipe that hooks in the container write to, or -1; owned.
+        pidfd: of that process.
+        sync: our end of the socket pair.
+        hook_output: read end of the pipe that hooks in the container write to, if any do.
         plan: what it runs.
         peer: inode of its end of the socket pair.
         signals: those that end a wait for it, if they are caught.
 
     Attributes:
-        directories: descriptors that it has sent; owned by this object.
+        directories: descriptors that it has sent.
         sub_cgroup: a cgroup of its own, if it was given one.
     """
 
@@ -101,9 +102,9 @@ class Child:
     def __init__(
         self,
         pid: int,
-        pidfd: int,
+        pidfd: PidFd,
         sync: socket,
-        hook_output: int,
+        hook_output: Descriptor,
         plan: Plan,
         peer: int = 0,
         signals: Signals | None = None,
@@ -114,7 +115,7 @@ class Child:
         self.hook_output = hook_output
         self.plan = plan
         self.output = b""
-        self.directories: list[int] = []
+        self.directories: list[Descriptor] = []
         self.sub_cgroup: SubCgroup | None = None
         self.signals = signals
         self.peer = peer
@@ -122,15 +123,12 @@ class Child:
 
     def close(self) -> None:
         self.sync.close()
-        for fd in (self.hook_output, self.pidfd, *self.directories):
-            if fd >= 0:
-                os.close(fd)
-        self.directories = []
-        self.hook_output = self.pidfd = -1
+        for owned in (self.hook_output, self.pidfd, *self.directories):
+            owned.close()
 
-    def take_pidfd(self) -> int:
-        """Its pidfd, owned by the caller from now on; everything else is closed."""
-        taken, self.pidfd = self.pidfd, -1
+    def take_pidfd(self) -> PidFd:
+        """Its pidfd, the caller's from now on; everything else is closed."""
+        taken = PidFd(self.pidfd.take())
         self.close()
         return taken
 
@@ -161,7 +159,7 @@ class Child:
         try:
             # Its death proves nothing: its program may have ended already, and its end of the
             # socket be open for a moment longer, in a child that another thread is starting.
-            self._await(lambda: "", monotonic() + _LAST_WORDS_MS / 1000, alive=False)
+            self._await(lambda: "", monotonic() + _LAST_WORDS, alive=False)
         except NotReady:
             return  # it does go on, and has only not closed its end
         failure = self._reported_failure()
@@ -175,10 +173,10 @@ class Child:
             if not _is_readable(self.sync.fileno()):
                 return None
             try:
-                report, fd = self._receive(lambda: "")
+                report, sent = self._receive(lambda: "")
             except PyruncError:
                 continue
-            _close(fd)
+            sent.close()
             return self._exception(report) if report.kind == "failure" else None
         return None
 
@@ -186,10 +184,10 @@ class Child:
         """Kill and reap it; the container's program has not run."""
         _end(self.pidfd)
         if self.peer and "forked" in self._expected:
-            pidfd = successor.find(self.peer, self.pid)
-            if pidfd >= 0:
-                _end(pidfd)
-                os.close(pidfd)
+            second = successor.find(self.peer, self.pid)
+            if second is not None:
+                with second:
+                    _end(second)
 
     def finish(self, *, kill: bool) -> int:
         """Wait for it, or kill it, and reap it.
@@ -198,10 +196,10 @@ class Child:
             The exit code, or 128 + signal.
         """
         if kill:
-            pidfd.kill(self.pidfd)
+            self.pidfd.kill()
         # First: it may be waiting for an answer that never comes.
         self.sync.close()
-        ended = pidfd.reap(self.pidfd)
+        ended = self.pidfd.reap()
         self.close()
         assert ended is not None
         return ended[0]
@@ -209,9 +207,9 @@ class Child:
     def killed_by(self) -> int:
         """The signal that killed it, or 0. It is not reaped."""
         # It may live on, though it sends nonsense or nothing at all.
-        if not _is_readable(self.pidfd, _LAST_WORDS_MS):
+        if not self.pidfd.has_ended(_LAST_WORDS):
             return 0
-        ended = pidfd.reap(self.pidfd, os.WNOWAIT)
+        ended = self.pidfd.reap(os.WNOWAIT)
         return ended[1] if ended else 0
 
     def run_until_ready(self, answers: Answers, deadline: float | None = None) -> None:
@@ -227,78 +225,70 @@ class Child:
         """
         while True:
             self._await(answers.died, deadline)
-            report, fd = self._receive(answers.died)
-            if report.kind == "failure":
-                _close(fd)
-                raise self._exception(report)
-            if not self._expected or report.kind != self._expected[0]:
-                _close(fd)
-                raise PyruncError(f"unexpected message from pyrunc-init: {report.kind}")
-            del self._expected[0]
-            if report.kind == "parked":
-                _close(fd)
-                return
-            self._serve(report, fd, answers)
+            report, sent = self._receive(answers.died)
+            with sent:
+                if report.kind == "failure":
+                    raise self._exception(report)
+                if not self._expected or report.kind != self._expected[0]:
+                    raise PyruncError(f"unexpected message from pyrunc-init: {report.kind}")
+                del self._expected[0]
+                if report.kind == "parked":
+                    return
+                self._serve(report, sent, answers)
             self.go()
 
-    def _serve(self, report: Report, fd: int, answers: Answers) -> None:
+    def _serve(self, report: Report, sent: Descriptor, answers: Answers) -> None:
+        """Do what a message asks for; `sent` came with it, and is kept by taking it."""
         if report.kind == "forked":
-            self._adopt(report.value, fd)
+            self._adopt(report.value, sent)
             if "forked" in answers.steps:
                 answers.steps["forked"]()
         elif report.kind == "listener":
-            self._hand_over(fd if fd >= 0 else self._take(report.value), answers.listener)
+            self._hand_over(report.value, sent, answers.listener)
         elif report.kind == "directory":
-            if fd < 0:
+            if not sent.is_open:
                 raise PyruncError("pyrunc-init sent no directory")
-            self.directories.append(fd)
+            self.directories.append(Descriptor(sent.take()))
         else:
-            _close(fd)
+            sent.close()
             answers.steps[report.kind]()
 
     def _exception(self, report: Report) -> PyruncError:
         return exception_for(report, self.plan.steps, self._drain())
 
-    def _take(self, number: int) -> int:
-        """A descriptor of the process. Its number is not trusted: a wrong one is still a descriptor
-        of the container's own, and of no use to the agent."""
-        return pidfd.get_descriptor(self.pidfd, number)
+    def _hand_over(self, number: int, sent: Descriptor, listener: Callable[[int], None]) -> None:
+        """The listener was sent, or is the process's descriptor of that number. That is not
+        trusted: a wrong one is still the container's own, and of no use to the agent."""
+        if sent.is_open:
+            listener(sent.fileno())
+            return
+        with calls.get_descriptor(self.pidfd.fileno(), number) as copy:
+            listener(copy.fileno())
 
-    def _hand_over(self, fd: int, listener: Callable[[int], None]) -> None:
-        try:
-            listener(fd)
-        finally:
-            os.close(fd)
-
-    def _adopt(self, pid: int, pidfd: int) -> None:
+    def _adopt(self, pid: int, sent: Descriptor) -> None:
         """Take over its successor; the kernel, not the message, shows that it is our child too."""
-        if pidfd < 0 or _pid_of(pidfd) != pid or not _is_child(pidfd):
-            _close(pidfd)
+        if not sent.is_open or _pid_of(sent) != pid or not _is_child(sent):
             raise PyruncError("pyrunc-init sent no process")
-        first, self.pid, self.pidfd = self.pidfd, pid, pidfd
-        try:
-            os.waitid(os.P_PIDFD, first, os.WEXITED)
-        except OSError as error:
-            raise KernelError("reap pyrunc-init", "waitid", error.errno or 0) from None
-        finally:
-            os.close(first)
+        with self.pidfd as first, reported("reap pyrunc-init", "waitid"):
+            self.pid, self.pidfd = pid, PidFd(sent.take())
+            os.waitid(os.P_PIDFD, first.fileno(), os.WEXITED)
 
-    def _receive(self, died: Callable[[], str]) -> tuple[Report, int]:
+    def _receive(self, died: Callable[[], str]) -> tuple[Report, Descriptor]:
+        """A message, and what was sent with it: closed where that is nothing."""
         try:
-            data, sent = rights.receive(self.sync, MESSAGE.size + wire.MAX_TEXT)
+            data, descriptors = rights.receive(self.sync, MESSAGE.size + wire.MAX_TEXT)
         except ConnectionError:
             raise PyruncError(died()) from None
         except OSError as error:
             raise KernelError("read from pyrunc-init", "recvmsg", error.errno or 0) from None
-        fd = sent[0] if sent else -1
+        sent = descriptors[0] if descriptors else Descriptor()
         size = MESSAGE.size
-        if len(data) < size:
-            _close(fd)
-            raise PyruncError(died())
         try:
-            return Report(MESSAGE.unpack(data[:size]), len(self.plan.steps), data[size:]), fd
+            if len(data) < size:
+                raise PyruncError(died())
+            return Report(MESSAGE.unpack(data[:size]), len(self.plan.steps), data[size:]), sent
         except BaseException:
-            _close(fd)
+            sent.close()
             raise
 
     def _await(
@@ -316,34 +306,35 @@ class Child:
             Interrupted: a signal asks this process to end.
             PyruncError: it died.
         """
-        sync = self.sync.fileno()
+        sync, hooks = self.sync.fileno(), self.hook_output.fileno()
+        process = self.pidfd.fileno() if alive else -1
+        reader = self.signals.fileno() if self.signals else -1
         poll = select.poll()
-        reader = self.signals.reader if self.signals else -1
-        for fd in (sync, self.pidfd if alive else -1, self.hook_output, reader):
+        for fd in (sync, process, hooks, reader):
             if fd >= 0:
                 poll.register(fd, select.POLLIN)
         while True:
             ready = dict(poll.poll(_milliseconds(deadline)))
-            if self.hook_output in ready:
-                chunk = os.read(self.hook_output, _OUTPUT_KEPT)
+            if hooks in ready:
+                chunk = os.read(hooks, _OUTPUT_KEPT)
                 self.output = (self.output + chunk)[:_OUTPUT_KEPT]
                 if not chunk:
-                    poll.unregister(self.hook_output)
+                    poll.unregister(hooks)
             # Check again: it may have sent it and ended between poll(2)'s two checks.
-            if sync in ready or (self.pidfd in ready and _is_readable(sync)):
+            if sync in ready or (process in ready and _is_readable(sync)):
                 return
-            if self.pidfd in ready:
+            if process in ready:
                 raise PyruncError(died())
-            if self.signals and self.signals.reader in ready:
+            if self.signals and reader in ready:
                 self.signals.check()
             if not ready:
                 raise NotReady("the process was not ready in time")
 
     def _drain(self) -> bytes:
-        if self.hook_output >= 0:
-            os.set_blocking(self.hook_output, False)
+        if self.hook_output.is_open:
+            os.set_blocking(self.hook_output.fileno(), False)
             try:
-                self.output += os.read(self.hook_output, _OUTPUT_KEPT)
+                self.output += os.read(self.hook_output.fileno(), _OUTPUT_KEPT)
             except BlockingIOError:
                 pass
         return self.output
@@ -353,26 +344,21 @@ def _milliseconds(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - monotonic()) * 1000
 
 
-def _is_readable(fd: int, milliseconds: float = 0) -> bool:
+def _is_readable(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    return bool(poll.poll(milliseconds))
+    return bool(poll.poll(0))
 
 
-def _close(fd: int) -> None:
-    if fd >= 0:
-        os.close(fd)
+def _end(process: PidFd) -> None:
+    process.kill()
+    if process.has_ended(_DEATH_SECONDS):
+        process.reap()
 
 
-def _end(fd: int) -> None:
-    pidfd.kill(fd)
-    if _is_readable(fd, _DEATH_SECONDS * 1000):
-        pidfd.reap(fd)
-
-
-def _is_child(pidfd: int) -> bool:
+def _is_child(sent: Descriptor) -> bool:
     try:
-        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        os.waitid(os.P_PIDFD, sent.fileno(), os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return False
     except OSError as error:
@@ -380,13 +366,10 @@ def _is_child(pidfd: int) -> bool:
     return True
 
 
-def _pid_of(pidfd: int) -> int:
+def _pid_of(sent: Descriptor) -> int:
     """The pid of a pidfd (proc_pid_fdinfo(5))."""
-    fd = os.open(f"/proc/self/fdinfo/{pidfd}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        for line in os.read(fd, 4096).splitlines():
+    with opened(f"/proc/self/fdinfo/{sent.fileno()}") as file:
+        for line in os.read(file.fileno(), 4096).splitlines():
             if line.startswith(b"Pid:"):
                 return int(line[4:])
-    finally:
-        os.close(fd)
     return -1

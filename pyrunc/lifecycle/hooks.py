@@ -11,8 +11,10 @@ from signal import SIGKILL
 from typing import Any
 
 from pyrunc import jsontext
-from pyrunc.errors import HookError, errno_text
-from pyrunc.kernel.process import pipe, spawn_program
+from pyrunc.errors import HookError, KernelError, errno_text, reported
+from pyrunc.kernel.calls import pipe, spawn_program
+from pyrunc.kernel.descriptor import Descriptor
+from pyrunc.kernel.pidfd import PidFd
 from pyrunc.lifecycle.signals import Signals
 from pyrunc.lifecycle.state import State
 from pyrunc.spec.fields import decode_object
@@ -66,15 +68,11 @@ def _run(
     name: str, index: int, hook: Hook, bundle: str, text: bytes, signals: Signals | None
 ) -> None:
     reader, writer = pipe(f"run {name} hooks", blocking=False)
-    try:
-        try:
-            os.set_blocking(writer, True)
-            pid = _spawn(name, index, hook, bundle, text, writer)
-        finally:
-            os.close(writer)
-        _await(name, index, hook, pid, reader, signals)
-    finally:
-        os.close(reader)
+    with reader:
+        with writer:
+            os.set_blocking(writer.fileno(), True)
+            pid = _spawn(name, index, hook, bundle, text, writer.fileno())
+        _await(name, index, hook, pid, reader.fileno(), signals)
 
 
 def _spawn(name: str, index: int, hook: Hook, bundle: str, text: bytes, output: int) -> int:
@@ -82,36 +80,40 @@ def _spawn(name: str, index: int, hook: Hook, bundle: str, text: bytes, output: 
     env = hook.env
     if env is None:
         env = tuple(f"{key}={value}" for key, value in os.environ.items())
-    stdin = os.memfd_create("state.json", os.MFD_CLOEXEC)
-    try:
-        os.write(stdin, text)
-        os.lseek(stdin, 0, os.SEEK_SET)
+    with _file_of(text, name) as stdin:
         try:
-            return spawn_program(hook.path, hook.args or (hook.path,), env, bundle, stdin, output)
-        except OSError as error:
-            reason = f"fork/exec {hook.path}: {errno_text(error.errno or 0)}"
+            return spawn_program(
+                hook.path, hook.args or (hook.path,), env, bundle, stdin.fileno(), output
+            )
+        except KernelError as error:
+            reason = f"fork/exec {hook.path}: {errno_text(error.errno)}"
             raise HookError(name, index, reason) from None
-    finally:
-        os.close(stdin)
+
+
+def _file_of(text: bytes, name: str) -> Descriptor:
+    """An open file to read the text from."""
+    with reported(f"run {name} hooks", "memfd_create"):
+        file = Descriptor(os.memfd_create("state.json", os.MFD_CLOEXEC))
+        os.write(file.fileno(), text)
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+    return file
 
 
 def _await(
     name: str, index: int, hook: Hook, pid: int, reader: int, signals: Signals | None
 ) -> None:
     """Wait for a hook to exit, or kill it."""
-    pidfd = -1
     try:
-        pidfd = os.pidfd_open(pid)
-        output = _read_until_exit(pidfd, reader, hook.timeout, signals)
+        with reported(f"run {name} hooks", "pidfd_open"):
+            process = PidFd.of(pid)
+        with process:
+            output = _read_until_exit(process.fileno(), reader, hook.timeout, signals)
         if output is None:
             raise HookError(name, index, f"hook ran past specified timeout of {hook.timeout}s")
     except BaseException:
         os.killpg(pid, SIGKILL)
         os.waitpid(pid, 0)
         raise
-    finally:
-        if pidfd >= 0:
-            os.close(pidfd)
     status = os.waitpid(pid, 0)[1]
     if status:
         raise HookError(name, index, describe(status, output + _read(reader)))
@@ -130,7 +132,7 @@ def _read_until_exit(
     poll.register(pidfd, select.POLLIN)
     poll.register(reader, select.POLLIN)
     if signals:
-        poll.register(signals.reader, select.POLLIN)
+        poll.register(signals, select.POLLIN)
     while True:
         left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
         ready = dict(poll.poll(left))
@@ -139,7 +141,7 @@ def _read_until_exit(
             output = (output + chunk)[:_OUTPUT_KEPT]
             if not chunk:
                 poll.unregister(reader)
-        if signals and signals.reader in ready:
+        if signals and signals.fileno() in ready:
             signals.check()
         if pidfd in ready:
             return output

@@ -6,22 +6,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from pyrunc.errors import KernelError, PyruncError, SpecError
+from pyrunc.errors import PyruncError, SpecError, reported
 from pyrunc.host.probe import has_lsm
-from pyrunc.kernel import process as kernel
+from pyrunc.kernel import calls
+from pyrunc.kernel.descriptor import Descriptor, opened
 from pyrunc.lifecycle import idmap
 from pyrunc.plan import namespaces
 from pyrunc.plan.plan import Plan
 from pyrunc.spec.model import Spec
 
+Keep = Callable[[Descriptor], int]
 
-def of_plan(spec: Spec, plan: Plan, keep: Callable[[int], int]) -> tuple[list[int], list[int]]:
+
+def of_plan(spec: Spec, plan: Plan, keep: Keep) -> tuple[list[int], list[int]]:
     """Open what a container needs from the host.
 
     Args:
         spec: checked configuration.
         plan: its plan.
-        keep: gets each descriptor, and closes it when the creation ends.
+        keep: gets each descriptor, closes it when the creation ends, and lends its number.
 
     Returns:
         Descriptors for `plan.joined`, and for `plan.idmapped`.
@@ -55,13 +58,13 @@ def check_labels(spec: Spec) -> None:
         spec.warnings.append("/linux/mountLabel: left out, SELinux is not enabled on this host")
 
 
-def open_namespaces(spec: Spec, plan: Plan, keep: Callable[[int], int]) -> list[int]:
+def open_namespaces(spec: Spec, plan: Plan, keep: Keep) -> list[int]:
     """Open all before the first is entered: afterwards their paths are out of reach.
 
     Args:
         spec: checked configuration.
         plan: its plan.
-        keep: gets each descriptor, and closes it when the creation ends.
+        keep: as for `of_plan`.
 
     Returns:
         A descriptor for each of `plan.joined`.
@@ -70,22 +73,18 @@ def open_namespaces(spec: Spec, plan: Plan, keep: Callable[[int], int]) -> list[
         KernelError: a path cannot be opened.
         SpecError: it is not such a namespace, or the host's network with a net.* sysctl.
     """
-    opened = []
+    fds = []
     for joined in plan.joined:
         path, kind, pointer = joined.path, joined.kind, joined.pointer
-        try:
+        with reported("open namespace", "open", path, pointer=pointer):
             # Opening a fifo would block until it has a writer.
-            fd = keep(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
-        except OSError as error:
-            raise KernelError(
-                "open namespace", "open", error.errno or 0, path, pointer=pointer
-            ) from None
-        if kernel.namespace_type(fd) != namespaces.FLAGS[kind]:
+            fd = keep(opened(path, os.O_RDONLY | os.O_NONBLOCK))
+        if calls.namespace_type(fd) != namespaces.FLAGS[kind]:
             raise SpecError(f'"{path}" is not a {kind} namespace', pointer=pointer)
         if kind == "network":
             _refuse_host_network(spec, fd, pointer)
-        opened.append(fd)
-    return opened
+        fds.append(fd)
+    return fds
 
 
 def _refuse_host_network(spec: Spec, fd: int, pointer: str) -> None:
@@ -96,7 +95,7 @@ def _refuse_host_network(spec: Spec, fd: int, pointer: str) -> None:
         raise SpecError("a net.* sysctl needs a network namespace of its own", pointer=pointer)
 
 
-def idmapped_mounts(plan: Plan, keep: Callable[[int], int]) -> list[int]:
+def idmapped_mounts(plan: Plan, keep: Keep) -> list[int]:
     """Make the id-mapped mounts of a plan.
 
     Args:
@@ -109,6 +108,4 @@ def idmapped_mounts(plan: Plan, keep: Callable[[int], int]) -> list[int]:
     Raises:
         KernelError: the kernel refuses.
     """
-    if not plan.idmapped:
-        return []
-    return [keep(fd) for fd in idmap.make(list(plan.idmapped))]
+    return [keep(mount) for mount in idmap.make(plan.idmapped)]

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import errno
-import os
 from signal import SIGKILL, pidfd_send_signal
 
 from pyrunc import cgroups
 from pyrunc.cgroups import Cgroup
 from pyrunc.errors import ContainerNotRunning, KernelError
+from pyrunc.kernel.pidfd import PidFd
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import open_pidfd
 
@@ -33,40 +33,37 @@ def kill(state: State, signal: int, *, all_processes: bool = False) -> None:
     if all_processes or (signal == SIGKILL and not state.privatePid):
         cgroup = cgroups.open_cgroup(state.cgroup)
         if cgroup.exists:
-            return _signal_all(cgroup, state, signal)
+            _signal_all(cgroup, state, signal)
+            return
         # Without one the others are not known; pid 1 of a pid namespace takes them along.
     pidfd = open_pidfd(state)
-    if pidfd < 0:
+    if pidfd is None:
         if all_processes:
-            return None
+            return
         raise ContainerNotRunning
-    try:
-        pidfd_send_signal(pidfd, signal)
-        if signal == SIGKILL:
-            _thaw(state)
-    except ProcessLookupError:
-        raise ContainerNotRunning from None
-    except (OSError, OverflowError) as error:
-        number = error.errno if isinstance(error, OSError) else errno.EINVAL
-        raise KernelError("unable to signal init", "", number or 0) from None
-    finally:
-        os.close(pidfd)
-    return None
+    with pidfd:
+        try:
+            pidfd_send_signal(pidfd.fileno(), signal)
+            if signal == SIGKILL:
+                _thaw(state)
+        except ProcessLookupError:
+            raise ContainerNotRunning from None
+        except (OSError, OverflowError) as error:
+            number = error.errno if isinstance(error, OSError) else errno.EINVAL
+            raise KernelError("unable to signal init", "", number or 0) from None
 
 
 def _signal_all(cgroup: Cgroup, state: State, signal: int) -> None:
     # Init may have moved to another cgroup, and must not be missed silently.
-    pidfd = -1 if state.pid in cgroup.pids() else open_pidfd(state)
-    try:
-        if cgroup.populated():
-            cgroup.signal(signal)
-        if pidfd >= 0:
-            pidfd_send_signal(pidfd, signal)
-    except ProcessLookupError:
-        pass  # no process is left
-    finally:
-        if pidfd >= 0:
-            os.close(pidfd)
+    moved = None if state.pid in cgroup.pids() else open_pidfd(state)
+    with moved or PidFd():
+        try:
+            if cgroup.populated():
+                cgroup.signal(signal)
+        except ProcessLookupError:
+            return  # no process is left
+        if moved:
+            moved.send_signal(signal)
 
 
 def _thaw(state: State) -> None:

@@ -8,11 +8,12 @@ import os
 from dataclasses import dataclass, field
 from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
 from time import monotonic
-from typing import Any
 
 from pyrunc.cgroups.join import Joining
-from pyrunc.errors import KernelError, NotReady, PyruncError, SpecError
-from pyrunc.kernel import process as kernel
+from pyrunc.errors import KernelError, NotReady, PyruncError, SpecError, reported
+from pyrunc.kernel import calls
+from pyrunc.kernel.descriptor import Descriptor, opened
+from pyrunc.kernel.pidfd import PidFd
 from pyrunc.lifecycle import sealed
 from pyrunc.lifecycle.handshake import Child
 from pyrunc.lifecycle.signals import Signals
@@ -29,37 +30,34 @@ EMBEDDED = b""
 class Descriptors:
     """Descriptors that are closed together, on success and on failure."""
 
-    __slots__ = ("_fds",)
+    __slots__ = ("_owned",)
 
     def __init__(self) -> None:
-        self._fds: list[int] = []
+        self._owned: list[Descriptor] = []
 
-    def keep(self, fd: int) -> int:
+    def keep(self, owned: Descriptor) -> int:
         """Close this one with the others.
 
         Returns:
-            The same descriptor.
+            Its number, lent until then.
         """
-        self._fds.append(fd)
-        return fd
+        self._owned.append(owned)
+        return owned.fileno()
 
     def join(self, joining: Joining | None) -> tuple[int, list[int]]:
         """Those by which a process joins its cgroup, if there is one to join.
 
         Returns:
-            The one to start in, or -1; and those that it joins itself.
+            The one to start in, or -1; and those that it joins itself. They are lent.
         """
         if joining is None:
             return -1, []
-        spawned = joining.spawn_fd()
-        if spawned >= 0:
-            self.keep(spawned)
-        return spawned, [self.keep(fd) for fd in joining.fds()]
+        return self.keep(joining.spawn_fd()), [self.keep(owned) for owned in joining.fds()]
 
     def close(self) -> None:
         """Close them all."""
-        while self._fds:
-            os.close(self._fds.pop())
+        while self._owned:
+            self._owned.pop().close()
 
 
 @dataclass
@@ -68,15 +66,15 @@ class Launch:
 
     Args:
         plan: what it is to do.
-        fds: all that is passed; closed afterwards, so that the process has the only copies and
-            each side sees the end of the other.
+        fds: own all that is passed, which the others name by number; closed afterwards, so that
+            the process has the only copies and each side sees the end of the other.
         stdio: what becomes 0, 1 and 2.
         preserve_fds: how many descriptors from 3 on are the program's; the plan's registers
             come after them.
         cgroup: descriptor of a cgroup v2 directory to start in, or -1.
         named: fixed register (`plan.wire`) -> descriptor, in addition to those made here.
         free: descriptors for the registers from `wire.FIRST_FREE` on.
-        hook_output: our end of the pipe of hooks, or -1; the Child owns it.
+        hook_output: our end of the pipe of hooks, if there is one; becomes the Child's.
         signals: those that end the wait for it.
         deadline: of time.monotonic(): in a frozen cgroup the start makes no progress.
     """
@@ -88,7 +86,7 @@ class Launch:
     preserve_fds: int = 0
     cgroup: int = -1
     named: dict[int, int] = field(default_factory=dict)
-    hook_output: int = -1
+    hook_output: Descriptor = field(default_factory=Descriptor)
     signals: Signals | None = None
     deadline: float | None = None
 
@@ -111,41 +109,39 @@ class Launch:
             passed = [-1] * self.plan.passed
             passed[wire.SYNC] = keep(theirs)
             exe = keep(executable())
-            passed[wire.PLAN] = keep(kernel.sealed_memfd("plan", _encoded(self.plan, first_fd)))
+            passed[wire.PLAN] = keep(calls.sealed_memfd("plan", _encoded(self.plan, first_fd)))
             for register, fd in self.named.items():
                 passed[register] = fd
             passed[wire.FIRST_FREE : wire.FIRST_FREE + len(self.free)] = self.free
-            pid, pidfd = _spawn(
-                self.signals, self.deadline, exe=exe, flags=self.plan.spawn_flags,
-                cgroup=self.cgroup, stdio=self.stdio, first_fd=first_fd, fds=passed,
+            what = calls.Spawn(
+                exe=exe, flags=self.plan.spawn_flags, cgroup=self.cgroup, stdio=self.stdio,
+                first_fd=first_fd, fds=passed,
             )  # fmt: skip
+            pid, pidfd = _spawn(what, self.signals, self.deadline)
         except BaseException:
             if ours:
                 ours.close()
-            if self.hook_output >= 0:
-                os.close(self.hook_output)
+            self.hook_output.close()
             raise
         finally:
             self.fds.close()
         return Child(pid, pidfd, ours, self.hook_output, self.plan, peer, self.signals)
 
 
-def _socket_pair() -> tuple[socket, int, int]:
-    """Our end, and the inode and descriptor of the other."""
-    try:
+def _socket_pair() -> tuple[socket, int, Descriptor]:
+    """Our end, and the other with its inode."""
+    with reported("talk to pyrunc-init", "socketpair"):
         ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
-    except OSError as error:
-        raise KernelError("talk to pyrunc-init", "socketpair", error.errno or 0) from None
-    return ours, os.fstat(theirs.fileno()).st_ino, theirs.detach()
+    return ours, os.fstat(theirs.fileno()).st_ino, Descriptor(theirs.detach())
 
 
-def _spawn(signals: Signals | None, deadline: float | None, **how: Any) -> tuple[int, int]:
+def _spawn(what: calls.Spawn, signals: Signals | None, deadline: float | None) -> tuple[int, PidFd]:
     """One clone3; a signal that does not ask this process to end is kept for later."""
     while True:
         timeout = None if deadline is None else deadline - monotonic()
-        interrupt = signals.reader if signals else -1
+        interrupt = signals.fileno() if signals else -1
         try:
-            return kernel.spawn(interrupt=interrupt, timeout=timeout, **how)
+            return calls.spawn(what, interrupt, timeout)
         except KernelError as error:
             if error.errno == errno.ETIMEDOUT:
                 raise NotReady(
@@ -165,17 +161,14 @@ def _encoded(plan: Plan, first_fd: int) -> bytes:
         raise SpecError(f"asks for more than a plan can hold: {error}") from None
 
 
-def executable() -> int:
+def executable() -> Descriptor:
     """pyrunc-init, opened so that a process that executes it cannot change it for the next one.
-
-    Returns:
-        A descriptor, close-on-exec.
 
     Raises:
         KernelError: this host allows no such execution.
     """
     try:
-        return kernel.sealed_memfd("pyrunc-init", program(), executable=True)
+        return calls.sealed_memfd("pyrunc-init", program(), executable=True)
     except KernelError as error:
         # vm.memfd_noexec=2 of this pid namespace; RLIMIT_FSIZE below its size.
         if error.errno not in (errno.EACCES, errno.EFBIG):
@@ -191,18 +184,12 @@ def program() -> bytes:
     """
     if EMBEDDED:
         return EMBEDDED
-    try:
-        fd = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise KernelError("open", "open", error.errno or 0, _PATH, hint=_INCOMPLETE) from None
-    try:
-        size, data = os.fstat(fd).st_size, b""
-        while chunk := os.read(fd, size + 1 - len(data)):
+    with reported("open", "open", _PATH, hint=_INCOMPLETE):
+        file = opened(_PATH)
+    with file, reported("read", "read", _PATH, hint=_INCOMPLETE):
+        size, data = os.fstat(file.fileno()).st_size, b""
+        while chunk := os.read(file.fileno(), size + 1 - len(data)):
             data += chunk
-    except OSError as error:
-        raise KernelError("read", "read", error.errno or 0, _PATH, hint=_INCOMPLETE) from None
-    finally:
-        os.close(fd)
     if len(data) != size or not size:
         raise PyruncError(f"{_PATH} changed while it was read", hint="is it being updated?")
     return data

@@ -7,7 +7,7 @@ import fcntl
 import os
 import time
 
-from pyrunc.errors import PyruncError
+from pyrunc.errors import KernelError, PyruncError
 
 _SECONDS = 15.0
 _PAUSE = 0.01
@@ -30,6 +30,8 @@ def acquire(fd: int, container_id: str) -> None:
             return
         except BlockingIOError:
             pass
+        except OSError as error:
+            raise KernelError("lock container", "flock", error.errno or 0, container_id) from None
         if not deadline:
             deadline = time.monotonic() + _SECONDS
             _refuse_own_holder(fd, container_id)

@@ -77,7 +77,6 @@ _REASONS = {
     "not_null": "the container's /dev/null is not the null device",
     "not_devpts": "/dev/pts/ptmx is not that of a devpts",
     "locked_flags": "cannot clear locked flags",
-    "too_many_links": "too many symbolic links",
 }
 
 

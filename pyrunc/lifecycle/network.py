@@ -7,10 +7,10 @@ A device is never moved back; when the namespace ends the kernel returns the phy
 from __future__ import annotations
 
 import errno
-import os
 from contextlib import ExitStack
 
-from pyrunc.errors import KernelError, PyruncError, json_pointer
+from pyrunc.errors import KernelError, PyruncError, json_pointer, reported
+from pyrunc.kernel.descriptor import opened
 from pyrunc.kernel.netlink import Netlink
 from pyrunc.spec.model_linux import NetDevice
 
@@ -27,19 +27,16 @@ def move_devices(devices: dict[str, NetDevice], pid: int) -> None:
         PyruncError: there is no such device.
     """
     connection = _connection()
-    with ExitStack() as opened:
-        namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        opened.callback(os.close, namespace)
-        host, inside = (opened.enter_context(connection(fd)) for fd in (-1, namespace))
+    with ExitStack() as held:
+        path = f"/proc/{pid}/ns/net"
+        with reported("open namespace", "open", path):
+            namespace = held.enter_context(opened(path)).fileno()
+        with reported("talk to rtnetlink", "socket"):
+            host, inside = (held.enter_context(connection(fd)) for fd in (-1, namespace))
         for name, device in devices.items():
             pointer = json_pointer("linux", "netDevices", name)
-            try:
+            with reported("move network device", "netlink", name, pointer=pointer):
                 _move(host, inside, name, device.name or name, namespace, pointer)
-            except OSError as error:
-                number = error.errno or errno.EIO
-                raise KernelError(
-                    "move network device", "netlink", number, name, pointer=pointer
-                ) from None
 
 
 def _connection() -> type[Netlink]:

@@ -11,8 +11,10 @@ import os
 import select
 from socket import AF_UNIX, SOCK_DGRAM, socket
 
-from pyrunc.errors import KernelError
+from pyrunc.errors import KernelError, reported
 from pyrunc.kernel import rights
+from pyrunc.kernel.calls import pipe
+from pyrunc.kernel.descriptor import opened
 from pyrunc.lifecycle.signals import Signals
 from pyrunc.spec.model import Mount, Spec
 
@@ -47,18 +49,15 @@ def listen(entry_path: str) -> socket:
     path = f"{entry_path}/{DIRECTORY}"
     listener = socket(AF_UNIX, SOCK_DGRAM)
     try:
-        directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
+        with opened(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW) as directory:
             # By descriptor: a socket's path may only be 107 bytes long.
-            short = f"/proc/self/fd/{directory}/{NAME}"
+            short = f"/proc/self/fd/{directory.fileno()}/{NAME}"
             try:
-                os.unlink(NAME, dir_fd=directory)  # of a start that was killed
+                os.unlink(NAME, dir_fd=directory.fileno())  # of a start that was killed
             except FileNotFoundError:
                 pass
             listener.bind(short)
             os.chmod(short, 0o777)  # noqa: S103  # any user of the container may be ready
-        finally:
-            os.close(directory)
     except OSError as error:
         listener.close()
         raise KernelError("bind", "bind", error.errno or 0, f"{path}/{NAME}") from None
@@ -73,7 +72,7 @@ def relay(
     Args:
         listener: from `listen`.
         manager: the caller's NOTIFY_SOCKET.
-        pidfd: of the container's init.
+        pidfd: of the container's init, lent.
         pid: of the container's init.
         signals: those that end the wait, if they are caught.
 
@@ -85,11 +84,11 @@ def relay(
     poll.register(listener.fileno(), select.POLLIN)
     poll.register(pidfd, select.POLLIN)
     if signals:
-        poll.register(signals.reader, select.POLLIN)
+        poll.register(signals, select.POLLIN)
     # A loop, not a recursion: how many messages come is the container's choice.
     while True:
         ready = dict(poll.poll())
-        if signals and signals.reader in ready:
+        if signals and signals.fileno() in ready:
             signals.check()
         if pidfd in ready and listener.fileno() not in ready:
             return
@@ -103,19 +102,13 @@ def relay(
 
 def _notify(manager: str, ready: bytes, pid: int) -> None:
     """READY, then whose, then a barrier: the manager has read both when its pipe closes."""
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    try:
-        try:
-            _send(manager, ready, pid, writer)
-        finally:
-            os.close(writer)
+    reader, writer = pipe("notify the manager")
+    with reader, reported("notify the manager", "send", manager):
+        with writer:
+            _send(manager, ready, pid, writer.fileno())
         poll = select.poll()
         poll.register(reader, select.POLLHUP)
         poll.poll(_BARRIER_SECONDS * 1000)
-    except OSError as error:
-        raise KernelError("notify the manager", "send", error.errno or 0, manager) from None
-    finally:
-        os.close(reader)
 
 
 def _send(manager: str, ready: bytes, pid: int, barrier: int) -> None:

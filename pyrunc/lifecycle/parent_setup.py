@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from pyrunc.errors import KernelError
-from pyrunc.kernel import process as kernel
+from pyrunc.errors import KernelError, reported
+from pyrunc.kernel import calls
+from pyrunc.kernel.descriptor import opened
 from pyrunc.lifecycle import network, subids
 from pyrunc.spec.model import Process, Spec
 from pyrunc.spec.model_linux import IDMapping
@@ -70,16 +71,11 @@ def move_devices(spec: Spec, pid: int) -> None:
 
 def _write_proc(pid: int, name: str, text: str, pointer: str) -> None:
     path = f"/proc/{pid}/{name}"
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, text.encode())
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise KernelError(
-            f"write {text.strip()!r} to", "write", error.errno or 0, path, pointer=pointer
-        ) from None
+    with (
+        reported(f"write {text.strip()!r} to", "write", path, pointer=pointer),
+        opened(path, os.O_WRONLY) as file,
+    ):
+        os.write(file.fileno(), text.encode())
 
 
 def set_limits(process: Process, pid: int) -> None:
@@ -88,7 +84,7 @@ def set_limits(process: Process, pid: int) -> None:
         _write_proc(pid, "oom_score_adj", str(process.oomScoreAdj), "/process/oomScoreAdj")
     for index, limit in enumerate(process.rlimits):
         try:
-            kernel.prlimit(pid, limit.type, limit.soft, limit.hard)
+            calls.prlimit(pid, limit.type, limit.soft, limit.hard)
         except KernelError as error:
             error.pointer = f"/process/rlimits/{index}"
             raise

@@ -12,7 +12,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from pyrunc.errors import KernelError, PyruncError, SpecError
+from pyrunc.errors import KernelError, PyruncError, SpecError, reported
+from pyrunc.kernel.descriptor import opened
 from pyrunc.spec.model_linux import IntelRdt
 
 POINTER = "/linux/intelRdt"
@@ -26,11 +27,14 @@ def find() -> str:
     Raises:
         PyruncError: it is not.
     """
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            left, _, right = line.partition(" - ")
-            if right.startswith("resctrl "):
-                return left.split(" ")[4]
+    path = "/proc/self/mountinfo"
+    with (
+        reported("read", "", path, pointer=POINTER),
+        open(path, encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        found = [line.split(" ")[4] for line in file if " - resctrl " in line]
+    if found:
+        return found[0]
     raise PyruncError(
         "resctrl is not mounted",
         pointer=POINTER,
@@ -231,8 +235,5 @@ def _read(path: str) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)
+    with opened(path, os.O_WRONLY) as file:
+        os.write(file.fileno(), text.encode())

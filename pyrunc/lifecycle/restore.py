@@ -10,9 +10,11 @@ from functools import partial
 from socket import AF_UNIX, SOCK_STREAM, socket
 
 from pyrunc import jsontext, keywords
-from pyrunc.errors import CriuError, KernelError, PyruncError
-from pyrunc.kernel import criu as kernel
-from pyrunc.kernel import pidfd, rights
+from pyrunc.errors import CriuError, PyruncError, reported
+from pyrunc.kernel import criu as rpc
+from pyrunc.kernel import rights
+from pyrunc.kernel.descriptor import Descriptor, opened
+from pyrunc.kernel.pidfd import PidFd
 from pyrunc.keywords import RestoreKeywords
 from pyrunc.lifecycle import criu, launch, store
 from pyrunc.lifecycle.handshake import Answers
@@ -39,8 +41,8 @@ class RestoreOptions:
     lsm_profile: str = ""
     lsm_mount_context: str = ""
 
-    def fields(self) -> list[kernel.Field]:
-        return kernel.options(
+    def fields(self) -> list[rpc.Field]:
+        return rpc.options(
             tcp_close=int(self.tcp_close),
             lsm_profile=self.lsm_profile,
             lsm_mount_context=self.lsm_mount_context,
@@ -52,7 +54,7 @@ class RestoreOptions:
 
 def restoring(
     image_path: str, given: RestoreKeywords
-) -> Callable[[Request, Spec], tuple[int, int]]:
+) -> Callable[[Request, Spec], tuple[int, PidFd]]:
     """`restore` with its options, from a caller's keywords.
 
     Raises:
@@ -65,7 +67,7 @@ def restoring(
 
 def restore(
     request: Request, spec: Spec, options: criu.CriuOptions, wanted: RestoreOptions
-) -> tuple[int, int]:
+) -> tuple[int, PidFd]:
     """Restore a container; it runs when this returns.
 
     Args:
@@ -75,7 +77,7 @@ def restore(
         wanted: what else.
 
     Returns:
-        The pid of its init and a pidfd that the caller owns.
+        The pid of its init, and a pidfd.
 
     Raises:
         CriuError: CRIU refuses.
@@ -95,9 +97,9 @@ class _Restoration:
         self.wanted = wanted
         self.started = launch.Descriptors()
         self.directories: tuple[str, ...] = ()
-        self.pid, self.pidfd = 0, -1
+        self.pid, self.pidfd = 0, PidFd()
 
-    def run(self) -> tuple[int, int]:
+    def run(self) -> tuple[int, PidFd]:
         try:
             # First, as in runc, which looks at the image last.
             store.refuse_existing(self.request.root, self.request.container_id)
@@ -116,23 +118,20 @@ class _Restoration:
 
     def _stored_stdio(self) -> list[str]:
         path = f"{self.options.image_path}/{criu.DESCRIPTORS}"
-        try:
-            with open(path, "rb") as file:
-                found = jsontext.loads(file.read(), path)
-        except OSError as error:
-            raise KernelError("open", "", error.errno or 0, path) from None
+        with reported("open", "", path), open(path, "rb") as file:
+            found = jsontext.loads(file.read(), path)
         if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
             raise PyruncError(f"{path} is damaged: not a list of names")
         return found
 
-    def _inherited_stdio(self) -> list[kernel.Field]:
+    def _inherited_stdio(self) -> list[rpc.Field]:
         """Pipes from outside: the caller's stdio replaces them."""
         names = enumerate(self.setup.state.stdio[:3])
         return [criu.pairs("inherit_fd", name, fd) for fd, name in names if "pipe:" in name]
 
-    def _namespaces(self) -> tuple[list[kernel.Field], list[int]]:
+    def _namespaces(self) -> tuple[list[rpc.Field], list[int]]:
         """Namespaces that the container joins: some by descriptor, the others by path."""
-        fields: list[kernel.Field] = []
+        fields: list[rpc.Field] = []
         inherited: list[int] = []
         namespaces = self.spec.linux.namespaces if self.spec.linux else ()
         for index, namespace in enumerate(namespaces):
@@ -141,22 +140,17 @@ class _Restoration:
             if namespace.type not in criu.EXTERNAL:
                 fields.append(criu.pairs("join_ns", namespace.type, namespace.path))
                 continue
-            try:
-                fd = self.started.keep(os.open(namespace.path, os.O_RDONLY | os.O_CLOEXEC))
-            except OSError as error:
-                raise KernelError(
-                    "open namespace", "open", error.errno or 0, namespace.path,
-                    pointer=f"/linux/namespaces/{index}/path",
-                ) from None  # fmt: skip
-            inherited.append(fd)
+            pointer = f"/linux/namespaces/{index}/path"
+            with reported("open namespace", "open", namespace.path, pointer=pointer):
+                inherited.append(self.started.keep(opened(namespace.path)))
             number = criu.first_number() + len(inherited)
             fields.append(criu.pairs("inherit_fd", criu.EXTERNAL[namespace.type][1], number))
         return fields, inherited
 
-    def _with(self, entry: Entry, fields: list[kernel.Field], inherited: list[int]) -> None:
+    def _with(self, entry: Entry, fields: list[rpc.Field], inherited: list[int]) -> None:
         try:
             self.setup.begin(entry)
-            fields += kernel.options(root=self.setup.rootfs)
+            fields += rpc.options(root=self.setup.rootfs)
             fields += [criu.pairs("ext_mnt", m.destination, m.source or "") for m in self._binds()]
             if self.spec.linux and self.spec.linux.maskedPaths:
                 fields.append(criu.pairs("ext_mnt", "/dev/null", "/dev/null"))
@@ -170,17 +164,16 @@ class _Restoration:
 
     def _end_restored(self) -> None:
         """Kill and reap it: it is our child, and maybe in no cgroup of its own."""
-        if self.pidfd < 0:
+        if not self.pidfd.is_open:
             return
-        pidfd.kill(self.pidfd)
-        pidfd.reap(self.pidfd)
-        os.close(self.pidfd)
-        self.pidfd = -1
+        with self.pidfd:
+            self.pidfd.kill()
+            self.pidfd.reap()
 
     def _binds(self) -> list[Mount]:
         return [m for m in self.spec.mounts if criu.is_bind(m)]
 
-    def _ask(self, entry: Entry, fields: list[kernel.Field], inherited: list[int]) -> None:
+    def _ask(self, entry: Entry, fields: list[rpc.Field], inherited: list[int]) -> None:
         path = criu.search_path()
         plan = plan_criu.compile_criu(
             ("criu", "swrk", str(criu.first_number())),
@@ -201,11 +194,11 @@ class _Restoration:
             )
             fields += criu.directory_fields(child.directories) + _own_cgroups(child.pid)
             child.go()
-            kernel.request(
+            rpc.request(
                 connection,
-                kernel.RESTORE,
+                rpc.RESTORE,
                 fields,
-                lambda name, pid, fds: self._notified(entry, name, pid, fds),
+                lambda name, pid, sent: self._notified(entry, name, pid, sent),
             )
         except CriuError as error:
             self.options.explain(error, LOG)
@@ -214,36 +207,33 @@ class _Restoration:
             connection.close()
             child.finish(kill=False)
 
-    def _notified(self, entry: Entry, name: str, pid: int, descriptors: list[int]) -> None:
-        try:
-            if name == "setup-namespaces" and self.spec.hooks:
-                self.setup.runtime_hooks(pid)
-            elif name == "orphan-pts-master" and descriptors:
-                _hand_over(self.request.console_socket, descriptors[0])
-            elif name == "post-restore":
-                # Before it runs: a caller that sees it run finds it in the state.
-                self.pid, self.pidfd = pid, os.pidfd_open(pid)
-                if not self.setup.save(entry, pid):
-                    raise PyruncError("the restored process died")
-        finally:
-            for fd in descriptors:
-                os.close(fd)
+    def _notified(self, entry: Entry, name: str, pid: int, sent: list[Descriptor]) -> None:
+        if name == "setup-namespaces" and self.spec.hooks:
+            self.setup.runtime_hooks(pid)
+        elif name == "orphan-pts-master" and sent:
+            _hand_over(self.request.console_socket, sent[0].fileno())
+        elif name == "post-restore":
+            # Before it runs: a caller that sees it run finds it in the state.
+            self.pid, self.pidfd = pid, PidFd.of(pid)
+            if not self.setup.save(entry, pid):
+                raise PyruncError("the restored process died")
 
 
 def _hand_over(console_socket: int, master: int) -> None:
     if console_socket < 0:
         return
-    connection = socket(AF_UNIX, SOCK_STREAM, 0, os.dup(console_socket))
-    try:
+    with socket(AF_UNIX, SOCK_STREAM, 0, os.dup(console_socket)) as connection:
         rights.send(connection, b"/dev/ptmx", master)
-    finally:
-        connection.close()
 
 
-def _own_cgroups(pid: int) -> list[kernel.Field]:
+def _own_cgroups(pid: int) -> list[rpc.Field]:
     """CRIU's cgroups: the processes are restored there, wherever they were before."""
     fields = []
-    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+    path = f"/proc/{pid}/cgroup"
+    with (
+        reported("read", "", path),
+        open(path, encoding="utf-8", errors="surrogateescape") as file,
+    ):
         for line in file:
             _, names, path = line.rstrip("\n").split(":", 2)
             for name in names.split(","):

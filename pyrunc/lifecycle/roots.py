@@ -8,15 +8,16 @@ import errno
 import os
 import stat
 
-from pyrunc.errors import KernelError, PyruncError
+from pyrunc.errors import KernelError, PyruncError, reported
+from pyrunc.kernel.descriptor import Descriptor, opened
 
 # For an unprivileged user.
 NO_PLACE = "set XDG_RUNTIME_DIR, or give --root a place of your own"
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
-def open_root(root: str) -> int:
-    """The state root, checked, as a descriptor to look things up by.
+def open_root(root: str) -> Descriptor:
+    """The state root, checked, open to look things up by.
 
     Args:
         root: absolute path.
@@ -28,7 +29,7 @@ def open_root(root: str) -> int:
         PyruncError: other users can write to it.
     """
     try:
-        fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = opened(root, os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
@@ -36,14 +37,11 @@ def open_root(root: str) -> int:
         raise KernelError(
             "open the state root", "open", error.errno or 0, root, hint=hint
         ) from None
-    try:
-        # As in /tmp: other users can add entries, but not replace ours.
-        sticky = os.fstat(fd).st_mode & stat.S_ISVTX
-        refuse_shared(fd, root, allowed=_OTHERS if sticky else 0)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+    fd = directory.fileno()
+    # As in /tmp: other users can add entries, but not replace ours.
+    sticky = os.fstat(fd).st_mode & stat.S_ISVTX
+    refuse_shared(fd, root, allowed=_OTHERS if sticky else 0)
+    return directory
 
 
 def refuse_shared(fd: int, path: str, allowed: int = 0) -> None:
@@ -70,7 +68,7 @@ def refuse_shared(fd: int, path: str, allowed: int = 0) -> None:
         )
 
 
-def opened_or_made(root: str) -> int:
+def opened_or_made(root: str) -> Descriptor:
     """As `open_root`, but the root is made if there is none."""
     try:
         return open_root(root)
@@ -78,10 +76,8 @@ def opened_or_made(root: str) -> int:
         make_root(root)
     except NotADirectoryError:
         raise KernelError("use the state root", "", errno.ENOTDIR, root) from None
-    try:
+    with reported("open the state root", "open", root):
         return open_root(root)
-    except OSError as error:
-        raise KernelError("open the state root", "open", error.errno or 0, root) from None
 
 
 def make_root(root: str) -> None:
@@ -90,10 +86,6 @@ def make_root(root: str) -> None:
     Raises:
         KernelError: it cannot be made.
     """
-    try:
+    hint = "" if os.geteuid() == 0 else NO_PLACE
+    with reported("make the state root", "mkdir", root, hint=hint):
         os.makedirs(root, 0o700, exist_ok=True)
-    except OSError as error:
-        hint = "" if os.geteuid() == 0 else NO_PLACE
-        raise KernelError(
-            "make the state root", "mkdir", error.errno or 0, root, hint=hint
-        ) from None

@@ -13,75 +13,67 @@ from collections.abc import Callable
 from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 
 from pyrunc.errors import KernelError
-from pyrunc.kernel import process as kernel
+from pyrunc.kernel import calls
+from pyrunc.kernel.descriptor import Descriptor, opened
 
 _HINT = "vm.memfd_noexec is 2 or RLIMIT_FSIZE too small, and no directory allows execution"
 
 
-def executable(path: str, program: Callable[[], bytes]) -> int:
-    """The program, read-only for the process that executes it.
+def executable(path: str, program: Callable[[], bytes]) -> Descriptor:
+    """The program opened, read-only for the process that executes it.
 
     Args:
         path: where it is installed; "" in the static executable.
         program: reads it.
-
-    Returns:
-        A descriptor, close-on-exec.
 
     Raises:
         KernelError: this host allows none of the ways.
     """
     if path:
         try:
-            return kernel.open_sealed(os.path.dirname(path), os.path.basename(path))
+            return calls.open_sealed(os.path.dirname(path), os.path.basename(path))
         except KernelError as error:
             if error.errno not in (errno.EPERM, errno.EACCES):
                 raise
-    elif (fd := _beyond_limit(program)) >= 0:
-        return fd
+    elif larger := _beyond_limit(program):
+        return larger
     # Without the privilege to mount: an unnamed file, for this one start. A process that writes to
     # it changes a copy that nothing else executes.
     for directory in (os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/dev/shm"):  # noqa: S108
-        fd = _copy(directory, program)
-        if fd >= 0:
-            return fd
+        if copy := _copy(directory, program):
+            return copy
     raise KernelError("execute", "open", errno.EACCES, path or "pyrunc-init", hint=_HINT)
 
 
-def _beyond_limit(program: Callable[[], bytes]) -> int:
+def _beyond_limit(program: Callable[[], bytes]) -> Descriptor | None:
     """A memfd larger than RLIMIT_FSIZE, which root may raise for a moment: the limit is meant for
-    the caller's files. -1 if the limit is not the problem, or cannot be raised.
+    the caller's files. None if the limit is not the problem, or cannot be raised.
     """
     soft, hard = getrlimit(RLIMIT_FSIZE)
     data = program()
     if soft < 0 or soft >= len(data):
-        return -1
+        return None
     try:
         setrlimit(RLIMIT_FSIZE, (len(data), max(len(data), hard) if hard >= 0 else hard))
     except (ValueError, OSError):
-        return -1
+        return None
     try:
-        return kernel.sealed_memfd("pyrunc-init", data, executable=True)
+        return calls.sealed_memfd("pyrunc-init", data, executable=True)
     except KernelError:
-        return -1
+        return None
     finally:
         setrlimit(RLIMIT_FSIZE, (soft, hard))
 
 
-def _copy(directory: str, program: Callable[[], bytes]) -> int:
+def _copy(directory: str, program: Callable[[], bytes]) -> Descriptor | None:
     try:
         if not directory or os.statvfs(directory).f_flag & os.ST_NOEXEC:
-            return -1
-        writer = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o500)
+            return None
+        with opened(directory, os.O_TMPFILE | os.O_RDWR, 0o500) as writer:
+            data = program()
+            while data:
+                data = data[os.write(writer.fileno(), data) :]
+            # A file that is open for writing cannot be executed.
+            return opened(f"/proc/self/fd/{writer.fileno()}")
     except OSError:
-        return -1
-    try:
-        data = program()
-        while data:
-            data = data[os.write(writer, data) :]
-        # A file that is open for writing cannot be executed.
-        return os.open(f"/proc/self/fd/{writer}", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return -1
-    finally:
-        os.close(writer)
+        return None

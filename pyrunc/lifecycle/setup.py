@@ -196,7 +196,7 @@ class Setup:
         if not failed:  # else the journal is still needed
             try:
                 entry.remove()
-            except OSError as second:
+            except PyruncError as second:
                 failed.append(second)
         if failed and isinstance(error, PyruncError):
             error.hint = "; ".join(

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pyrunc.errors import Interrupted
-from pyrunc.kernel.process import pipe
+from pyrunc.kernel.calls import pipe
 
 # These ask a command to end; it then undoes what it has done.
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
@@ -46,13 +46,8 @@ class Signals:
         self._kept = b""
         self._ignored: set[int] = set()
         self._before: dict[int, Any] = {}
-        self.reader, self._writer = pipe("catch signals", blocking=False)
-        try:
-            self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        except BaseException:
-            os.close(self.reader)
-            os.close(self._writer)
-            raise
+        self._reader, self._writer = pipe("catch signals", blocking=False)
+        self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in numbers:
             if number in ENDING and signal.getsignal(number) is signal.SIG_IGN:
                 # This command goes on; the signal is still forwarded to a program.
@@ -67,7 +62,7 @@ class Signals:
 
     def fileno(self) -> int:
         """A descriptor that is readable when a signal has arrived."""
-        return self.reader
+        return self._reader.fileno()
 
     def check(self) -> None:
         """Keep what has arrived for `take`.
@@ -88,7 +83,7 @@ class Signals:
 
     def _read(self) -> bytes:
         try:
-            return os.read(self.reader, _MOST)
+            return os.read(self.fileno(), _MOST)
         except BlockingIOError:
             return b""
 
@@ -99,8 +94,8 @@ class Signals:
             if handler is not None:
                 signal.signal(number, handler)
         _forks.clear()
-        os.close(self.reader)
-        os.close(self._writer)
+        self._reader.close()
+        self._writer.close()
 
     def __enter__(self) -> Signals:
         return self

@@ -9,7 +9,9 @@ import select
 from _thread import start_new_thread  # not threading: docs/static.md
 from socket import socket
 
-from pyrunc.errors import PyruncError, StateError
+from pyrunc.errors import PyruncError, StateError, reported
+from pyrunc.kernel.descriptor import Descriptor, opened
+from pyrunc.kernel.pidfd import PidFd
 from pyrunc.lifecycle import notify
 from pyrunc.lifecycle.delete import delete_locked
 from pyrunc.lifecycle.hooks import decode, oci_state, run_hooks
@@ -70,17 +72,18 @@ def start(
     try:
         if state.notify and notify_socket:
             listener = notify.listen(entry.path)
-        os.write(fifo, b"0")
+        with reported("write", "write", f"{entry.path}/{FIFO}"):
+            os.write(fifo.fileno(), b"0")
         # After the write: a start killed in between leaves a container that runs, listed as
         # created until the next start repairs that. The other way round it would never run.
         entry.unlink(FIFO)
-        _await_exec(fifo, signals)
+        _await_exec(fifo.fileno(), signals)
     except BaseException:
         if listener is not None:
             listener.close()
         raise
     finally:
-        os.close(fifo)
+        fifo.close()
     # Released first: a hook may change the container, as by `update`, and `kill` and `delete`
     # must not wait for readiness.
     entry.unlock()
@@ -99,12 +102,13 @@ def start(
             _relay(state, listener, notify_socket, signals)
 
 
-def _open_fifo(entry: Entry, state: State) -> int:
-    try:
-        return os.open(FIFO, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=entry.fd)
-    except OSError as error:
-        if error.errno != errno.ENXIO:
-            raise
+def _open_fifo(entry: Entry, state: State) -> Descriptor:
+    with reported("open", "open", f"{entry.path}/{FIFO}"):
+        try:
+            return opened(FIFO, os.O_WRONLY | os.O_NONBLOCK, dir_fd=entry.fd)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
     # There is no reader: init died, or a start was killed between its last two steps.
     entry.unlink(FIFO)
     if not is_alive(state):
@@ -118,7 +122,7 @@ def _await_exec(fifo: int, signals: Signals | None) -> None:
     poll = select.poll()
     poll.register(fifo, 0)
     if signals:
-        poll.register(signals.reader, select.POLLIN)
+        poll.register(signals, select.POLLIN)
     while fifo not in dict(poll.poll()):
         if signals:
             signals.check()
@@ -145,11 +149,6 @@ def _poststart(entry: Entry, state: State, signals: Signals | None) -> None:
 
 
 def _relay(state: State, listener: socket, manager: str, signals: Signals | None) -> None:
-    pidfd = open_pidfd(state)
-    try:
-        if pidfd >= 0:
-            notify.relay(listener, manager, pidfd, state.pid, signals)
-    finally:
-        listener.close()
-        if pidfd >= 0:
-            os.close(pidfd)
+    with listener, open_pidfd(state) or PidFd() as pidfd:
+        if pidfd.is_open:
+            notify.relay(listener, manager, pidfd.fileno(), state.pid, signals)

@@ -9,6 +9,9 @@ import time
 from typing import Any
 
 from pyrunc import cgroups
+from pyrunc.errors import KernelError, reported
+from pyrunc.kernel.descriptor import opened
+from pyrunc.kernel.pidfd import PidFd
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.store import FIFO, Entry
 
@@ -18,16 +21,14 @@ _STATE, _START_TIME = 0, 19  # fields 3 and 22 of proc_pid_stat(5), counted afte
 
 def process_stat(pid: int) -> tuple[str, int] | None:
     """A process's state letter and start time in clock ticks, or None if there is none."""
+    path = f"/proc/{pid}/stat"
     try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        with opened(path) as file:
+            data = os.read(file.fileno(), 4096)
+    except (FileNotFoundError, ProcessLookupError):
         return None
-    try:
-        data = os.read(fd, 4096)
-    except ProcessLookupError:
-        return None
-    finally:
-        os.close(fd)
+    except OSError as error:
+        raise KernelError("read", "", error.errno or 0, path) from None
     # The name in parentheses may contain anything, parentheses included.
     fields = data[data.rindex(b")") + 2 :].split()
     return fields[_STATE].decode(), int(fields[_START_TIME])
@@ -36,13 +37,10 @@ def process_stat(pid: int) -> tuple[str, int] | None:
 def boot_id() -> str:
     """The id of this boot (random(4)); "" where that cannot be read."""
     try:
-        fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
+        with opened("/proc/sys/kernel/random/boot_id") as file:
+            return os.read(file.fileno(), 64).decode("ascii", "replace").strip()
     except OSError:
         return ""
-    try:
-        return os.read(fd, 64).decode("ascii", "replace").strip()
-    finally:
-        os.close(fd)
 
 
 def is_alive(state: State, boot: str | None = None) -> bool:
@@ -90,21 +88,25 @@ def _is_frozen(state: State) -> bool:
     return cgroups.frozen(state.cgroup)
 
 
-def open_pidfd(state: State) -> int:
-    """A pidfd of the container's init, or -1 if it is gone.
+def open_pidfd(state: State) -> PidFd | None:
+    """A pidfd of the container's init, or None if it is gone.
 
     The identity is checked after opening: before that, the pid could be reused.
+
+    Raises:
+        KernelError: no descriptor is left, for example.
     """
-    try:
-        fd = os.pidfd_open(state.pid)
-    except OSError as error:
-        if error.errno in (errno.ESRCH, errno.EINVAL):
-            return -1
-        raise
+    with reported("open the container's process", "pidfd_open", str(state.pid)):
+        try:
+            pidfd = PidFd.of(state.pid)
+        except OSError as error:
+            if error.errno in (errno.ESRCH, errno.EINVAL):
+                return None
+            raise
     if is_alive(state):
-        return fd
-    os.close(fd)
-    return -1
+        return pidfd
+    pidfd.close()
+    return None
 
 
 def timestamp(nanoseconds: int) -> str:

@@ -22,8 +22,10 @@ from pyrunc.errors import (
     KernelError,
     PyruncError,
     UsageError,
+    reported,
 )
 from pyrunc.host.user_namespace import in_user_namespace
+from pyrunc.kernel.descriptor import Descriptor, opened
 from pyrunc.lifecycle import locking, roots
 from pyrunc.lifecycle.state import State
 
@@ -33,7 +35,7 @@ _REMOVALS = 5
 _CHUNK = 1 << 16
 MAX_ID = 255
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-")
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 def check_id(container_id: str) -> str:
@@ -75,21 +77,24 @@ class Entry:
     Args:
         root: the state root, absolute.
         container_id: a checked id.
-        fd: descriptor of the directory; owned by this object.
+        directory: it, open; becomes this object's.
+
+    Attributes:
+        fd: descriptor of the directory, lent.
     """
 
-    __slots__ = ("container_id", "fd", "root")
+    __slots__ = ("_directory", "container_id", "fd", "root")
 
-    def __init__(self, root: str, container_id: str, fd: int) -> None:
+    def __init__(self, root: str, container_id: str, directory: Descriptor) -> None:
         self.root = root
         self.container_id = container_id
-        self.fd = fd
+        self._directory = directory
+        self.fd = directory.fileno()
 
     def close(self) -> None:
         """Close the directory, and so release the lock."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        self._directory.close()
+        self.fd = -1
 
     def __enter__(self) -> Entry:
         return self
@@ -115,11 +120,12 @@ class Entry:
 
     def is_linked(self) -> bool:
         """Whether the directory is still there by its name (it may have been deleted since)."""
-        try:
-            there = os.stat(self.path, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        here = os.fstat(self.fd)
+        with reported("find", "stat", self.path):
+            try:
+                there = os.stat(self.path, follow_symlinks=False)
+            except FileNotFoundError:
+                return False
+            here = os.fstat(self.fd)
         return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
     def note(self, **effect: Any) -> None:
@@ -146,10 +152,8 @@ class Entry:
         """Replace a document, all or nothing."""
         part = f".{name}.new"
         self._put(part, os.O_TRUNC, jsontext.dumps(document).encode())
-        try:
+        with reported("replace", "rename", f"{self.path}/{name}"):
             os.rename(part, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
-        except OSError as error:
-            raise self._failed("replace", "rename", error, name) from None
 
     def document(self, name: str) -> dict[str, Any] | None:
         """A document that `replace` wrote, or None."""
@@ -162,21 +166,13 @@ class Entry:
         self._put(name, os.O_EXCL, data)
 
     def _put(self, name: str, mode: int, data: bytes) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | mode | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            fd = os.open(name, flags, 0o600, dir_fd=self.fd)
-        except OSError as error:
-            raise self._failed("make", "open", error, name) from None
-        try:
+        flags = os.O_WRONLY | os.O_CREAT | mode | os.O_NOFOLLOW
+        path = f"{self.path}/{name}"
+        with reported("make", "open", path):
+            file = opened(name, flags, 0o600, dir_fd=self.fd)
+        with file, reported("write", "write", path):
             while data:
-                data = data[os.write(fd, data) :]
-        except OSError as error:
-            raise self._failed("write", "write", error, name) from None
-        finally:
-            os.close(fd)
-
-    def _failed(self, step: str, call: str, error: OSError, name: str) -> KernelError:
-        return KernelError(step, call, error.errno or 0, f"{self.path}/{name}")
+                data = data[os.write(file.fileno(), data) :]
 
     def config(self) -> bytes:
         """config.json as it was when the container was created.
@@ -208,32 +204,35 @@ class Entry:
 
     def _read(self, name: str) -> bytes | None:
         try:
-            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+            file = opened(name, os.O_NOFOLLOW, dir_fd=self.fd)
         except FileNotFoundError:
             return None
-        try:
+        except OSError as error:
+            raise KernelError("open", "open", error.errno or 0, f"{self.path}/{name}") from None
+        with file, reported("read", "read", f"{self.path}/{name}"):
             data = b""
             # Twice as much each time: each addition copies what is there.
-            while chunk := os.read(fd, size := max(_CHUNK, len(data))):
+            while chunk := os.read(file.fileno(), size := max(_CHUNK, len(data))):
                 data += chunk
                 if len(chunk) < size:
                     break
             return data
-        finally:
-            os.close(fd)
 
     def has(self, name: str) -> bool:
         try:
             os.stat(name, dir_fd=self.fd, follow_symlinks=False)
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise KernelError("find", "stat", error.errno or 0, f"{self.path}/{name}") from None
         return True
 
     def unlink(self, name: str) -> None:
-        try:
-            os.unlink(name, dir_fd=self.fd)
-        except FileNotFoundError:
-            pass
+        with reported("remove", "unlink", f"{self.path}/{name}"):
+            try:
+                os.unlink(name, dir_fd=self.fd)
+            except FileNotFoundError:
+                pass
 
     def remove(self) -> None:
         """Remove the directory with what is in it: the state first, so that a reader who misses
@@ -248,26 +247,27 @@ class Entry:
                 # A waiter may just have saved its exit there (ending.py).
                 if error.errno == errno.ENOTEMPTY and left > 1:
                     continue
-                raise
+                raise KernelError("remove", "rmdir", error.errno or 0, self.path) from None
             return
 
     def _empty(self) -> None:
-        names = os.listdir(self.fd)
+        with reported("list", "getdents", self.path):
+            names = os.listdir(self.fd)
         for name in sorted(names, key=lambda n: (n == JOURNAL) - (n == STATE)):
             try:
                 self.unlink(name)
-            except IsADirectoryError:
+            except KernelError as error:
+                if error.errno != errno.EISDIR:
+                    raise
                 self._remove_directory(name)
 
     def _remove_directory(self, name: str) -> None:
         """The one for sd_notify's socket, which has no directories of its own."""
-        fd = os.open(name, _DIRECTORY, dir_fd=self.fd)
-        try:
-            for inner in os.listdir(fd):
-                os.unlink(inner, dir_fd=fd)
-        finally:
-            os.close(fd)
-        os.rmdir(name, dir_fd=self.fd)
+        with reported("remove", "rmdir", f"{self.path}/{name}"):
+            with opened(name, _DIRECTORY, dir_fd=self.fd) as directory:
+                for inner in os.listdir(directory.fileno()):
+                    os.unlink(inner, dir_fd=directory.fileno())
+            os.rmdir(name, dir_fd=self.fd)
 
 
 def create_entry(root: str, container_id: str) -> Entry:
@@ -277,18 +277,14 @@ def create_entry(root: str, container_id: str) -> Entry:
         ContainerExists: the id is taken.
         KernelError: the state root cannot be used.
     """
-    path = f"{root}/{container_id}"
-    above = roots.opened_or_made(root)
-    try:
-        entry = _new_entry(above, root, container_id)
-    finally:
-        os.close(above)
+    with roots.opened_or_made(root) as above:
+        entry = _new_entry(above.fileno(), root, container_id)
     gone = PyruncError(f"container {container_id} was deleted while it was created")
     try:
         entry.lock()
     except BaseException:
         entry.close()
-        os.rmdir(path)  # ours, and empty: nothing is put there without the lock
+        os.rmdir(entry.path)  # ours, and empty: nothing is put there without the lock
         raise
     if not entry.is_linked():
         entry.close()
@@ -305,7 +301,7 @@ def _new_entry(above: int, root: str, container_id: str) -> Entry:
     except OSError as error:
         raise KernelError("make", "mkdir", error.errno or 0, path) from None
     try:
-        return Entry(root, container_id, os.open(container_id, _DIRECTORY, dir_fd=above))
+        return Entry(root, container_id, opened(container_id, _DIRECTORY, dir_fd=above))
     except FileNotFoundError:
         raise PyruncError(f"container {container_id} was deleted while it was created") from None
     except OSError as error:
@@ -323,13 +319,13 @@ def refuse_existing(root: str, container_id: str) -> None:
         raise ContainerExists
 
 
-def open_entry(root: str, container_id: str, above: int = -1) -> Entry:
+def open_entry(root: str, container_id: str, above: int | None = None) -> Entry:
     """Open a container's directory.
 
     Args:
         root: the state root, absolute.
         container_id: the container's id.
-        above: from `open_root`, for a caller that opens many.
+        above: the root's descriptor, lent, by a caller that opens many.
 
     Raises:
         ContainerNotFound: there is none with that id.
@@ -338,26 +334,21 @@ def open_entry(root: str, container_id: str, above: int = -1) -> Entry:
     check_id(container_id)
     path = f"{root}/{container_id}"
     try:
-        opened = above if above >= 0 else roots.open_root(root)
-        try:
-            fd = os.open(container_id, _DIRECTORY, dir_fd=opened)
-        finally:
-            if opened != above:
-                os.close(opened)
+        if above is None:
+            with roots.open_root(root) as own:
+                directory = opened(container_id, _DIRECTORY, dir_fd=own.fileno())
+        else:
+            directory = opened(container_id, _DIRECTORY, dir_fd=above)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise ContainerNotFound from None
         raise KernelError("open", "open", error.errno or 0, path) from None
-    try:
-        roots.refuse_shared(fd, path)
-    except BaseException:
-        os.close(fd)
-        raise
-    return Entry(root, container_id, fd)
+    roots.refuse_shared(directory.fileno(), path)
+    return Entry(root, container_id, directory)
 
 
-def open_root(root: str) -> int:
-    """The state root as a descriptor.
+def open_root(root: str) -> Descriptor:
+    """The state root, open.
 
     Raises:
         FileNotFoundError: there is no such root.

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 
-from pyrunc.errors import PyruncError
-from pyrunc.kernel.process import spawn_program
+from pyrunc.errors import PyruncError, reported
+from pyrunc.kernel.calls import pipe, spawn_program
+from pyrunc.kernel.descriptor import opened
 
 # By absolute path, never by the caller's PATH. The last is NixOS's.
 _DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin")
@@ -42,19 +43,19 @@ def map_with_helper(helper: str, pid: int, words: list[str], pointer: str) -> No
         PyruncError: the helper is not installed, or refuses.
     """
     path = path_of(helper, pointer)
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    reader, writer = pipe(f"run {helper}")
+    with reported("open", "open", os.devnull):
+        null = opened(os.devnull)
+    with writer, null:
+        arguments = [helper, str(pid), *words]
+        child = spawn_program(path, arguments, [], "/", null.fileno(), writer.fileno())
     try:
-        child = spawn_program(path, [helper, str(pid), *words], [], "/", null, writer)
+        with reader:
+            said = b""
+            # Until it ends: no other process has the write end.
+            while more := os.read(reader.fileno(), _OUTPUT_KEPT):
+                said = (said + more)[:_OUTPUT_KEPT]
     finally:
-        os.close(null)
-        os.close(writer)
-    try:
-        said = os.read(reader, _OUTPUT_KEPT)  # until it ends: no other process has the write end
-        while more := os.read(reader, _OUTPUT_KEPT):
-            said = (said + more)[:_OUTPUT_KEPT]
-    finally:
-        os.close(reader)
         status = os.waitpid(child, 0)[1]
     if status:
         text = said.decode(errors="replace").strip() or f"status {status}"

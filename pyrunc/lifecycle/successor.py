@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import os
 
+from pyrunc.kernel.pidfd import PidFd
 
-def find(peer: int, known: int) -> int:
+
+def find(peer: int, known: int) -> PidFd | None:
     """The child of ours that holds the other end of a socket.
 
     CLONE_PARENT made it a child of ours, and no other process still has that end.
@@ -16,20 +18,20 @@ def find(peer: int, known: int) -> int:
         known: pid of the first stage.
 
     Returns:
-        A pidfd of it, or -1 if there is none.
+        Its pidfd, or None if there is none.
     """
     for pid in _children():
         if pid == known:
             continue
         try:
             # Before the check: after it the pid could be another process's.
-            pidfd = os.pidfd_open(pid)
+            pidfd = PidFd.of(pid)
         except OSError:
             continue
         if _holds(pid, f"socket:[{peer}]"):
             return pidfd
-        os.close(pidfd)
-    return -1
+        pidfd.close()
+    return None
 
 
 def _children() -> list[int]:

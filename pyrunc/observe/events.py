@@ -12,6 +12,7 @@ from time import monotonic
 from pyrunc.cgroups.cgroup import Cgroup
 from pyrunc.cgroups.oom import OomCounts
 from pyrunc.cgroups.stats import Stats
+from pyrunc.kernel.descriptor import Descriptor
 
 STATS, OOM = "stats", "oom"
 
@@ -101,7 +102,7 @@ class Events:
             self._ticks = _Ticks(self._interval)
             self._all = select.epoll()
             self._all.register(self._oom.fileno(), select.EPOLLIN)
-            self._all.register(self._ticks.fd, select.EPOLLIN)
+            self._all.register(self._ticks, select.EPOLLIN)
         return self._all.fileno()
 
     def close(self) -> None:
@@ -136,29 +137,33 @@ class _Ticks:
     """
 
     def __init__(self, seconds: float) -> None:
-        self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._due = Descriptor(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+        self._stop = Descriptor(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
         self._done = allocate_lock()
         self._done.acquire()
-        start_new_thread(_tick, (self.fd, self._stop, seconds, self._done))
+        lent = self._due.fileno(), self._stop.fileno()
+        start_new_thread(_tick, (*lent, seconds, self._done))
+
+    def fileno(self) -> int:
+        return self._due.fileno()
 
     def take(self) -> None:
         """Take note that its time has come."""
         try:
-            os.eventfd_read(self.fd)
+            os.eventfd_read(self._due.fileno())
         except BlockingIOError:
             return  # its time has come, and the thread is a little late
 
     def close(self) -> None:
-        os.eventfd_write(self._stop, 1)
+        os.eventfd_write(self._stop.fileno(), 1)
         self._done.acquire()
-        os.close(self.fd)
-        os.close(self._stop)
+        self._due.close()
+        self._stop.close()
 
 
-def _tick(fd: int, stop: int, seconds: float, done: object) -> None:
+def _tick(due: int, stop: int, seconds: float, done: object) -> None:
     poll = select.poll()
     poll.register(stop, select.POLLIN)
     while not poll.poll(seconds * 1000):
-        os.eventfd_write(fd, 1)
+        os.eventfd_write(due, 1)
     done.release()  # type: ignore[attr-defined]  # a lock has no class to name before 3.13

@@ -90,12 +90,10 @@ def _namespaces(root: str, state: State, proc: int) -> list[dict[str, Any]]:
 
 
 def _others(root: str, container_id: str) -> list[State]:
-    above = store.open_root(root)
     boot = boot_id()
-    try:
+    with store.open_root(root) as opened:
+        above = opened.fileno()
         states = [_state(root, other, above) for other in store.ids(above) if other != container_id]
-    finally:
-        os.close(above)
     return [state for state in states if state is not None and is_alive(state, boot)]
 
 

@@ -27,11 +27,8 @@ def listing(root: str) -> tuple[list[dict[str, Any]], list[str]]:
     Raises:
         FileNotFoundError: there is no such directory.
     """
-    above = store.open_root(root)
-    try:
-        return _listing(root, above)
-    finally:
-        os.close(above)
+    with store.open_root(root) as above:
+        return _listing(root, above.fileno())
 
 
 def _listing(root: str, above: int) -> tuple[list[dict[str, Any]], list[str]]:
@@ -67,10 +64,8 @@ def found(root: str, pattern: str) -> list[str]:
         above = store.open_root(root)
     except FileNotFoundError:
         return []
-    try:
-        return [*matching(store.ids(above), pattern)]
-    finally:
-        os.close(above)
+    with above:
+        return [*matching(store.ids(above.fileno()), pattern)]
 
 
 def matching(ids: Iterable[str], pattern: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from pyrunc.errors import PyruncError
+from pyrunc.kernel.calls import pipe
 
 _DEFAULT = ("-ef",)
 _CHUNK = 65536
@@ -52,22 +53,20 @@ def _number(row: str, column: int) -> str:
 
 def _ps(options: Sequence[str]) -> str:
     """Run ps with its output and its errors in one pipe, as runc does."""
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    actions = [(os.POSIX_SPAWN_DUP2, writer, 1), (os.POSIX_SPAWN_DUP2, writer, 2)]
+    reader, writer = pipe("run ps")
+    actions = [(os.POSIX_SPAWN_DUP2, writer.fileno(), fd) for fd in (1, 2)]
     try:
-        # Not subprocess: nothing else of the command needs that.
-        pid = os.posix_spawnp("ps", ["ps", *options], os.environ, file_actions=actions)
+        with writer:
+            # Not subprocess: nothing else of the command needs that.
+            pid = os.posix_spawnp("ps", ["ps", *options], os.environ, file_actions=actions)
     except FileNotFoundError:
-        os.close(reader)
         raise PyruncError('exec: "ps": executable file not found in $PATH') from None
-    finally:
-        os.close(writer)
     data = b""
     try:
-        while chunk := os.read(reader, _CHUNK):
-            data += chunk
+        with reader:
+            while chunk := os.read(reader.fileno(), _CHUNK):
+                data += chunk
     finally:
-        os.close(reader)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     text = data.decode("utf-8", "surrogateescape")
     if status:

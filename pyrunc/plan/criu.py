@@ -59,7 +59,7 @@ def compile_criu(
         made += _own_root(rootfs, mount_points)
     made += [steps.SendDirectory(path=directory) for directory in directories]
     made += [
-        steps.Environment(variables=(f"PATH={path}",), home_of=0, find_home=False),
+        steps.Environment(variables=(f"PATH={path}",), passwd=None, uid=0),
         steps.FindProgram(args=program, path=path, loader=steps.LoaderCheck.NONE),
         steps.InheritDescriptors(first=SOCKET, count=1 + inherited),
         steps.Sync(message=wire.Message.PARKED),

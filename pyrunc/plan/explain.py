@@ -184,9 +184,20 @@ def _ids(step: steps.SetIds, v: Shown) -> str:
     return f"become uid {v['uid']}, gid {v['gid']}, {groups}"
 
 
+def _chown_stdio(step: steps.ChownStdio, v: Shown) -> str:
+    streams, files = (
+        " ".join(str(fd) for fd in range(3) if mask >> fd & 1) or "none"
+        for mask in (step.streams, step.files)
+    )
+    return (
+        f"give stdio to uid {v['uid']}: what is a pipe, a socket or a terminal of {streams}, and "
+        f"a file to write to of {files}"
+    )
+
+
 def _environment(step: steps.Environment, v: Shown) -> str:
-    home = f", and HOME of uid {v['home_of']} in the container's passwd"
-    return f"set the environment {v['variables']}{_if(step.find_home, home)}"
+    home = f"; HOME is what the container's {v['passwd']} says of uid {v['uid']}, if it does"
+    return f"set the environment {v['variables']}{_if(step.passwd is not None, home)}"
 
 
 def _hook(step: steps.RunHook, v: Shown) -> str:
@@ -265,7 +276,7 @@ _WORDS: dict[type[Step], str | Callable[[Any, Shown], str]] = {
     steps.Umask: "set the umask {mask}",
     steps.NoNewPrivileges: "allow no new privileges (PR_SET_NO_NEW_PRIVS)",
     steps.DropBounding: "drop all capabilities from the bounding set but: {keep}",
-    steps.ChownStdio: "give stdio to uid {uid}",
+    steps.ChownStdio: _chown_stdio,
     steps.ChangeDirectory: lambda s, v: (
         f"change the directory to {v['path']}, "
         + ("which must be inside the container" if s.final else "or try again as the user")

@@ -41,7 +41,6 @@ def prepare(spec: Spec, facts: HostFacts, options: Options) -> Context:
     for index, planned in enumerate(mounts):
         if not planned.mapped:
             planned.register = sources + index if early else mount_register
-    registers.take()  # unused
     return Context(
         spec=spec,
         facts=facts,

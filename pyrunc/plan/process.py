@@ -158,7 +158,7 @@ def drop_privileges(ctx: Context, last: list[Step]) -> list[Step]:
     made += [
         *ctx.because(
             "before setuid, while we may still change a file's owner",
-            [steps.ChownStdio(uid=process.user.uid, pointer="/process/user/uid")],
+            [_chown_stdio(process)],
         ),
         _ids(ctx, process),
         *ctx.because(
@@ -283,13 +283,14 @@ def _environment(ctx: Context, process: Process) -> Step:
     for entry in (*process.env, *ctx.options.environment):
         name, _, value = entry.partition("=")
         variables[name] = value
-    find_home = not variables.get("HOME")
-    if find_home:
+    given = bool(variables.get("HOME"))
+    if not given:
         variables.pop("HOME", None)
+        variables["HOME"] = "/"  # the last one: see the step
     return steps.Environment(
         variables=tuple(f"{name}={value}" for name, value in variables.items()),
-        home_of=process.user.uid,
-        find_home=find_home,
+        passwd=None if given else "/etc/passwd",
+        uid=process.user.uid,
         pointer="/process/env",
     )
 
@@ -326,6 +327,14 @@ def _bounding(capabilities: Capabilities | None) -> list[Step]:
     # Without the property there are none, as with runc.
     keep = mask(capabilities.bounding) if capabilities else 0
     return [steps.DropBounding(keep=keep, pointer="/process/capabilities/bounding")]
+
+
+def _chown_stdio(process: Process) -> Step:
+    """The container's user must be able to open its streams again, by /dev/stdout. A file at 0, or
+    one that cannot be written to, is the host's own, and keeps its owner."""
+    return steps.ChownStdio(
+        uid=process.user.uid, streams=0b111, files=0b110, pointer="/process/user/uid"
+    )
 
 
 def _ids(ctx: Context, process: Process) -> Step:

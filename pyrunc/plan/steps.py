@@ -331,9 +331,11 @@ class DropBounding(Step):
 
 
 class ChownStdio(Step):
-    """Give pipes, sockets, terminals at 0 to 2 and files at 1, 2 to the container's user."""
+    """Change the owner of standard streams, of which each mask has a bit a descriptor."""
 
     uid: Number
+    streams: Number  # those that are pipes, sockets or terminals
+    files: Number  # those that are regular files, open for writing
 
 
 class ChangeDirectory(Step):

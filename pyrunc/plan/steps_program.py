@@ -3,15 +3,16 @@
 
 from enum import IntEnum
 
-from pyrunc.plan.step import Bytes, Flag, Number, Register, Step, String, Strings
+from pyrunc.plan.step import Bytes, Flag, Number, OptionalString, Register, Step, String, Strings
 
 
 class Environment(Step):
-    """The program's environment; HOME from the container's passwd where it is not given."""
+    """The program's environment. The last variable is HOME where `passwd` is given, and then has
+    the directory that this file of the container names for the uid, if it does."""
 
     variables: Strings
-    home_of: Number
-    find_home: Flag
+    passwd: OptionalString
+    uid: Number
 
 
 class LoaderCheck(IntEnum):

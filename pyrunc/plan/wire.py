@@ -71,14 +71,14 @@ GO = b"G"
 
 # The system calls that a failure can name. Their index travels, not their name.
 CALLS = (
-    "none", "bind", "capset", "chdir", "chmod", "chown", "clone3", "close_range", "connect",
-    "dup2", "execve", "fork", "fsconfig", "fsmount", "fsopen", "getcwd", "ioctl", "keyctl",
-    "mkdir", "mknod", "mount_setattr", "move_mount", "open", "open_tree", "openat2", "pidfd_open",
-    "pivot_root", "poll", "prctl", "read", "recvmsg", "seccomp", "sendmsg", "setdomainname",
-    "setgroups", "sethostname", "setns", "setresgid", "setresuid", "setsid", "socket", "stat",
-    "statfs", "symlink", "umount", "unlink", "unshare", "waitid", "write", "mmap", "sched_setattr",
-    "ioprio_set", "personality", "set_mempolicy", "chroot", "sched_setaffinity", "mount",
-    "sigaction", "fcntl", "umask",
+    "none", "capset", "chdir", "chmod", "chown", "clone3", "dup2", "execve", "fork",
+    "fsconfig", "fsmount", "fsopen", "getcwd", "ioctl", "keyctl", "mkdir", "mknod",
+    "mount_setattr", "move_mount", "open", "open_tree", "openat2", "pivot_root", "prctl",
+    "read", "seccomp", "sendmsg", "setdomainname", "setgroups", "sethostname", "setns",
+    "setresgid", "setresuid", "setsid", "socket", "stat", "statfs", "symlink", "umount",
+    "unlink", "unshare", "waitid", "write", "mmap", "sched_setattr", "ioprio_set",
+    "personality", "set_mempolicy", "chroot", "sched_setaffinity", "mount", "sigaction",
+    "fcntl", "umask",
 )  # fmt: skip
 
 # The longest text after a message: the name of a program's loader, which only it can read.
@@ -100,7 +100,6 @@ REASONS = (
     "hook_status",  # a hook exited with a status (value)
     "hook_signal",  # a hook was killed by a signal (value)
     "hook_timeout",  # a hook ran past its time-out
-    "too_many_links",
     "not_covered",  # what is at a masked path is not the mask
     "no_loader",  # a program names a loader or an interpreter that is not there (text)
 )

@@ -136,7 +136,8 @@ def decode_resources(
 def validate_deeply(raw: object) -> list[str]:
     """Everything that the JSON schema has against a document, not only the first fault.
 
-    For people, not for create: it needs jsonschema, which is not in the executable.
+    For whoever writes a config.json, by a command to come; create needs neither this nor
+    jsonschema, which is not in the executable.
 
     Args:
         raw: the JSON value of a config.json.

@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,14 @@ class Library:
         if code != 0:
             raise Refused(f"the library's container ended with {code}")
         return {"library": Cost(wall, spent * MILLI)}
+
+    def imported(self) -> dict[str, Cost]:
+        """An interpreter that imports the library, and one that does nothing."""
+        line = (sys.executable, "-I", "-c")
+        return {
+            "import": timed((*line, "import pyrunc"), "import"),
+            "no import": timed((*line, "pass"), "python"),
+        }
 
 
 def _spent() -> float:

@@ -140,6 +140,11 @@ def _medians(results: Results, runtimes: list[str]) -> str:
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     library = _times(results.values["library"]["library"])
     lines += ["", f"The library in one process, what `run` of `/bin/true` does: {library}."]
+    ours, bare = (results.values[what]["library"] for what in ("import", "no import"))
+    times = ratio(_part(ours, "cpu"), _part(bare, "cpu"))[0]
+    lines.append(
+        f"`python -c 'import pyrunc'`: {_times(ours)}, {times:.1f} of `python -c pass` by CPU."
+    )
     return "\n".join(lines) + "\n"
 
 

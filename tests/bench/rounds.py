@@ -136,7 +136,8 @@ def measured(workers: list[Worker], library: Worker, rounds: int) -> Results:
         for number in range(rounds):
             some = SOME_ROUNDS if number % EVERY == 0 else ()
             one_round(_turned(workers, number), (*measures, *some), results)
-            results.add(library.name, library.call("in_process"))
+            for what in ("in_process", "imported"):
+                results.add(library.name, library.call(what))
             _tell(f"round {number + 1} of {rounds}")
         _tell(f"making {MANY} containers")
         _all(owners, "stand", MANY - FEW)

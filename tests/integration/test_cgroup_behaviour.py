@@ -189,10 +189,10 @@ def test_200_containers_leave_no_cgroup_and_no_bpf_program(container):
         box = container("exit 0", {})
         cgroup = cgroup_of(box)
         if V2:
-            from pyrunc.kernel import bpf
+            from pyrunc.kernel import calls
 
             directory = os.open(cgroup.directories[0], os.O_RDONLY)
-            programs += bpf.attached(directory)
+            programs += calls.bpf_attached(directory)
             os.close(directory)
         box.start()
         assert box.wait().code == 0

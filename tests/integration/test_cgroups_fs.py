@@ -76,19 +76,19 @@ def test_every_hierarchy_is_joined(cgroup: Cgroup, name: str) -> None:
 
 def test_a_process_joins_by_itself(cgroup: Cgroup) -> None:
     joining = Joining(cgroup)
-    os.close(joining.spawn_fd())
+    joining.spawn_fd().close()
     fds = joining.fds()
     assert len(fds) == len(LAYOUT.hierarchies) - 1
 
     def join() -> int:
         for fd in fds:
-            os.write(fd, b"0")
+            os.write(fd.fileno(), b"0")
         time.sleep(30)
         return 0
 
     child = Child(join)
     for fd in fds:
-        os.close(fd)
+        fd.close()
     if V2:
         move(cgroup, child.pid)
     os.write(child.gate, b"x")

@@ -328,7 +328,7 @@ def test_how_it_ended_survives_who_created_it(runtime, bundle):
 
 REAPER = """
 import os, subprocess, sys
-from pyrunc.kernel.process import set_subreaper
+from pyrunc.kernel.calls import set_subreaper
 set_subreaper(True)
 subprocess.run(sys.argv[1:], check=True)
 print("created", flush=True)

@@ -16,7 +16,9 @@ import threading
 import pytest
 
 from pyrunc.errors import KernelError, PyruncError
-from pyrunc.kernel import process as kernel
+from pyrunc.kernel import calls
+from pyrunc.kernel.descriptor import Descriptor
+from pyrunc.kernel.pidfd import PidFd
 from pyrunc.lifecycle import handshake, launch, report
 from pyrunc.plan import steps, wire
 from pyrunc.plan.plan import Plan
@@ -39,14 +41,14 @@ def talk():
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {})
         peer = os.fstat(theirs.fileno()).st_ino
-        child = handshake.Child(pid, os.pidfd_open(pid), ours, -1, plan, peer)
+        child = handshake.Child(pid, PidFd.of(pid), ours, Descriptor(), plan, peer)
         made.append(child)
         others.append(theirs)
         return child, theirs
 
     yield begin
     for child in made:
-        if child.pidfd >= 0:
+        if child.pidfd.is_open:
             child.kill()
             child.close()
     for one in others:
@@ -59,7 +61,7 @@ def message(kind: str, value: int = 0) -> bytes:
 
 
 def serve(child: handshake.Child) -> None:
-    child.run_until_ready(handshake.Answers({}, lambda: "it died", os.close))
+    child.run_until_ready(handshake.Answers({}, lambda: "it died", lambda fd: None))
 
 
 PARKED = steps.Sync(message=wire.Message.PARKED)
@@ -71,6 +73,14 @@ def test_a_message_that_the_plan_does_not_have(talk, kind):
     theirs.send(message(kind))
     with pytest.raises(PyruncError, match=f"unexpected message from pyrunc-init: {kind}"):
         serve(child)
+
+
+def test_a_listener_that_no_agent_wants(talk):
+    child, theirs = talk(plan_of(steps.Seccomp(program=b"", flags=0, listener=steps.Listener.SENT)))
+    with open(os.devnull) as sent:
+        socket.send_fds(theirs, [message("listener")], [sent.fileno()])
+    with pytest.raises(PyruncError, match="unexpected message from pyrunc-init: a seccomp"):
+        child.run_until_ready(handshake.Answers({}, lambda: "it died"))
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -139,7 +149,7 @@ def test_death_while_somebody_else_holds_the_socket(talk):
     os.set_inheritable(theirs.fileno(), True)
     holder = os.pidfd_open(os.posix_spawn("/bin/sleep", ["sleep", "1000"], {}))
     theirs.close()
-    signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+    signal.pidfd_send_signal(child.pidfd.fileno(), signal.SIGKILL)
     with pytest.raises(PyruncError, match="it died"):
         serve(child)
     child.kill()
@@ -202,13 +212,11 @@ def test_many_descriptors(count):
         pytest.skip(f"needs {2 * count + 100} descriptors, the limit here is {hard}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
-        pid, pidfd = kernel.spawn(
-            exe=launch.executable(), flags=0, cgroup=-1, stdio=(0, 1, 2), first_fd=3,
-            fds=[0] * count,
-        )  # fmt: skip
+        with launch.executable() as exe:
+            pid, pidfd = calls.spawn(calls.Spawn(exe=exe.fileno(), fds=[0] * count))
         # There is no plan for it, and it says so by its code, or where its socket would be.
-        found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-        os.close(pidfd)
+        with pidfd:
+            found = os.waitid(os.P_PIDFD, pidfd.fileno(), os.WEXITED)
         assert found is not None
         assert found.si_pid == pid
         assert found.si_code == os.CLD_EXITED
@@ -218,7 +226,7 @@ def test_many_descriptors(count):
 
 def test_more_descriptors_than_any_container_has():
     with pytest.raises(KernelError, match="clone3: too many open files"):
-        kernel.spawn(exe=0, flags=0, cgroup=-1, stdio=(0, 1, 2), first_fd=3, fds=[0] * (1 << 17))
+        calls.spawn(calls.Spawn(exe=0, fds=[0] * (1 << 17)))
 
 
 def test_a_start_that_fails_says_which_call(tmp_path):
@@ -239,7 +247,7 @@ def test_a_start_that_fails_says_which_call(tmp_path):
     thread.start()
     for _ in range(50):
         with pytest.raises(KernelError, match="execveat: permission denied"):
-            kernel.spawn(exe=no_program, flags=0, cgroup=-1, stdio=(0, 1, 2), first_fd=3, fds=[])
+            calls.spawn(calls.Spawn(exe=no_program, fds=[]))
     thread.join()
     os.close(no_program)
     assert not failed
@@ -251,11 +259,10 @@ def test_threads_go_on_while_a_process_starts(runtime, bundle):
 
     def some() -> None:
         for _ in range(10):
-            pid, pidfd = kernel.spawn(
-                exe=launch.executable(), flags=0, cgroup=-1, stdio=(0, 1, 2), first_fd=3, fds=[]
-            )
-            os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-            os.close(pidfd)
+            with launch.executable() as exe:
+                pid, pidfd = calls.spawn(calls.Spawn(exe=exe.fileno(), fds=[]))
+            with pidfd:
+                pidfd.reap()
             made.append(pid)
 
     threads = [threading.Thread(target=some) for _ in range(10)]

@@ -142,7 +142,7 @@ def test_the_wheel_has_the_executable(packed, how, bundle, tmp_path):
     finally:
         runtime.clean()
     if how == "venv":  # the library, with the core in C
-        code = "import pyrunc.kernel.process, sys; sys.exit(not pyrunc.__version__)"
+        code = "import pyrunc.kernel.calls, sys; sys.exit(not pyrunc.__version__)"
         done(program.with_name("python"), "-I", "-c", code)
 
 

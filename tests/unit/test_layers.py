@@ -126,11 +126,11 @@ def test_what_a_room_may_use_of_the_others(room: str) -> None:
             )
 
 
-def test_only_the_kernel_room_loads_the_c_core() -> None:
-    core = ("pyrunc.kernel._core", "pyrunc.kernel._seccomp")
-    users = [path for path in PYTHON if any(within(name, *core) for name in imports(path))]
-    assert users
-    assert {path.parent.name for path in users} == {"kernel"}
+@pytest.mark.parametrize(("core", "owner"), [("_core", "calls.py"), ("_seccomp", "seccomp.py")])
+def test_one_module_knows_the_c_core(core: str, owner: str) -> None:
+    module = f"pyrunc.kernel.{core}"
+    users = [path for path in PYTHON if any(within(name, module) for name in imports(path))]
+    assert users == [PACKAGE / "kernel" / owner]
 
 
 def test_nothing_lower_imports_the_command_line() -> None:

@@ -10,6 +10,7 @@ which a container comes to be, with its reasons. After a wanted change:
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
@@ -92,3 +93,11 @@ def test_every_step_has_a_function_and_a_number_of_its_own() -> None:
     for step in steps.ALL:
         assert f"ENTRY({step.NAME}, {step.NAME.upper()})," in table
     assert wire.CALLS[0] == wire.REASONS[0] == "none"
+
+
+def test_every_call_and_reason_is_one_that_c_reports() -> None:
+    sources = (HERE.parent.parent / "csrc" / "init").glob("*.c")
+    text = "".join(path.read_text() for path in sources)
+    named = [f"PR_CALL_{call.upper()}" for call in wire.CALLS[1:]]
+    named += [f"PR_WHY_{reason.upper()}" for reason in wire.REASONS[1:]]
+    assert [name for name in named if not re.search(rf"\b{name}\b", text)] == []

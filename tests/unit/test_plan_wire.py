@@ -235,8 +235,8 @@ def good() -> list[bytes]:
             [record(s.MakeFilesystem, [0, (56, 2), (0, 0), (56, 0), 0, (0, 0)], TMP)], strings=1
         ),
         joined([record(s.OpenProcfs, [REGISTERS - 1, (0, 0)])]),
-        joined([record(s.Environment, [(32, 6), 0, 0], TWO)], strings=3),
-        joined([record(s.Environment, [(32, 0), 0, 0])], strings=1),
+        joined([record(s.Environment, [(32, 6), (0, 0), 0], TWO)], strings=3),
+        joined([record(s.Environment, [(32, 0), (0, 0), 0])], strings=1),
         joined([record(s.Seccomp, [(32, 3), 0, 0], NAME)]),
         joined([record(s.Seccomp, [(32, 0), 0, 0])]),
         joined([], first_fd=wire.MAX_STEPS - 1),
@@ -301,13 +301,17 @@ WRONG: dict[str, Callable[[], bytes]] = {
     "inner NUL": lambda: joined([record(s.Hostname, [(AT, 6)], TWO)]),
     "string of length 0": lambda: joined([record(s.Hostname, [(AT, 0)], NAME)]),
     "list without its last NUL": lambda: joined(
-        [record(s.Environment, [(32, 5), 0, 0], TWO)], strings=2
+        [record(s.Environment, [(32, 5), (0, 0), 0], TWO)], strings=2
     ),
-    "list that is absent": lambda: joined([record(s.Environment, [(0, 0), 0, 0])], strings=1),
+    "list that is absent": lambda: joined([record(s.Environment, [(0, 0), (0, 0), 0])], strings=1),
     "blob that is absent": lambda: joined([record(s.Seccomp, [(0, 0), 0, 0])]),
     "blob beyond the texts": lambda: joined([record(s.Seccomp, [(32, 9), 0, 0], NAME)]),
-    "one string too few": lambda: joined([record(s.Environment, [(32, 6), 0, 0], TWO)], strings=2),
-    "one string too many": lambda: joined([record(s.Environment, [(32, 6), 0, 0], TWO)], strings=4),
+    "one string too few": lambda: joined(
+        [record(s.Environment, [(32, 6), (0, 0), 0], TWO)], strings=2
+    ),
+    "one string too many": lambda: joined(
+        [record(s.Environment, [(32, 6), (0, 0), 0], TWO)], strings=4
+    ),
     "strings without a list": lambda: joined([], strings=1),
 }
 

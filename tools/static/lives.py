@@ -26,7 +26,8 @@ import _image
 # imported: what is read together is adjacent, whatever the order of imports.
 FIRST = (
     "pyrunc.cli.main", "pyrunc.cli.parse", "pyrunc.cli.table", "pyrunc.cli.log", "pyrunc.cli.root",
-    "pyrunc.cli.values", "pyrunc.errors", "pyrunc.jsontext", "pyrunc.lifecycle.roots",
+    "pyrunc.cli.values", "pyrunc.errors", "pyrunc.jsontext", "pyrunc.kernel.descriptor",
+    "pyrunc.lifecycle.roots",
     "pyrunc.lifecycle.store", "pyrunc.lifecycle.state", "pyrunc.lifecycle.status",
     "pyrunc.cgroups", "pyrunc.cli.state", "pyrunc.observe.listing", "pyrunc.cli.list",
     "pyrunc.lifecycle.locking", "pyrunc.lifecycle.kill", "pyrunc.cli.kill",
@@ -35,7 +36,7 @@ FIRST = (
     "pyrunc.cgroups.cgroup", "pyrunc.cgroups.cgroup_v2", "pyrunc.cgroups.cgroup_v1",
     "pyrunc.cgroups.fs", "pyrunc.cgroups.manager", "pyrunc.cgroups.fs_v2", "pyrunc.cgroups.fs_v1",
     "pyrunc.cgroups.join", "pyrunc.lifecycle.launch", "pyrunc.lifecycle.handshake",
-    "pyrunc.kernel.process", "pyrunc.kernel.pidfd", "pyrunc.lifecycle.caller_io",
+    "pyrunc.kernel.calls", "pyrunc.kernel.pidfd", "pyrunc.lifecycle.caller_io",
     "pyrunc.lifecycle.parent_setup",
     "pyrunc.spec.load", "pyrunc.spec.fields", "pyrunc.spec.check", "pyrunc.spec.check_process",
     "pyrunc.spec.check_linux", "pyrunc.spec.check_resources", "pyrunc.host.facts",
