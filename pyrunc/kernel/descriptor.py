@@ -34,9 +34,8 @@ class Descriptor:
         return fd
 
     def close(self) -> None:
-        fd = self._fd
+        fd, self._fd = self._fd, -1
         if fd >= 0:
-            self._fd = -1
             os.close(fd)
 
     def __enter__(self) -> Self:
@@ -46,10 +45,11 @@ class Descriptor:
         self.close()
 
     def __del__(self) -> None:
-        try:
-            self.close()
-        except OSError:
-            pass  # closed elsewhere; there is no caller to report to
+        if self._fd >= 0:
+            try:
+                self.close()
+            except OSError:
+                pass  # closed elsewhere; there is no caller to report to
 
 
 def opened(
