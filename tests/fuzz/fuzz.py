@@ -143,7 +143,7 @@ def alike(line: Line, result: Result) -> Result:
 
     def text(data: bytes) -> bytes:
         data = _RANDOM.sub(b"exec-RANDOM", _PID.sub(b"PID", _TIME.sub(b"TIME", data)))
-        if words & {b"events", b"ps"}:
+        if words & {b"events", b"inspect", b"metrics", b"ps"}:
             data = _NUMBER.sub(b"N", data)
         return _SPACES.sub(b" ", data)
 
