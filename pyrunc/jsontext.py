@@ -128,8 +128,9 @@ def loads(data: bytes, document: str = "config.json", warnings: list[str] | None
     # A document of ours has few levels. One of a caller has as many as its typed reader knows, and
     # that one asks `is_deep` of what it does not know.
     escapes = "\\u" in text
-    if (warnings is None or escapes) and is_deep(value):
-        raise SpecError("nested too deeply", document=document)
+    if warnings is None or escapes:
+        if data.count(b"[") + data.count(b"{") > MAX_DEPTH and is_deep(value):
+            raise SpecError("nested too deeply", document=document)
     return _without_hidden(value, document, warnings) if escapes else value
 
 
