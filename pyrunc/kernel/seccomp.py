@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles a seccomp profile with libseccomp. Knows its names and numbers, not config.json.
-
-Imported only when a container has a profile: loading libseccomp costs what a mount does.
-"""
+"""Compiles a seccomp profile with libseccomp: the only module that knows its binding, as calls.py
+knows the C core's. A profile is an object shaped as `linux.seccomp`, checked before."""
 
 from __future__ import annotations
 
