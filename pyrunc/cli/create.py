@@ -38,7 +38,7 @@ def arguments(line: Line, log: Log) -> dict[str, Any]:
     options = line.options
     preserve, environment = _listen_fds()
     preserve += line.number("preserve-fds")
-    check_preserved(preserve, log.file.fileno())
+    check_preserved(preserve, log.fd)
     # Any other descriptor that the caller has left open is not passed on, not even to hooks.
     close_on_exec_from(3)
     given: dict[str, Any] = {

@@ -18,7 +18,7 @@ from pyrunc.lifecycle.signals import ENDING, Signals
 
 def run(line: Line, log: Log) -> int:
     """Run another process in a container; detached, nothing is printed: 1 and 2 are its own."""
-    check_preserved(line.number("preserve-fds"), log.file.fileno())
+    check_preserved(line.number("preserve-fds"), log.fd)
     # Any other descriptor that the caller has left open is not passed on.
     close_on_exec_from(3)
     options = line.options

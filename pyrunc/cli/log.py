@@ -35,11 +35,11 @@ class Log:
             raise UsageError(f"invalid log-level: {level}", hint="one of " + ", ".join(LEVELS))
         self.json = form == "json"
         self.level = level
-        self.file = Descriptor()
+        self.fd = -1
         if path:
-            flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_SYNC
+            flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_SYNC | os.O_CLOEXEC
             try:
-                self.file = opened(path, flags, 0o644)
+                self.fd = os.open(path, flags, 0o644)
             except OSError as error:
                 raise UsageError(f"open {path}: {errno_text(error.errno or 0)}") from None
 
@@ -51,7 +51,7 @@ class Log:
     def error(self, message: str) -> None:
         """One record; with --log also the bare message on stderr, where go-runc reads it."""
         self._write(ERROR, message)
-        if self.file.is_open:
+        if self.fd >= 0:
             _put(2, message + "\n")
 
     def warning(self, message: str) -> None:
@@ -59,7 +59,7 @@ class Log:
 
         With debug records all of them go to one place.
         """
-        if self.verbose or (self.level == WARNING and not self.file.is_open):
+        if self.verbose or (self.fd < 0 and self.level == WARNING):
             self._write(WARNING, message)
 
     def debug(self, message: str) -> None:
@@ -68,7 +68,7 @@ class Log:
             self._write(DEBUG, message)
 
     def _write(self, level: str, message: str) -> None:
-        _put(self.file.fileno() if self.file.is_open else 2, self._record(level, message) + "\n")
+        _put(self.fd if self.fd >= 0 else 2, self._record(level, message) + "\n")
 
     def _record(self, level: str, message: str) -> str:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -3,9 +3,10 @@
 
 The directory's creation is what makes an id unique. `journal` is appended to before each effect
 outside the directory that would otherwise be lost (cgroup, resctrl group), so that those of a
-killed runtime can be undone; `state.json` is there once the container is complete. Access is by directory descriptor and never through
-a link: an id is one component, checked; the root and the directory belong to no other user
-(`roots.py`). The status is not stored: the kernel is asked each time (`status.py`).
+killed runtime can be undone; `state.json` is there once the container is complete. Access is by
+directory descriptor and never through a link: an id is one component, checked; the root and the
+directory belong to no other user (`roots.py`). The status is not stored: the kernel is asked each
+time (`status.py`).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `import pyrunc` gives to programs: the names, their words, and the types that they speak of."""
+"""What `import pyrunc` gives to programs: names, their words, the types that they speak of."""
 
 from __future__ import annotations
 
