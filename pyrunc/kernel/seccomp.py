@@ -113,9 +113,12 @@ def compile_filter(profile: Profile) -> bytes:
     try:
         _add_architectures(context, profile.architectures)
         # The plan decides about no_new_privs; libseccomp must not set it by itself.
-        _set(context, lib.SCMP_FLTATR_CTL_NNP, 0)
+        result = lib.seccomp_attr_set(context, lib.SCMP_FLTATR_CTL_NNP, 0)
+        if result < 0:
+            raise KernelError("make a seccomp filter", "", -result, pointer="/linux/seccomp")
         if sum(len(rule.names) for rule in profile.syscalls) > _MANY_RULES:
-            _set(context, lib.SCMP_FLTATR_CTL_OPTIMIZE, 2)
+            # libseccomp before 2.5 refuses it, and makes a list.
+            lib.seccomp_attr_set(context, lib.SCMP_FLTATR_CTL_OPTIMIZE, 2)
         for index, rule in enumerate(profile.syscalls):
             _add_rule(context, rule, default, f"/linux/seccomp/syscalls/{index}")
         program = _export(context)
@@ -124,12 +127,6 @@ def compile_filter(profile: Profile) -> bytes:
     if profile.defaultAction in _PERMISSIVE or profile.defaultErrnoRet == errno.ENOSYS:
         return program
     return _with_stub(profile, program)
-
-
-def _set(context: Any, attribute: int, value: int) -> None:
-    result = lib.seccomp_attr_set(context, attribute, value)
-    if result < 0:
-        raise KernelError("make a seccomp filter", "", -result, pointer="/linux/seccomp")
 
 
 def _with_stub(profile: Profile, program: bytes) -> bytes:
