@@ -7,11 +7,14 @@
         container.start()
         print(container.wait().code)
 
-Importing it changes nothing of the process.
+Importing it changes nothing of the process (but that a fork of it gives back the signals that `run`
+catches, should it happen while that runs).
 """
 
 from __future__ import annotations
 
+from pyrunc.cgroups.oom import OomCounts
+from pyrunc.cgroups.stats import Stats
 from pyrunc.container import Container
 from pyrunc.creation import plan
 from pyrunc.errors import (
@@ -36,7 +39,9 @@ from pyrunc.errors import (
     UsageError,
 )
 from pyrunc.exits import Exit
+from pyrunc.lifecycle.signals import Signals
 from pyrunc.limits import Limits
+from pyrunc.observe.events import Event, Events
 from pyrunc.observe.validation import validate
 from pyrunc.plan.plan import Plan
 from pyrunc.process import (
@@ -67,6 +72,8 @@ __all__ = [
     "ContainerNotFound",
     "ContainerNotRunning",
     "CriuError",
+    "Event",
+    "Events",
     "ExecError",
     "ExecFailed",
     "ExecTimeout",
@@ -78,14 +85,17 @@ __all__ = [
     "KernelError",
     "Limits",
     "NotReady",
+    "OomCounts",
     "Plan",
     "Process",
     "PyruncError",
     "PyruncWarning",
+    "Signals",
     "Spec",
     "SpecError",
     "StartError",
     "StateError",
+    "Stats",
     "UnsupportedError",
     "UsageError",
     "__version__",

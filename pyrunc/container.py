@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The library: one class whose objects are containers.
 
-Safe to use from many threads: nothing here changes the process's directory, umask,
-environment, signals or subreaper setting.
+Safe to use from many threads: nothing here changes the process's directory, umask, environment or
+subreaper setting; `run` alone catches signals, in the main thread.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every exception pyrunc raises, the hints that go with them, and their exit codes.
+"""Every exception pyrunc raises, and the hints that follow from a step and an errno.
 
     PyruncError                      anything that pyrunc reports
     ├── SpecError                    config.json is wrong (or another input document)
@@ -120,6 +120,8 @@ class StateError(PyruncError):
 
 
 class ContainerExists(StateError):
+    """There is a container of this id below the state root."""
+
     code = "exists"
 
     def __init__(self, message: str = EXISTS) -> None:
@@ -127,6 +129,8 @@ class ContainerExists(StateError):
 
 
 class ContainerNotFound(StateError):
+    """There is no container of this id below the state root, or no longer."""
+
     code = "not-found"
 
     def __init__(self, message: str = DOES_NOT_EXIST) -> None:
@@ -134,6 +138,8 @@ class ContainerNotFound(StateError):
 
 
 class ContainerNotRunning(StateError):
+    """The container has stopped, or its program has not been started."""
+
     code = "not-running"
 
     def __init__(self, message: str = NOT_RUNNING) -> None:

@@ -17,7 +17,6 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -87,12 +86,6 @@ int pyrunc_netlink_in(int namespace)
     }
     close(back);
     return fd < 0 ? -error : fd;
-}
-
-long pyrunc_fs_magic(int fd)
-{
-    struct statfs fs;
-    return fstatfs(fd, &fs) < 0 ? -errno : (long)fs.f_type;
 }
 
 int pyrunc_close_on_exec_from(uint32_t first)

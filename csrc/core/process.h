@@ -6,7 +6,6 @@ int pyrunc_get_descriptor(int pidfd, int number);
 int pyrunc_exit_status(int pidfd, int *status);
 int pyrunc_namespace_type(int fd);
 int pyrunc_netlink_in(int namespace);
-long pyrunc_fs_magic(int fd);
 int pyrunc_close_on_exec_from(uint32_t first);
 int pyrunc_window_size(int from, int to);
 int pyrunc_spawn_program(const char *path, char *const argv[], char *const envp[], const char *cwd,

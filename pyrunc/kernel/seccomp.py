@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles a seccomp profile with libseccomp. Knows its names and numbers, not config.json.
-
-Imported only when a container has a profile: loading libseccomp costs what a mount does.
-"""
+"""Compiles a seccomp profile with libseccomp: the only module that knows its binding, as calls.py
+knows the C core's. A profile is an object shaped as `linux.seccomp`, checked before."""
 
 from __future__ import annotations
 
+import errno
 import os
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import constants as k
 from pyrunc.kernel import seccomp_stub
 from pyrunc.kernel._seccomp import ffi, lib
 
+# SCMP_ACT_ERRNO and SCMP_ACT_TRACE of <seccomp.h>, macros with an argument.
 _ERRNO, _TRACE = 0x00050000, 0x7FF00000
 _ACTIONS = {
     "SCMP_ACT_KILL": lib.SCMP_ACT_KILL_THREAD,
@@ -31,10 +32,40 @@ _FLAGS = {
 }
 # <linux/seccomp.h>; only together with a listener.
 _NEW_LISTENER, _WAIT_KILLABLE_RECV = 1 << 3, 1 << 5
-_ENOSYS = 38
 # With these as the default a profile says what is not allowed, and means nothing by silence.
 _PERMISSIVE = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE")
 _MANY_RULES = 32  # from here on a binary tree beats a list
+
+
+class Argument(Protocol):
+    """What an argument of a system call is compared with."""
+
+    index: int
+    op: str
+    value: int
+    valueTwo: int | None  # noqa: N815 (the specification's name)
+
+
+class Rule(Protocol):
+    """System calls with one action."""
+
+    names: tuple[str, ...]
+    action: str
+    errnoRet: int | None  # noqa: N815
+
+    @property
+    def args(self) -> Sequence[Argument]: ...
+
+
+class Profile(Protocol):
+    """`linux.seccomp`, as far as it is compiled."""
+
+    defaultAction: str  # noqa: N815
+    defaultErrnoRet: int | None  # noqa: N815
+    architectures: tuple[str, ...]
+
+    @property
+    def syscalls(self) -> Sequence[Rule]: ...
 
 
 def version() -> str:
@@ -58,19 +89,19 @@ def flags(names: tuple[str, ...] | None, *, listens: bool = False) -> int:
     return found | sum(int(_FLAGS.get(name, 0)) for name in set(names))
 
 
-def _action(name: str, errno: int | None) -> int:
+def _action(name: str, number: int | None) -> int:
     if name == "SCMP_ACT_ERRNO":
-        return _ERRNO | (1 if errno is None else errno & 0xFFFF)
+        return _ERRNO | (1 if number is None else number & 0xFFFF)
     if name == "SCMP_ACT_TRACE":
-        return _TRACE | (1 if errno is None else errno & 0xFFFF)
+        return _TRACE | (1 if number is None else number & 0xFFFF)
     return int(_ACTIONS[name])
 
 
-def compile_filter(profile: Any) -> bytes:
+def compile_filter(profile: Profile) -> bytes:
     """A BPF program for seccomp(2).
 
     Args:
-        profile: an object shaped as `linux.seccomp` (checked before).
+        profile: checked before.
 
     Raises:
         KernelError: libseccomp refused something; says which system call.
@@ -82,20 +113,23 @@ def compile_filter(profile: Any) -> bytes:
     try:
         _add_architectures(context, profile.architectures)
         # The plan decides about no_new_privs; libseccomp must not set it by itself.
-        lib.seccomp_attr_set(context, lib.SCMP_FLTATR_CTL_NNP, 0)
+        result = lib.seccomp_attr_set(context, lib.SCMP_FLTATR_CTL_NNP, 0)
+        if result < 0:
+            raise KernelError("make a seccomp filter", "", -result, pointer="/linux/seccomp")
         if sum(len(rule.names) for rule in profile.syscalls) > _MANY_RULES:
+            # libseccomp before 2.5 refuses it, and makes a list.
             lib.seccomp_attr_set(context, lib.SCMP_FLTATR_CTL_OPTIMIZE, 2)
         for index, rule in enumerate(profile.syscalls):
             _add_rule(context, rule, default, f"/linux/seccomp/syscalls/{index}")
         program = _export(context)
     finally:
         lib.seccomp_release(context)
-    if profile.defaultAction in _PERMISSIVE or profile.defaultErrnoRet == _ENOSYS:
+    if profile.defaultAction in _PERMISSIVE or profile.defaultErrnoRet == errno.ENOSYS:
         return program
     return _with_stub(profile, program)
 
 
-def _with_stub(profile: Any, program: bytes) -> bytes:
+def _with_stub(profile: Profile, program: bytes) -> bytes:
     names = [name.encode() for rule in profile.syscalls for name in rule.names]
     tokens = [lib.seccomp_arch_native()]
     tokens += [_token(name) for name in profile.architectures]
@@ -126,7 +160,7 @@ def _add_architectures(context: Any, names: tuple[str, ...]) -> None:
             raise KernelError("add the seccomp architecture", "", -result, name, pointer=pointer)
 
 
-def _add_rule(context: Any, rule: Any, default: int, pointer: str) -> None:
+def _add_rule(context: Any, rule: Rule, default: int, pointer: str) -> None:
     action = _action(rule.action, rule.errnoRet)
     if action == default:
         return
@@ -144,7 +178,7 @@ def _add_rule(context: Any, rule: Any, default: int, pointer: str) -> None:
 _NUMBERS = range(600)
 
 
-def unknown(profile: Any) -> list[tuple[int, int, str]]:
+def unknown(profile: Profile) -> list[tuple[int, int, str]]:
     """The names that libseccomp does not know: index of the rule, of the name, the name."""
     return [
         (index, place, name)
@@ -165,7 +199,7 @@ def known() -> list[str]:
     return found
 
 
-def _conditions(args: Any) -> list[Any]:
+def _conditions(args: Sequence[Argument]) -> list[Any]:
     """All conditions hold together, unless one argument is named twice: then each alone."""
     compare = [(a.index, getattr(lib, a.op), a.value, a.valueTwo or 0) for a in args]
     if len({a.index for a in args}) == len(compare):

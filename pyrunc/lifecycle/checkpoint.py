@@ -125,7 +125,7 @@ def _ask(
 ) -> None:
     started = launch.Descriptors()
     program = ("criu", "swrk", str(criu.first_number()))
-    plan = plan_criu.compile_criu(program, criu.search_path(), directories=directories)
+    plan = plan_criu.compile_criu(program, criu.search_path(), directories)
     null = started.keep(opened(os.devnull, os.O_RDWR))
     child, connection = criu.start(plan, started, None, [], (null, null, null))
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`delete`: undo all that `create` did, even a killed one that is half done."""
+"""`delete`: undo all that `create` did, even a killed one that is half done: the processes, the
+cgroup (`Manager.destroy`), the resctrl group, the poststop hooks, the directory."""
 
 from __future__ import annotations
 

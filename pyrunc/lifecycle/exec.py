@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`exec`: a further process of a container.
 
+What differs from `create`: no mounts, cgroup, entry, journal or hooks are made; the plan
+(`plan/joining.py`) enters the namespaces of the container's init through one pidfd, untraceable,
+with the filter, umask and limits of the stored config.json; it may get a cgroup below the
+container's; and it has to be ready within a time, as a paused container's would wait for ever.
+
 No lock is taken: many may be in progress at once. That they join this container is ensured by the
 pidfd of its init, opened and then checked: joining the namespaces of a process that has ended
 fails.

@@ -36,6 +36,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from socket import socket
 from time import monotonic
+from typing import NamedTuple
 
 from pyrunc.cgroups.sub_cgroup import SubCgroup
 from pyrunc.errors import KernelError, NotReady, PyruncError, reported
@@ -77,16 +78,22 @@ class Answers:
     listener: Callable[[int], None] = _refuse_listener
 
 
+class Channel(NamedTuple):
+    """Our end of the socket pair, and the inode of the other one."""
+
+    sync: socket
+    peer: int
+
+
 class Child:
     """pyrunc-init while it makes itself ready.
 
     Args:
         pid: of the spawned process, later of its fork.
         pidfd: of that process.
-        sync: our end of the socket pair.
+        channel: to talk over; its socket becomes the Child's.
         hook_output: read end of the pipe that hooks in the container write to, if any do.
         plan: what it runs.
-        peer: inode of its end of the socket pair.
         signals: those that end a wait for it, if they are caught.
 
     Attributes:
@@ -103,22 +110,20 @@ class Child:
         self,
         pid: int,
         pidfd: PidFd,
-        sync: socket,
+        channel: Channel,
         hook_output: Descriptor,
         plan: Plan,
-        peer: int = 0,
         signals: Signals | None = None,
     ) -> None:
         self.pid = pid
         self.pidfd = pidfd
-        self.sync = sync
+        self.sync, self.peer = channel
         self.hook_output = hook_output
         self.plan = plan
         self.output = b""
         self.directories: list[Descriptor] = []
         self.sub_cgroup: SubCgroup | None = None
         self.signals = signals
-        self.peer = peer
         self._expected = messages(plan)
 
     def close(self) -> None:

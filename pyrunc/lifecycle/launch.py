@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass, field
-from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
+from socket import AF_UNIX, SOCK_SEQPACKET, socketpair
 from time import monotonic
 
 from pyrunc.cgroups.join import Joining
@@ -15,7 +15,7 @@ from pyrunc.kernel import calls
 from pyrunc.kernel.descriptor import Descriptor, opened
 from pyrunc.kernel.pidfd import PidFd
 from pyrunc.lifecycle import sealed
-from pyrunc.lifecycle.handshake import Child
+from pyrunc.lifecycle.handshake import Channel, Child
 from pyrunc.lifecycle.signals import Signals
 from pyrunc.plan import wire
 from pyrunc.plan.encode import encode
@@ -103,9 +103,9 @@ class Launch:
             Interrupted: a signal asks this process to end.
         """
         keep, first_fd = self.fds.keep, 3 + self.preserve_fds
-        ours: socket | None = None
+        ours: Channel | None = None
         try:
-            ours, peer, theirs = _socket_pair()
+            ours, theirs = _socket_pair()
             passed = [-1] * self.plan.passed
             passed[wire.SYNC] = keep(theirs)
             exe = keep(executable())
@@ -120,19 +120,20 @@ class Launch:
             pid, pidfd = _spawn(what, self.signals, self.deadline)
         except BaseException:
             if ours:
-                ours.close()
+                ours.sync.close()
             self.hook_output.close()
             raise
         finally:
             self.fds.close()
-        return Child(pid, pidfd, ours, self.hook_output, self.plan, peer, self.signals)
+        return Child(pid, pidfd, ours, self.hook_output, self.plan, self.signals)
 
 
-def _socket_pair() -> tuple[socket, int, Descriptor]:
-    """Our end, and the other with its inode."""
+def _socket_pair() -> tuple[Channel, Descriptor]:
+    """Our end, and the other."""
     with reported("talk to pyrunc-init", "socketpair"):
         ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
-    return ours, os.fstat(theirs.fileno()).st_ino, Descriptor(theirs.detach())
+    peer = os.fstat(theirs.fileno()).st_ino
+    return Channel(ours, peer), Descriptor(theirs.detach())
 
 
 def _spawn(what: calls.Spawn, signals: Signals | None, deadline: float | None) -> tuple[int, PidFd]:

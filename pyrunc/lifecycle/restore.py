@@ -178,12 +178,14 @@ class _Restoration:
         plan = plan_criu.compile_criu(
             ("criu", "swrk", str(criu.first_number())),
             path,
-            inherited=len(inherited),
-            joins=self.setup.joins,
-            waits=self.setup.waits,
-            rootfs=self.setup.rootfs,
-            directories=self.directories,
-            mount_points=tuple(mount_points(self.spec.mounts)),
+            self.directories,
+            plan_criu.Restored(
+                rootfs=self.setup.rootfs,
+                inherited=len(inherited),
+                joins=self.setup.joins,
+                waits=self.setup.waits,
+                mount_points=tuple(mount_points(self.spec.mounts)),
+            ),
         )
         child, connection = criu.start(
             plan, self.started, self.setup.joining(), inherited, self.request.stdio

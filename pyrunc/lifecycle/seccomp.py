@@ -16,6 +16,7 @@ from typing import Any
 from pyrunc import jsontext
 from pyrunc.errors import KernelError, PyruncError
 from pyrunc.kernel import rights, seccomp
+from pyrunc.kernel.descriptor import Descriptor, opened
 from pyrunc.lifecycle import roots
 from pyrunc.spec.model import Spec
 from pyrunc.spec.model_linux import Seccomp
@@ -98,19 +99,19 @@ def misspelt(spec: Spec, profile: Seccomp) -> bool:
     return found
 
 
-def _opened(path: str) -> int:
-    """The directory of kept filters, as a descriptor.
+def _opened(path: str) -> Descriptor:
+    """The directory of kept filters.
 
     Raises:
         OSError: it cannot be opened.
         PyruncError: other users can write to it, and rename one filter to another's name: in a
             state root with the sticky bit they can make it first.
     """
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    directory = opened(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        roots.refuse_shared(directory, path)
+        roots.refuse_shared(directory.fileno(), path)
     except BaseException:
-        os.close(directory)
+        directory.close()
         raise
     return directory
 
@@ -118,57 +119,48 @@ def _opened(path: str) -> int:
 def _kept(directory: str, name: str) -> bytes | None:
     """A filter compiled before; None unless only this user can have written it."""
     try:
-        above = _opened(directory)
+        with _opened(directory) as above:
+            file = opened(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=above.fileno())
     except (OSError, PyruncError):
         return None
-    try:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
-    except OSError:
-        return None
-    finally:
-        os.close(above)
-    try:
-        found = os.fstat(fd)
+    with file:
+        found = os.fstat(file.fileno())
         if found.st_uid != os.geteuid() or found.st_mode & 0o7777 != 0o600 or not found.st_size:
             return None
-        return os.read(fd, _LONGEST)
-    finally:
-        os.close(fd)
+        return os.read(file.fileno(), _LONGEST)
 
 
 def _keep(directory: str, name: str, program: bytes) -> None:
     """Keep a program; a failure only costs time."""
-    part = f"{name}.{os.getpid()}"
     try:
         try:
             os.mkdir(directory, 0o700)
         except FileExistsError:
             pass
-        above = _opened(directory)
+        with _opened(directory) as above:
+            _write(above.fileno(), name, program)
     except (OSError, PyruncError):
-        return
+        pass
+
+
+def _write(above: int, name: str, program: bytes) -> None:
+    names = os.listdir(above)
+    for old in names if len(names) >= _KEPT else ():
+        os.unlink(old, dir_fd=above)
+    part = f"{name}.{os.getpid()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
-        names = os.listdir(above)
-        for old in names if len(names) >= _KEPT else ():
-            os.unlink(old, dir_fd=above)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        fd = os.open(part, flags, 0o600, dir_fd=above)
-        try:
+        with opened(part, flags, 0o600, dir_fd=above) as file:
             # A filter cut short by a full disk or a crash might still load, and allow more: it
             # gets its name when all of it is there, and stays there.
-            whole = os.write(fd, program) == len(program)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        if not whole:
-            os.unlink(part, dir_fd=above)
-            return
+            if os.write(file.fileno(), program) != len(program):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
         # Atomically: another create may be reading.
         os.rename(part, name, src_dir_fd=above, dst_dir_fd=above)
     except OSError:
-        pass
-    finally:
-        os.close(above)
+        os.unlink(part, dir_fd=above)
+        raise
 
 
 def hand_over(spec: Spec, state: dict[str, Any], pid: int, fd: int) -> None:

@@ -2,8 +2,8 @@
 """What a container needs around its first process, which `create` makes by pyrunc-init and
 `restore` by CRIU: its entry, cgroup, state and hooks, and how to undo all that.
 
-First all that can be refused is checked, without any effect; then each outside effect is noted in
-the journal before it happens.
+First all that can be refused is checked, without any effect; then the cgroup and the resctrl group
+are noted in the journal before they are made. A create that fails is rolled back by `Setup.undo`.
 """
 
 from __future__ import annotations

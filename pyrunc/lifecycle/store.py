@@ -2,10 +2,11 @@
 """Where the state of containers is kept: a directory each, with a journal and a state.
 
 The directory's creation is what makes an id unique. `journal` is appended to before each effect
-outside the directory, so that the effects of a killed runtime can be undone; `state.json`
-replaces it when the container is complete. Access is by directory descriptor and never through
-a link: an id is one component, checked; the root and the directory belong to no other user
-(`roots.py`). The status is not stored: the kernel is asked each time (`status.py`).
+outside the directory that would otherwise be lost (cgroup, resctrl group), so that those of a
+killed runtime can be undone; `state.json` is there once the container is complete. Access is by
+directory descriptor and never through a link: an id is one component, checked; the root and the
+directory belong to no other user (`roots.py`). The status is not stored: the kernel is asked each
+time (`status.py`).
 """
 
 from __future__ import annotations

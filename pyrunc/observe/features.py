@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What this build of pyrunc can do: the document of the `features` command.
 
-Facts of the build only, never of the host it runs on: engines cache the answer. It lists what
-config.json may ask for here and now; nothing that `create` refuses may be listed.
+Facts of the build only, never of the host it runs on: engines cache the answer. What is listed is
+refused only where the host lacks it, as a label without the security module.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ def inspect(root: str, container_id: str) -> dict[str, Any]:
     if status == STOPPED:
         return found
     try:
-        with kernel_view.process_directory(state.pid) as proc:
+        with kernel_view.process_directory(state.pid) as directory:
+            proc = directory.fileno()
             if not is_alive(state):
                 raise ProcessLookupError
             found |= {
@@ -79,11 +80,12 @@ def _cgroup(state: State) -> dict[str, Any]:
 def _namespaces(root: str, state: State, proc: int) -> list[dict[str, Any]]:
     """With the host, which is where the caller is, and the other containers below the same root."""
     with ExitStack() as opened:
-        others = {"host": opened.enter_context(kernel_view.process_directory(os.getpid()))}
+        here = opened.enter_context(kernel_view.process_directory(os.getpid()))
+        others = {"host": here.fileno()}
         for other in _others(root, state.id):
             try:
                 place = kernel_view.process_directory(other.pid)
-                others[other.id] = opened.enter_context(place)
+                others[other.id] = opened.enter_context(place).fileno()
             except OSError:
                 continue
         return kernel_view.namespaces(proc, others)

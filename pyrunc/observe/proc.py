@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
+from pyrunc.kernel.descriptor import Descriptor, opened
 from pyrunc.spec.names import CAPABILITIES
 
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
@@ -26,25 +25,20 @@ _SECCOMP = ("none", "strict", "filter")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-@contextmanager
-def process_directory(pid: int) -> Iterator[int]:
-    """/proc/PID as a descriptor.
+def process_directory(pid: int) -> Descriptor:
+    """/proc/PID.
 
     Raises:
         OSError: there is no such process.
     """
-    fd = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+    return opened(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY)
 
 
 def process(proc: int) -> dict[str, Any]:
     """Ids, rights and confinement of a process.
 
     Args:
-        proc: from `process_directory`.
+        proc: its directory, from `process_directory`; lent, as below.
     """
     rows = (line.partition(":") for line in _read(proc, "status").splitlines())
     status = {name: value.split() for name, _, value in rows}
@@ -102,13 +96,10 @@ def mounts(proc: int) -> list[dict[str, Any]]:
 
 
 def _read(proc: int, name: str) -> str:
-    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-    try:
-        data = b""
-        while chunk := os.read(fd, 1 << 16):
+    data = b""
+    with opened(name, dir_fd=proc) as file:
+        while chunk := os.read(file.fileno(), 1 << 16):
             data += chunk
-    finally:
-        os.close(fd)
     return data.decode("utf-8", "backslashreplace")
 
 

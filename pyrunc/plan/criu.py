@@ -8,6 +8,8 @@ whichever process dies when.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps, wire
 from pyrunc.plan.plan import Plan
@@ -17,46 +19,46 @@ from pyrunc.plan.steps import Step
 SOCKET = wire.FIRST_FREE
 
 
+@dataclass(slots=True, kw_only=True)
+class Restored:
+    """The container that CRIU is to restore.
+
+    Args:
+        rootfs: of the container.
+        inherited: how many descriptors CRIU gets besides the socket.
+        joins: how many cgroup hierarchies it has to join by itself.
+        waits: its cgroup is made around it.
+        mount_points: what has to be there to be mounted over: (path, whether a directory).
+    """
+
+    rootfs: str
+    inherited: int = 0
+    joins: int = 0
+    waits: bool = False
+    mount_points: tuple[tuple[str, bool], ...] = ()
+
+
 def compile_criu(
     program: tuple[str, ...],
     path: str,
-    *,
-    inherited: int = 0,
-    joins: int = 0,
-    waits: bool = False,
-    rootfs: str = "",
     directories: tuple[str, ...] = (),
-    mount_points: tuple[tuple[str, bool], ...] = (),
+    restored: Restored | None = None,
 ) -> Plan:
     """Make the plan.
 
     Args:
         program: of CRIU, with its arguments.
         path: where to look for it.
-        inherited: how many descriptors it gets besides the socket.
-        joins: how many cgroup hierarchies it has to join by itself.
-        waits: its cgroup is made around it.
-        rootfs: of the container that it is to restore, "" for none.
         directories: of the image and the log. CRIU mounts in them, so they have to be those of
             its own mount namespace.
-        mount_points: what has to be there to be mounted over: (path, whether a directory).
+        restored: what it is to restore, if it is.
 
     Returns:
         The plan; registers from SOCKET on are the socket, the inherited and the joins.
     """
+    inherited, joins = (restored.inherited, restored.joins) if restored else (0, 0)
     first = SOCKET + 1 + inherited
-    made: list[Step] = []
-    if rootfs:
-        # A half-restored container goes with its caller. In the middle of a dump CRIU must not die
-        # with its caller: it holds the container's processes, and releases them itself.
-        made.append(steps.ParentDeath(signal=k.SIGKILL))
-    # What it restores has to begin in the container's cgroup.
-    if waits:
-        made.append(steps.Sync(message=wire.Message.CGROUP, pointer="/linux/cgroupsPath"))
-    if joins:
-        made.append(steps.JoinCgroups(first=first, count=joins))
-    if rootfs:
-        made += _own_root(rootfs, mount_points)
+    made = _restorer(restored, first) if restored else []
     made += [steps.SendDirectory(path=directory) for directory in directories]
     made += [
         steps.Environment(variables=(f"PATH={path}",), passwd=None, uid=0),
@@ -67,6 +69,18 @@ def compile_criu(
     ]
     passed = first + joins
     return Plan(tuple(made), 0, (), passed, passed)
+
+
+def _restorer(restored: Restored, first: int) -> list[Step]:
+    # A half-restored container goes with its caller. In the middle of a dump CRIU must not die
+    # with its caller: it holds the container's processes, and releases them itself.
+    made: list[Step] = [steps.ParentDeath(signal=k.SIGKILL)]
+    # What it restores has to begin in the container's cgroup.
+    if restored.waits:
+        made.append(steps.Sync(message=wire.Message.CGROUP, pointer="/linux/cgroupsPath"))
+    if restored.joins:
+        made.append(steps.JoinCgroups(first=first, count=restored.joins))
+    return made + _own_root(restored.rootfs, restored.mount_points)
 
 
 def _own_root(rootfs: str, mount_points: tuple[tuple[str, bool], ...]) -> list[Step]:

@@ -37,7 +37,7 @@ def compile_devices(ctx: Context) -> list[Step]:
     made: list[Step] = []
     for path, (major, minor) in DEFAULTS.items():
         if path not in named:
-            made += _node(ctx, path, k.S_IFCHR, 0o666, (major, minor), (0, 0), "")
+            made += _node(ctx, path, k.S_IFCHR | 0o666, (major, minor), (0, 0), "")
     for index, device in enumerate(configured):
         path = clean(device.path)
         if path == "/dev/ptmx":
@@ -46,7 +46,7 @@ def compile_devices(ctx: Context) -> list[Step]:
         numbers = (device.major or 0, device.minor or 0)
         owner = (device.uid or 0, device.gid or 0)
         pointer = f"/linux/devices/{index}"
-        made += _node(ctx, path, _KINDS[device.type], mode, numbers, owner, pointer)
+        made += _node(ctx, path, _KINDS[device.type] | mode, numbers, owner, pointer)
     made.append(steps.Symlink(path="/dev/ptmx", target="pts/ptmx", replace=True))
     links = _LINKS + ((("/dev/core", "/proc/kcore"),) if ctx.facts.has_kcore else ())
     made += [steps.Symlink(path=path, target=target, replace=False) for path, target in links]
@@ -56,12 +56,13 @@ def compile_devices(ctx: Context) -> list[Step]:
 def _node(
     ctx: Context,
     path: str,
-    kind: int,
     mode: int,
     numbers: tuple[int, int],
     owner: tuple[int, int],
     pointer: str,
 ) -> list[Step]:
+    """A node of a mode with its kind, as of mknod(2)."""
+    kind = mode & ~_PERMISSIONS
     if (ctx.has_namespace("user") or ctx.facts.nested) and kind != k.S_IFIFO:
         # No user namespace may make a node; the host's is bound instead.
         register = ctx.mount_register
@@ -76,7 +77,7 @@ def _node(
         steps.MakeNode(
             path=path,
             kind=kind,
-            mode=mode,
+            mode=mode & _PERMISSIONS,
             major=numbers[0],
             minor=numbers[1],
             uid=owner[0],

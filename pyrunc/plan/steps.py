@@ -2,7 +2,7 @@
 """Every step that a plan can hold: its name, its arguments, what it does (and `steps_program`).
 
 A step is data. How it is carried out is one small function in `csrc/init/`, under the same name.
-The order of the classes is the numbering of the wire format.
+The order of the classes is the numbering of the wire format; those of `steps_program` come first.
 """
 
 from enum import IntEnum

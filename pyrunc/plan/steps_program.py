@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps at the end of every plan: hooks, the filter, the program, the wait for `start`."""
+"""Steps about the program and what runs beside it: hooks, the filter, descriptors, `start`."""
 
 from enum import IntEnum
 

@@ -133,23 +133,6 @@ def decode_resources(
     return resources
 
 
-def validate_deeply(raw: object) -> list[str]:
-    """Everything that the JSON schema has against a document, not only the first fault.
-
-    For whoever writes a config.json, by a command to come; create needs neither this nor
-    jsonschema, which is not in the executable.
-
-    Args:
-        raw: the JSON value of a config.json.
-
-    Returns:
-        One line per finding, each with its JSON pointer; empty when there is none.
-    """
-    from pyrunc.spec.deep import findings  # noqa: PLC0415
-
-    return findings(raw)
-
-
 def with_document(document: str, checker: Callable[..., R], *arguments: object) -> R:
     """Run a checker; its errors name that document (checkers do not know which they read)."""
     try:

@@ -41,7 +41,8 @@ def talk():
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {})
         peer = os.fstat(theirs.fileno()).st_ino
-        child = handshake.Child(pid, PidFd.of(pid), ours, Descriptor(), plan, peer)
+        channel = handshake.Channel(ours, peer)
+        child = handshake.Child(pid, PidFd.of(pid), channel, Descriptor(), plan)
         made.append(child)
         others.append(theirs)
         return child, theirs

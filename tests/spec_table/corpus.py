@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from jsonschema import Draft4Validator, Draft202012Validator
 
 from pyrunc.errors import SpecError
-from pyrunc.spec import deep, load
+from pyrunc.spec import load
+from tests.lib import schema as ours
 
 OFFICIAL = Path("/usr/share/gocode/src/github.com/opencontainers/specs/schema")
 FULL: dict[str, Any] = json.loads((Path(__file__).parent / "full.json").read_text())
@@ -130,9 +131,9 @@ def loader(document: dict[str, Any]) -> str:
 
 def own() -> Any:
     """The judgement of config.schema.json."""
-    schema = json.loads(Path(deep.SCHEMA_PATH).read_text())
+    schema = json.loads(ours.PATH.read_text())
     validator = Draft202012Validator(schema)
-    return lambda document: _first(validator, deep._without_nulls(document))
+    return lambda document: _first(validator, ours.without_nulls(document))
 
 
 def official() -> Any:

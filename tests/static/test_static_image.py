@@ -198,12 +198,9 @@ def test_what_our_modules_import_is_there(work, builtin):
         assert missing <= NOT_NEEDED.get(name, set()), name
 
 
-NOT_INSIDE = {
-    "pyrunc/plan/header.py", "pyrunc/spec/deep.py", "pyrunc/kernel/pyroute.py",
-}  # fmt: skip
+NOT_INSIDE = {"pyrunc/plan/header.py", "pyrunc/kernel/pyroute.py"}
 NOT_NEEDED = {
     "pyrunc/lifecycle/network.py": {"pyrunc.kernel.pyroute"},  # takes netlink.py then
-    "pyrunc/spec/load.py": {"pyrunc.spec.deep"},  # of the library, which the command never calls
 }
 
 

@@ -85,12 +85,14 @@ class Case(NamedTuple):
             return criu.compile_criu(
                 ("criu", "swrk", "11"),
                 "/usr/bin",
-                inherited=1,
-                joins=len(self.facts.cgroup_hierarchies),
-                waits=True,
-                rootfs=f"{HOST}/bundle/rootfs",
-                directories=(f"{HOST}/image",),
-                mount_points=(("/proc", True), ("/etc/hosts", False)),
+                (f"{HOST}/image",),
+                criu.Restored(
+                    rootfs=f"{HOST}/bundle/rootfs",
+                    inherited=1,
+                    joins=len(self.facts.cgroup_hierarchies),
+                    waits=True,
+                    mount_points=(("/proc", True), ("/etc/hosts", False)),
+                ),
             )
         if self.joining:
             spec = joining.for_exec(spec)

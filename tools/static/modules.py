@@ -19,7 +19,6 @@ from encodings import aliases
 LEFT_OUT = {
     "pyrunc.__main__": "the command where there is no executable",
     "pyrunc.plan.header": "a separate program",
-    "pyrunc.spec.deep": "the library's; jsonschema needs an extension written in Rust",
     "pyrunc.kernel.pyroute": "pyroute2 loads C libraries; network.py then uses kernel/netlink.py",
 }
 MORE = ("encodings.utf_8", "renew")
