@@ -43,6 +43,7 @@ from pyrunc.lifecycle.signals import Signals
 from pyrunc.limits import Limits
 from pyrunc.observe.events import Event, Events
 from pyrunc.observe.validation import validate
+from pyrunc.plan.explain import PlanLine
 from pyrunc.plan.plan import Plan
 from pyrunc.process import (
     DEVNULL,
@@ -87,6 +88,7 @@ __all__ = [
     "NotReady",
     "OomCounts",
     "Plan",
+    "PlanLine",
     "Process",
     "PyruncError",
     "PyruncWarning",

@@ -128,9 +128,8 @@ def loads(data: bytes, document: str = "config.json", warnings: list[str] | None
     # A document of ours has few levels. One of a caller has as many as its typed reader knows, and
     # that one asks `is_deep` of what it does not know.
     escapes = "\\u" in text
-    if warnings is None or escapes:
-        if data.count(b"[") + data.count(b"{") > MAX_DEPTH and is_deep(value):
-            raise SpecError("nested too deeply", document=document)
+    if (warnings is None or escapes) and _has_many(data) and is_deep(value):
+        raise SpecError("nested too deeply", document=document)
     return _without_hidden(value, document, warnings) if escapes else value
 
 
@@ -154,6 +153,11 @@ def _refuse_many_names(text: str, document: str) -> None:
     if len(first) > MAX_NAMES:
         what = f"more than {MAX_NAMES} names of members"
         raise SpecError(_place(text, sorted(first)[MAX_NAMES], what), document=document)
+
+
+def _has_many(data: bytes) -> bool:
+    """Whether there are enough brackets for a deep document."""
+    return data.count(b"[") + data.count(b"{") > MAX_DEPTH
 
 
 def is_deep(value: Any) -> bool:

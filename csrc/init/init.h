@@ -3,8 +3,8 @@
  * pyrunc-init: the only program of pyrunc that enters a container.
  *
  * It interprets a plan: one function a step, `step_NAME` in the file of its concern. It decides
- * nothing that the plan can, and never looks at the host by a path that the plan does not give. A step returns 0, or -1 after `fail` or `refuse` has recorded
- * why; the parent puts that into words.
+ * nothing that the plan can, and never looks at the host by a path that the plan does not give. A
+ * step returns 0, or -1 after `fail` or `refuse` has recorded why; the parent puts that into words.
  */
 #ifndef PYRUNC_INIT_H
 #define PYRUNC_INIT_H

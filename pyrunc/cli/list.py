@@ -45,11 +45,9 @@ def run(line: Line, log: Log) -> int:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     """As Go's tabwriter formats it: columns at least 12 wide, 3 spaces between."""
-    cells = [[name.upper() for name in _COLUMNS]]
-    cells += [[str(row[name]) for name in _COLUMNS] for row in rows]
-    widths = [max(_LEAST, max(len(c[i]) for c in cells) + _GAP) for i in range(len(_COLUMNS))]
-    widths[-1] = 0
-    return "".join(
-        "".join(text.ljust(width) for text, width in zip(c, widths, strict=True)) + "\n"
-        for c in cells
-    )
+    cells = [tuple(name.upper() for name in _COLUMNS)]
+    cells += [tuple(map(str, map(row.__getitem__, _COLUMNS))) for row in rows]
+    widths = [max(_LEAST, max(map(len, column)) + _GAP) for column in zip(*cells, strict=True)]
+    # The last column has no width, so that lines have no blanks at their ends.
+    line = "".join(f"%-{width}s" for width in widths[:-1]) + "%s\n"
+    return "".join([line % cell for cell in cells])

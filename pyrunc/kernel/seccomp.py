@@ -43,7 +43,7 @@ class Argument(Protocol):
     index: int
     op: str
     value: int
-    valueTwo: int | None  # noqa: N815 (the specification's name)
+    valueTwo: int  # noqa: N815 (the specification's name)
 
 
 class Rule(Protocol):

@@ -25,7 +25,7 @@ FIXED: Names = {
 }
 
 
-class Line(NamedTuple):
+class PlanLine(NamedTuple):
     """A step in words.
 
     Attributes:
@@ -45,7 +45,7 @@ class Line(NamedTuple):
     why: str
 
 
-def lines(made: Sequence[Step], names: Names, reasons: Sequence[str] = ()) -> list[Line]:
+def lines(made: Sequence[Step], names: Names, reasons: Sequence[str] = ()) -> list[PlanLine]:
     """Steps in words.
 
     Args:
@@ -61,7 +61,7 @@ def lines(made: Sequence[Step], names: Names, reasons: Sequence[str] = ()) -> li
         words = _WORDS[type(step)]
         shown = {name: _shown(value) for name, value in values.items()}
         text = words.format(**shown) if isinstance(words, str) else words(step, shown)
-        found.append(Line(number, step.NAME, values, text, step.pointer, why))
+        found.append(PlanLine(number, step.NAME, values, text, step.pointer, why))
         _name_result(step, known)
     return found
 

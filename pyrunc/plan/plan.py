@@ -99,7 +99,7 @@ class Plan:
         found = {finding.verdict for finding in self.findings}
         return next((word for word in ("impossible", "degraded") if word in found), "ok")
 
-    def lines(self) -> list[explain.Line]:
+    def lines(self) -> list[explain.PlanLine]:
         """The steps in words."""
         return explain.lines(self.steps, self._names(), self.reasons)
 

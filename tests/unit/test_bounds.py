@@ -187,6 +187,10 @@ def c_functions(text: str) -> Iterator[tuple[str, dict[str, int]]]:
         )
 
 
+# Functions that stand in for those of a library, with its signatures.
+FOREIGN = {"ffi_prep_closure: parameters", "ffi_prep_closure_loc: parameters"}
+
+
 @pytest.mark.parametrize("path", C, ids=name_of)
 def test_c_functions(path: Path) -> None:
     most = {"lines": FUNCTION, "nesting": NESTING, "parameters": PARAMETERS}
@@ -196,7 +200,7 @@ def test_c_functions(path: Path) -> None:
         for what, number in measured.items()
         if number > most[what]
     }
-    assert wrong == {}
+    assert wrong.keys() <= FOREIGN, wrong
 
 
 def test_c_is_measured() -> None:

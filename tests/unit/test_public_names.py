@@ -14,7 +14,8 @@ import pyrunc
 
 NAMES = """
     DEVNULL PIPE STDOUT
-    Completed Container Event Events Exit Finding Limits OomCounts Plan Process Signals Spec Stats
+    Completed Container Event Events Exit Finding Limits OomCounts Plan PlanLine Process Signals
+    Spec Stats
     BusError CgroupError ContainerExists ContainerNotFound ContainerNotRunning CriuError ExecError
     ExecFailed ExecTimeout ForeignContainer HookError Interrupted KernelError NotReady PyruncError
     PyruncWarning SpecError StartError StateError UnsupportedError UsageError
@@ -69,7 +70,8 @@ def test_the_types_in_its_signatures_are_to_be_had(name: str) -> None:
     known = {getattr(pyrunc, one) for one in pyrunc.__all__}
     calls = public(thing) if inspect.isclass(thing) else iter([(name, thing)])
     missing = set()
-    for member, call in calls:
+    # Objects that calls return are made by the library; records have what their fields speak of.
+    for member, call in (found for found in calls if found[0] != "__init__"):
         for hint in typing.get_type_hints(call).values():
             missing |= {
                 f"{member}: {one.__name__}"
