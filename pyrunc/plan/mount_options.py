@@ -40,7 +40,7 @@ _SUPERBLOCK = {
     "noiversion": "", "silent": "", "loud": "", "defaults": "",
 }  # fmt: skip
 # (flag, whether of the mounts below, too).
-_PROPAGATION = {
+PROPAGATION = {
     "private": (k.MS_PRIVATE, False),
     "rprivate": (k.MS_PRIVATE, True),
     "slave": (k.MS_SLAVE, False),
@@ -63,7 +63,7 @@ class MountOptions:
         idmap: its owners are mapped; `ridmap` also those of the mounts below.
         set, clear: its attributes.
         rset, rclear: the same of the mounts below.
-        propagation: as in `_PROPAGATION`.
+        propagation: as in `PROPAGATION`.
         data: the filesystem's own.
     """
 
@@ -96,8 +96,8 @@ def parse_options(options: tuple[str, ...]) -> MountOptions:
         elif option in ("bind", "rbind"):
             found.bind = True
             found.recursive = found.recursive or option == "rbind"
-        elif option in _PROPAGATION:
-            found.propagation.append(_PROPAGATION[option])
+        elif option in PROPAGATION:
+            found.propagation.append(PROPAGATION[option])
         elif option in _BELOW:
             bits, cleared = _BELOW[option]
             found.rset = found.rset & ~cleared | bits

@@ -11,20 +11,15 @@ from __future__ import annotations
 from pyrunc.kernel import constants as k
 from pyrunc.plan import steps, wire
 from pyrunc.plan.context import Context
+from pyrunc.plan.mount_options import PROPAGATION
 from pyrunc.plan.steps import Step
 
 _POINTER = "/linux/rootfsPropagation"
 # What "/" of the new mount namespace becomes, and whether all below it does. Slaves by default:
 # unmounts on the host still arrive, so that the container pins nothing. It becomes unbindable only
 # at the very end, or nothing could be cloned.
-_BEGINNING = {
+_BEGINNING = PROPAGATION | {
     "": (k.MS_SLAVE, True),
-    "private": (k.MS_PRIVATE, False),
-    "rprivate": (k.MS_PRIVATE, True),
-    "slave": (k.MS_SLAVE, False),
-    "rslave": (k.MS_SLAVE, True),
-    "shared": (k.MS_SHARED, False),
-    "rshared": (k.MS_SHARED, True),
     "unbindable": (k.MS_PRIVATE, False),
     "runbindable": (k.MS_SLAVE, True),
 }
