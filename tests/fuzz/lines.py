@@ -126,7 +126,9 @@ class Lines:
 
     def _command(self) -> str:
         while True:
-            name = self.random.choice([*COMMANDS, "create", "create", "start", "exec", "state"])
+            # Most of the others need a container that lives.
+            often = 4 * ["create"] + 3 * ["start"] + 4 * ["exec"] + ["state"]
+            name = self.random.choice([*COMMANDS, *often])
             if self.random.random() < RARE.get(name, 1.0):
                 return name
 
