@@ -167,7 +167,9 @@ def is_deep(value: Any) -> bool:
         # A dict's keys are strings, which hold nothing: they may stand among the members.
         objects = [found for found in level if type(found) is not list]
         members = [*chain.from_iterable(level), *chain.from_iterable(map(dict.values, objects))]
-        level = list(compress(members, map(_CONTAINERS.__contains__, map(type, members))))
+        inner = compress(members, map(_CONTAINERS.__contains__, map(type, members)))
+        # Each once: a program's dict may hold one object many times, or itself.
+        level = list({id(one): one for one in inner}.values())
         if not level:
             return False
     return True
