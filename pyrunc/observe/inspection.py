@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import ExitStack
 from typing import Any
 
 from pyrunc import cgroups, jsontext
-from pyrunc.errors import PyruncError
+from pyrunc.errors import KernelError, PyruncError
 from pyrunc.lifecycle import store
 from pyrunc.lifecycle.state import State
 from pyrunc.lifecycle.status import STOPPED, boot_id, document, is_alive, status_of
@@ -30,6 +31,7 @@ def inspect(root: str, container_id: str) -> dict[str, Any]:
 
     Raises:
         ContainerNotFound: there is none.
+        KernelError: the caller may not look at its process.
         PyruncError: its state cannot be read.
     """
     with store.open_entry(root, container_id) as entry:
@@ -51,6 +53,10 @@ def inspect(root: str, container_id: str) -> dict[str, Any]:
             }
     except (FileNotFoundError, ProcessLookupError):
         return found  # it has ended since
+    except OSError as error:
+        # It has more rights than the caller (ptrace(2), access mode checks).
+        what = f"process {state.pid}"
+        raise KernelError("inspect", "", error.errno or errno.EIO, what) from None
     return found | _cgroup(state)
 
 

@@ -201,7 +201,7 @@ def _tokens(pointer: str) -> list[str]:
 def _key(value: Any, token: str) -> str | int | None:
     """What leads from a value to a member; None where there is none. Go's json ignores case."""
     if isinstance(value, list):
-        return int(token) if token.isdigit() and int(token) < len(value) else None
+        return int(token) if token.isdecimal() and int(token) < len(value) else None
     if isinstance(value, dict):
         return token if token in value else next(
             (key for key in value if key.lower() == token.lower()), None

@@ -103,3 +103,13 @@ def test_a_container_that_is_not_there(runtime):
     assert "container does not exist" in done.stderr
     with pytest.raises(ContainerNotFound):
         pyrunc.Container.load("nosuch", root=str(runtime.root))
+
+
+def test_a_process_with_more_rights_than_the_caller(runtime, web):
+    """Of another user, for a caller without CAP_SYS_PTRACE: what it may not see is left out."""
+    runtime.prefix = ("setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
+    found = inspected(runtime, web)
+    runtime.prefix = ()
+    assert found["namespaces"] == []
+    assert found["process"]["capabilities"]["effective"] == ["CAP_KILL"]
+    assert found["mounts"]
